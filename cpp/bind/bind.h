@@ -1,0 +1,12 @@
+// One function per part fills the extension module `recserve._core`.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace nb = nanobind;
+
+void bind_errors(nb::module_& core);
+void bind_columns(nb::module_& core);
+void bind_wire(nb::module_& core);
+void bind_features(nb::module_& core);
+void bind_items(nb::module_& core);

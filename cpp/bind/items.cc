@@ -1,0 +1,3 @@
+#include "bind/bind.h"
+
+void bind_items(nb::module_&) {}

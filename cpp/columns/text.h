@@ -1,0 +1,60 @@
+// How text and numbers turn into one another, and how text is cut: the rules that wire, items and features
+// must share to the bit (feature generation, sections 2.2 to 2.4 and 7.1).
+#pragma once
+
+#include <charconv>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace recserve {
+
+/// Cuts multi-value text wherever it was cut by the training side, whatever `separator` is configured.
+inline constexpr char kValueSeparator = '\x1d';
+
+/// Enough for any number that `format` writes.
+inline constexpr int kNumberChars = 32;
+
+/// Writes plain decimal at `out` (kNumberChars long) and returns the text.
+inline std::string_view format(int64_t number, char* out) {
+  auto end = std::to_chars(out, out + kNumberChars, number).ptr;
+  return {out, static_cast<size_t>(end - out)};
+}
+
+/// The shortest text of at most six significant digits, as printf's %.6g: 5.2 -> "5.2", 3.0 -> "3".
+std::string_view format(double number, char* out);
+
+/// A decimal number with optional surrounding blanks, sign, point and exponent; also inf and nan. Nothing
+/// when the text is anything else.
+std::optional<double> parse_double(std::string_view text);
+
+/// A decimal integer with optional surrounding blanks, sign ("+01" is 1) that fits int64.
+std::optional<int64_t> parse_int64(std::string_view text);
+
+/// Calls `each(piece)` for the non-empty pieces between separators.
+template <class Each>
+void for_each_value(std::string_view text, char separator, Each&& each) {
+  size_t start = 0;
+  for (size_t i = 0; i <= text.size(); ++i) {
+    if (i == text.size() || text[i] == kValueSeparator || text[i] == separator) {
+      if (i > start) each(text.substr(start, i - start));
+      start = i + 1;
+    }
+  }
+}
+
+/// Calls `each(piece)` for the pieces of a sequence cell between occurrences of `delimiter` (one or more
+/// bytes), empty pieces included; `limit` > 0 stops after that many. An empty text has no pieces.
+template <class Each>
+void for_each_element(std::string_view text, std::string_view delimiter, int64_t limit, Each&& each) {
+  if (text.empty()) return;
+  for (int64_t count = 1;; ++count) {
+    size_t at = text.find(delimiter);
+    each(text.substr(0, at));
+    if (at == std::string_view::npos || count == limit) return;
+    text.remove_prefix(at + delimiter.size());
+  }
+}
+
+}  // namespace recserve

@@ -1,0 +1,100 @@
+"""The vocabulary that every part speaks: a Column is ragged rows of values, a Batch is columns by name.
+
+Both live in the native core and share their memory with Arrow and numpy. A column has a shape (scalar, list,
+map, nested) and a type (int32, int64, float32, float64, string); `cpp/columns/column.h` draws the layout.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from recserve._core import Batch, Column, ModelInputs, RowFinisher
+from recserve.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "Batch",
+    "Column",
+    "ModelInputs",
+    "RowFinisher",
+    "batch_from_arrow",
+    "column_from_arrow",
+    "to_arrow",
+]
+
+
+def column_from_arrow(array: pa.Array | pa.ChunkedArray, name: str = "") -> Column:
+    """Share an Arrow array as a Column; types that a Column lacks are widened (`storage_type`)."""
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    wanted = storage_type(array.type, name)
+    if wanted != array.type:
+        array = array.cast(wanted)
+    return Column.from_arrow(array, name)
+
+
+def storage_type(arrow: pa.DataType, name: str = "") -> pa.DataType:
+    """The Arrow type that a Column stores `arrow` as: itself, or the next wider one it has.
+
+    | Arrow                                   | stored as                       |
+    |-----------------------------------------|---------------------------------|
+    | int8, int16, uint8, uint16, bool        | int32                           |
+    | uint32, uint64, dates, timestamps       | int64 (uint64 over 2^63 raises) |
+    | float16                                 | float32                         |
+    | large_string, string_view, null         | string                          |
+    | large_list, list_view                   | list                            |
+    | dictionary                              | its value type                  |
+    """
+    types = pa.types
+    if types.is_dictionary(arrow):
+        return storage_type(arrow.value_type, name)
+    if types.is_map(arrow):
+        return pa.map_(storage_type(arrow.key_type, name), storage_type(arrow.item_type, name))
+    if types.is_fixed_size_list(arrow):
+        return pa.list_(storage_type(arrow.value_type, name), arrow.list_size)
+    if types.is_list(arrow) or types.is_large_list(arrow):
+        return pa.list_(storage_type(arrow.value_type, name))
+    for matches, stored in _STORED_AS:
+        if any(match(arrow) for match in matches):
+            return stored
+    raise DataError(f"column '{name}': Arrow type {arrow} is not supported; cast it before it comes here")
+
+
+_STORED_AS: list[tuple[tuple[Any, ...], pa.DataType]] = [
+    (
+        (pa.types.is_int64, pa.types.is_uint32, pa.types.is_uint64, pa.types.is_timestamp, pa.types.is_date),
+        pa.int64(),
+    ),
+    ((pa.types.is_integer, pa.types.is_boolean), pa.int32()),
+    ((pa.types.is_float16, pa.types.is_float32), pa.float32()),
+    ((pa.types.is_float64,), pa.float64()),
+    ((pa.types.is_binary, pa.types.is_large_binary), pa.binary()),
+    ((pa.types.is_string, pa.types.is_large_string, pa.types.is_null), pa.string()),
+]
+
+
+def batch_from_arrow(
+    table: pa.Table | pa.RecordBatch | Mapping[str, pa.Array], columns: Iterable[str] = ()
+) -> Batch:
+    """Share a table's columns (all, or the named ones that it has) as a Batch."""
+    if isinstance(table, (pa.Table, pa.RecordBatch)):
+        by_name = {name: table.column(name) for name in table.schema.names}
+        rows = table.num_rows
+    else:
+        by_name = dict(table)
+        rows = max((len(array) for array in by_name.values()), default=0)
+    wanted = set(columns) or by_name.keys()
+    batch = Batch(rows)
+    for name, array in by_name.items():
+        if name in wanted:
+            batch.add(name, column_from_arrow(array, name))
+    return batch
+
+
+def to_arrow(column: Column) -> pa.Array:
+    """Share a Column as an Arrow array."""
+    return pa.array(column)
