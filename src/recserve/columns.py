@@ -66,17 +66,13 @@ def _entries(array: pa.Array) -> pa.Array:
 
 
 def _rebuilt(array: pa.Array) -> pa.Array:
-    """`array` with its innermost entries as texts, empty where they were null."""
+    """`array` as lists with texts as their innermost entries, empty where they were null."""
     if not pa.types.is_nested(array.type):
         return array.cast(pa.string()).fill_null("")
-    values = _rebuilt(array.values)
-    if not pa.types.is_fixed_size_list(array.type):
-        return pa.ListArray.from_arrays(
-            array.offsets, values, mask=array.is_null() if array.null_count else None
-        )
-    size = array.type.list_size
-    offsets = pa.array(range(0, len(values) + 1, size), pa.int32())
-    return pa.ListArray.from_arrays(offsets, values).slice(array.offset, len(array))
+    if pa.types.is_fixed_size_list(array.type):
+        array = array.cast(pa.list_(array.type.value_type))
+    missing = array.is_null() if array.null_count else None
+    return pa.ListArray.from_arrays(array.offsets, _rebuilt(array.values), mask=missing)
 
 
 def storage_type(arrow: pa.DataType, name: str = "") -> pa.DataType:
