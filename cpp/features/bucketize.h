@@ -22,7 +22,7 @@ namespace recserve {
 
 class Vocab;
 
-/// Immutable once made, cheap to copy, used by many threads at once. No call allocates.
+/// Immutable once made, cheap to copy, used by many threads at once. Looking a token up allocates nothing.
 class Bucketizer {
  public:
   enum class Kind { None, Hash, NumBuckets, Vocab, Boundaries };

@@ -5,6 +5,7 @@
 //                            flat stack program
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -58,8 +59,8 @@ class Expression {
     double constant = 0;
   };
 
-  void run_blocks(std::span<const std::span<const double>> variables, size_t length, double* out) const;
-  void run_vectors(std::span<const std::span<const double>> variables, double fill_missing,
+  void run_blocks(std::span<const std::span<const double>> variables, std::span<double> out) const;
+  void run_vectors(std::span<const std::span<const double>> variables, double fill_missing, size_t longest,
                    std::vector<double>& out) const;
 
   std::string formula_;
