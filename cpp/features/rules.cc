@@ -34,7 +34,8 @@ void Rules::prepare(const std::string& feature) {
   if (discrete) {
     if (!bucketized()) return;
     auto id = bucketizer.text(default_value);
-    if (!id) refuse(feature, *this, "is not a number, which its bucketizer needs; give a number or leave it out");
+    if (!id)
+      refuse(feature, *this, "is not a number, which its bucketizer needs; give a number or leave it out");
     default_ids.push_back(*id);
     return;
   }

@@ -124,7 +124,7 @@ class Generator:
     @property
     def tensors(self) -> Mapping[str, tuple[str, int]]:
         """Input tensors of the model → dtype and rank, in the order they are laid out in."""
-        ints = {name: ("int64", 1) for name in self._native.int_names}
+        ints = dict.fromkeys(self._native.int_names, ("int64", 1))
         widths = zip(self._native.float_names, self._native.float_widths, strict=True)
         return ints | {name: ("float32", 2 if width else 1) for name, width in widths}
 

@@ -139,7 +139,9 @@ class Plan:
     @cached_property
     def finished(self) -> Mapping[str, frozenset[str]]:
         """Columns that are finished in the item rows → the raw columns that they are made of."""
-        columns = {self._finished[name]: self._item_columns(name) for name in self.order if name in self._finished}
+        columns = {
+            self._finished[name]: self._item_columns(name) for name in self.order if name in self._finished
+        }
         for column, name in self.elements.items():
             columns.setdefault(column, self._group_columns(name))
         return columns
@@ -251,7 +253,8 @@ class Plan:
                 users.add(name)
             elif linked:
                 if all(
-                    i.source in ("user", "const") or (i.source == "feature" and i.name in users) for i in inputs
+                    i.source in ("user", "const") or (i.source == "feature" and i.name in users)
+                    for i in inputs
                 ):
                     users.add(name)
             elif all(i.source == "user" for i in inputs):
@@ -262,9 +265,13 @@ class Plan:
         """Item-rate features kept in the item rows: outputs, and what features of another rate read."""
         items = [name for name in self.order if self._rates[name] == {"item"}]
         read = {
-            i.name for name, i in self._all_inputs() if i.source == "feature" and self._rates[name] != {"item"}
+            i.name
+            for name, i in self._all_inputs()
+            if i.source == "feature" and self._rates[name] != {"item"}
         }
-        return {name: FINISHED + name for name in items if name in read or not self._by_name[name].type.stub_type}
+        return {
+            name: FINISHED + name for name in items if name in read or not self._by_name[name].type.stub_type
+        }
 
     def _add_elements(self) -> None:
         """Give the members that read item columns (and constants) only an element feature each.

@@ -7,10 +7,10 @@ whose docstring is its table of cases. `native` work lies in the kernel that it 
 from __future__ import annotations
 
 import dataclasses
-from types import UnionType
 from abc import ABC, abstractmethod
-from dataclasses import MISSING, dataclass, field
 from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field
+from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args, get_origin, get_type_hints
 
 from recserve._core import Bucketizer, Kernel, Rules
@@ -103,7 +103,9 @@ class FeatureType(ABC):
     def check(self) -> None:
         """Raise ConfigError, without the feature's name, for keys that do not go together."""
         if not self.discrete and self.value_type == "string":
-            raise ConfigError("value_type 'string' on a numeric feature; give float, double or an integer type")
+            raise ConfigError(
+                "value_type 'string' on a numeric feature; give float, double or an integer type"
+            )
 
     @classmethod
     def parse(cls, keys: Mapping[str, Any], folder: Path) -> Self:

@@ -62,7 +62,10 @@ class Match(FeatureType):
     def inputs(self) -> tuple[Reference, ...]:
         keys = [key for key in (self.category, self.item) if not self._wildcard(key)]
         # Without `multihit`, ALL is a key like any other.
-        return (Reference.parse(self.user), *(Reference.parse("const:ALL" if k == "ALL" else k) for k in keys))
+        return (
+            Reference.parse(self.user),
+            *(Reference.parse("const:ALL" if k == "ALL" else k) for k in keys),
+        )
 
     def kernel(self, *, sequence: bool) -> Kernel:
         shown = self.match_type == "hit" and self.discrete
