@@ -12,6 +12,7 @@
 #include "items/store.h"
 
 using namespace recserve;
+using namespace recserve::items;
 
 namespace {
 

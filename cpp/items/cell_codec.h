@@ -16,7 +16,7 @@
 
 #include "items/fields.h"
 
-namespace recserve {
+namespace recserve::items {
 
 static_assert(std::endian::native == std::endian::little, "cells are little-endian");
 
@@ -62,4 +62,4 @@ auto with_widths(int64_t value_bytes, int32_t stored_bytes, Use&& use) {
   }
 }
 
-}  // namespace recserve
+}  // namespace recserve::items

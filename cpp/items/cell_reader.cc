@@ -5,7 +5,7 @@
 #include "items/cell_codec.h"
 #include "items/cells.h"
 
-namespace recserve {
+namespace recserve::items {
 
 SlotReader::SlotReader(const Layout& layout, std::span<const uint8_t* const> slots)
     : layout_(layout), slots_(slots), all_(layout.bit_words, ~uint64_t{0}), cursor_(slots.size()) {
@@ -24,9 +24,9 @@ ColumnPtr SlotReader::read(const Field& field, const Heap* heap) {
   column->valid = present(field);
   switch (field.storage) {
     case Storage::Inline: read_numbers(field, *column); break;
-    case Storage::One: read_ones(field, *column); break;
+    case Storage::One:
     case Storage::OneOrHeap:
-      if (all(field.one_bit)) {
+      if (all(one_bit(field))) {
         read_ones(field, *column);
       } else {
         read_number_lists(field, heap, *column);
@@ -184,15 +184,18 @@ void SlotReader::find(const Field& field, const Heap* heap) {
 void SlotReader::read_number_lists(const Field& field, const Heap* heap, Column& column) {
   auto* offsets = slab_.take<int32_t>(rows() + 1);
   column.offsets = slab_.share(offsets, rows() + 1);
+  static constexpr uint8_t kNone = 0;
+  const int32_t one = one_bit(field);
   for (int64_t row = 0; row < rows(); ++row) {
     const uint8_t* cell = slots_[row] + field.offset;
-    cursor_[row] = has(row, field.one_bit) ? cell : heap->at(load<uint32_t>(cell));
-    __builtin_prefetch(cursor_[row]);
+    if (!has(row, one)) cell = heap == nullptr ? &kNone : heap->at(load<uint32_t>(cell));
+    cursor_[row] = cell;
+    __builtin_prefetch(cell);
   }
   int64_t end = 0;
   for (int64_t row = 0; row < rows(); ++row) {
     offsets[row] = static_cast<int32_t>(end);
-    end += has(row, field.one_bit) ? 1 : static_cast<int64_t>(take_length(cursor_[row]));
+    end += has(row, one) ? 1 : static_cast<int64_t>(take_length(cursor_[row]));
   }
   offsets[rows()] = static_cast<int32_t>(end);
   check_size(field, end);
@@ -253,4 +256,4 @@ void SlotReader::read_ragged(const Field& field, const Heap* heap, Column& colum
   column.values = values.finish();
 }
 
-}  // namespace recserve
+}  // namespace recserve::items

@@ -3,7 +3,7 @@
 #include "items/cell_codec.h"
 #include "items/cells.h"
 
-namespace recserve {
+namespace recserve::items {
 
 namespace {
 
@@ -13,10 +13,7 @@ class CellWriter {
       : field_(field), layout_(layout), heap_(heap), column_(column) {}
 
   void write(int64_t row, uint8_t* slot) {
-    if (!column_.is_valid(row)) {
-      if (field_.storage == Storage::One) refuse_count(row, 0);
-      return;
-    }
+    if (!column_.is_valid(row)) return;
     set(slot, field_.present_bit);
     uint8_t* cell = slot + field_.offset;
     switch (field_.storage) {
@@ -128,4 +125,4 @@ void write_cells(const Field& field, const Layout& layout, Heap* heap, const Col
   }
 }
 
-}  // namespace recserve
+}  // namespace recserve::items

@@ -10,7 +10,7 @@
 #include "items/heap.h"
 #include "items/slab.h"
 
-namespace recserve {
+namespace recserve::items {
 
 /// Writes rows [from, from + slots.size()) of `column` into the cells of `field`; the slots are zeroed
 /// before. What is longer than a cell goes to `heap` (null for storage that needs none; its mutex is held by
@@ -32,6 +32,10 @@ class SlotReader {
   bool has(int64_t row, int32_t bit) const {
     return (slots_[row][layout_.bits + (bit >> 3)] >> (bit & 7)) & 1;
   }
+  /// Set where the cell is the one number of its list.
+  static int32_t one_bit(const Field& field) {
+    return field.storage == Storage::One ? field.present_bit : field.one_bit;
+  }
   int64_t rows() const { return static_cast<int64_t>(slots_.size()); }
 
   Array<uint8_t> present(const Field& field);
@@ -52,4 +56,4 @@ class SlotReader {
   std::vector<const uint8_t*> cursor_;  // scratch: where each row's bytes are in a heap
 };
 
-}  // namespace recserve
+}  // namespace recserve::items

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace recserve {
+namespace recserve::items {
 
 Epochs::~Epochs() {
   for (Reader* reader = readers_.load(); reader != nullptr;) delete std::exchange(reader, reader->next);
@@ -53,4 +53,4 @@ uint64_t Epochs::oldest() const {
   return oldest;
 }
 
-}  // namespace recserve
+}  // namespace recserve::items

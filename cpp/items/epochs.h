@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <utility>
 
-namespace recserve {
+namespace recserve::items {
 
 class Epochs {
   struct Reader;
@@ -62,4 +62,4 @@ class Epochs {
   std::atomic<Reader*> readers_{nullptr};  // only grows; a record whose epoch is kIdle is free
 };
 
-}  // namespace recserve
+}  // namespace recserve::items

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <optional>
 
-namespace recserve {
+namespace recserve::items {
 
 namespace {
 
@@ -101,7 +101,7 @@ std::string name_of(const ColumnType& type) {
   return value;
 }
 
-ColumnType type_of(const Column& column) {
+ColumnType column_type(const Column& column) {
   ColumnType type{.shape = column.shape, .type = column.values.type, .width = column.width};
   if (column.shape == Shape::Map) type.key_type = column.keys.type;
   return type;
@@ -137,4 +137,4 @@ Layout::Layout(bool text_keys, const ColumnTypes& raw, const ColumnTypes& finish
   slot_bytes = (std::max(end, bits + 8 * bit_words) + 3) / 4 * 4;
 }
 
-}  // namespace recserve
+}  // namespace recserve::items

@@ -16,7 +16,7 @@
 
 #include "columns/column.h"
 
-namespace recserve {
+namespace recserve::items {
 
 /// What a column holds, as text: "int64", "float32[16]" (16 in every row), "list<string>",
 /// "map<string,float32>", "list<list<int64>>".
@@ -31,12 +31,12 @@ struct ColumnType {
 /// Throws DataError for text that is no column type.
 ColumnType parse_type(std::string_view text);
 std::string name_of(const ColumnType& type);
-ColumnType type_of(const Column& column);
+ColumnType column_type(const Column& column);
 
 /// How a cell is kept.
 enum class Storage : uint8_t {
   Inline,     // numbers of a fixed count, in the slot
-  One,        // a list that has one number in every row: that number
+  One,        // a list that has one number in every row that is not null: that number
   OneOrHeap,  // a list of numbers: its number when it has one (most lists of ids do), else a handle
   Heap,       // anything else: a handle
 };
@@ -60,7 +60,7 @@ struct Layout {
   static constexpr int32_t kBorn = 0, kPrevious = 8, kKey = 12;
 
   /// `limits`: integer columns whose values are all >= 0 and below; `ones`: list columns with one number in
-  /// every row.
+  /// every row that is not null.
   Layout(bool text_keys, const ColumnTypes& raw, const ColumnTypes& finished,
          const std::map<std::string, int64_t>& limits, const std::set<std::string>& ones);
 
@@ -71,4 +71,4 @@ struct Layout {
   int32_t slot_bytes = 0;
 };
 
-}  // namespace recserve
+}  // namespace recserve::items

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <string_view>
 
-namespace recserve {
+namespace recserve::items {
 
 inline uint64_t mix(uint64_t x) {
   x = (x ^ (x >> 32)) * 0xd6e8feb86659fd93ULL;
@@ -27,4 +27,4 @@ inline uint64_t hash_bytes(std::string_view bytes) {
   return mix(hash ^ rest);
 }
 
-}  // namespace recserve
+}  // namespace recserve::items

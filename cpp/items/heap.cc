@@ -5,7 +5,7 @@
 #include "columns/error.h"
 #include "items/hash.h"
 
-namespace recserve {
+namespace recserve::items {
 
 namespace {
 constexpr size_t kFirstCells = 1024;
@@ -80,4 +80,4 @@ void Heap::grow() {
   }
 }
 
-}  // namespace recserve
+}  // namespace recserve::items

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace recserve {
+namespace recserve::items {
 
 /// An append-only arena of byte strings, addressed by 32-bit handles that count `kGranule` bytes (8 GiB for
 /// one column). Handle 0 is one zero byte: an empty string or list. Chunks never move, so readers need no
@@ -64,4 +64,4 @@ class Heap {
   uint64_t saved_ = 0;  // bytes that sharing did not store again
 };
 
-}  // namespace recserve
+}  // namespace recserve::items

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <new>
 
-namespace recserve {
+namespace recserve::items {
 
 Index::Table::Table(uint64_t cells)
     : mask_(cells - 1), cells_(static_cast<Cell*>(std::calloc(cells, sizeof(Cell))), &std::free) {
@@ -42,4 +42,4 @@ std::unique_ptr<Index::Table> Index::reserve(int64_t more) {
   return bigger;
 }
 
-}  // namespace recserve
+}  // namespace recserve::items

@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <memory>
 
-namespace recserve {
+namespace recserve::items {
 
 /// One writer, any number of readers, no lock: a cell's row number is repointed by one release store. The
 /// index knows hashes and row numbers only; whether a row has the wanted key is for the caller to say.
@@ -74,4 +74,4 @@ class Index {
   int64_t deleted_ = 0;
 };
 
-}  // namespace recserve
+}  // namespace recserve::items

@@ -6,7 +6,7 @@
 #include "columns/text.h"
 #include "items/hash.h"
 
-namespace recserve {
+namespace recserve::items {
 
 Keys::Keys(bool text, const Column& ids) : text_(text) {
   const Type type = ids.values.type;
@@ -111,4 +111,4 @@ Keys sequence_keys(bool text, const Column& column, std::string_view delimiter, 
   return keys;
 }
 
-}  // namespace recserve
+}  // namespace recserve::items

@@ -11,7 +11,7 @@
 
 #include "columns/column.h"
 
-namespace recserve {
+namespace recserve::items {
 
 /// Keys in canonical form, with their hashes. Text keys are the raw bytes ("007" is not "7"), numbers in
 /// decimal. Integer keys are parsed from text, and text that is no integer is an id that nothing has.
@@ -53,4 +53,4 @@ class Keys {
 Keys sequence_keys(bool text, const Column& column, std::string_view delimiter, int64_t length,
                    const std::string& group, const std::string& name);
 
-}  // namespace recserve
+}  // namespace recserve::items

@@ -6,7 +6,7 @@
 
 #include "columns/column.h"
 
-namespace recserve {
+namespace recserve::items {
 
 /// Hands out uninitialised arrays from blocks that live as long as any column made from them. Blocks stay
 /// below the size from which malloc maps fresh pages for every request.
@@ -48,4 +48,4 @@ class Slab {
   int64_t left_ = 0;
 };
 
-}  // namespace recserve
+}  // namespace recserve::items

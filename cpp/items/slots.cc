@@ -7,7 +7,7 @@
 
 #include "columns/error.h"
 
-namespace recserve {
+namespace recserve::items {
 
 Slots::Slots(int32_t slot_bytes)
     : slot_bytes_(slot_bytes),
@@ -45,4 +45,4 @@ void Slots::add_chunk() {
   chunks_[fresh_ >> kChunkBits] = chunk;
 }
 
-}  // namespace recserve
+}  // namespace recserve::items

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-namespace recserve {
+namespace recserve::items {
 
 /// Row numbers are handed out from a free list first, then fresh, the first one being 0. The caller
 /// serialises everything but `at`, which any thread may call for a row number that was published to it.
@@ -42,4 +42,4 @@ class Slots {
   std::vector<uint32_t> free_;
 };
 
-}  // namespace recserve
+}  // namespace recserve::items

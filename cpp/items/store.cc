@@ -5,7 +5,7 @@
 
 #include "items/cell_codec.h"
 
-namespace recserve {
+namespace recserve::items {
 
 namespace {
 
@@ -33,8 +33,8 @@ ColumnPtr missing_row(const ColumnType& type) {
 }
 
 void check_type(const Field& field, const Column& column) {
-  if (type_of(column) != field.type) {
-    throw DataError("item column '" + field.name + "' holds " + name_of(type_of(column)) +
+  if (column_type(column) != field.type) {
+    throw DataError("item column '" + field.name + "' holds " + name_of(column_type(column)) +
                     "; the store was made for " + name_of(field.type));
   }
 }
@@ -74,7 +74,7 @@ ColumnTypes ItemStore::finish_empty_row() {
   ColumnTypes types;
   if (spec_.finisher == nullptr) return types;
   empty_finished_ = spec_.finisher->finish(declared(Batch(1)));
-  for (const auto& [name, column] : empty_finished_.columns()) types.emplace_back(name, type_of(*column));
+  for (const auto& [name, column] : empty_finished_.columns()) types.emplace_back(name, column_type(*column));
   return types;
 }
 
@@ -388,4 +388,4 @@ StoreFigures ItemStore::figures() const {
   return figures;
 }
 
-}  // namespace recserve
+}  // namespace recserve::items

@@ -29,7 +29,7 @@
 #include "items/keys.h"
 #include "items/slots.h"
 
-namespace recserve {
+namespace recserve::items {
 
 /// What a store keeps and how.
 struct StoreSpec {
@@ -156,4 +156,4 @@ class ItemStore {
   mutable std::atomic<int64_t> lookups_{0}, misses_{0};
 };
 
-}  // namespace recserve
+}  // namespace recserve::items

@@ -111,7 +111,7 @@ class ItemStore:
     come raw with every gather.
 
     Finished (and raw) integer columns named in `limits` hold 0 <= value < limit and take the fewest bytes for
-    it; list columns named in `ones` have exactly one number in every row and are kept as that number.
+    it; list columns named in `ones` have exactly one number in every row (or are null) and are kept as that number.
     """
 
     def __init__(
