@@ -26,6 +26,7 @@
 #include "items/epochs.h"
 #include "items/fields.h"
 #include "items/index.h"
+#include "items/key_cells.h"
 #include "items/keys.h"
 #include "items/slots.h"
 
@@ -130,7 +131,9 @@ class ItemStore {
   Batch declared(const Batch& raw) const;
   ColumnTypes finish_empty_row();
 
-  bool has_key(const uint8_t* slot, const Keys& keys, int64_t i) const;
+  bool has_key(uint32_t row, const Keys& keys, int64_t i) const {
+    return key_cells_.matches(slots_.at(row) + Layout::kKey, keys, i);
+  }
   uint32_t look_up(const Index::Table& table, const Keys& keys, int64_t i) const;
   void look_up_all(const Epochs::Pin& pin, const Keys& keys, std::span<uint32_t> rows) const;
   uint32_t version_at(uint32_t row, uint64_t epoch) const;
@@ -145,7 +148,7 @@ class ItemStore {
   Layout layout_;
   std::unordered_map<std::string, int32_t> field_by_name_;
   std::vector<std::unique_ptr<Heap>> heaps_;  // by field; null where cells need none
-  Heap key_texts_;
+  KeyCells key_cells_;
   Slots slots_;  // slot 0 is the empty row
   Index index_;
   Epochs epochs_;
