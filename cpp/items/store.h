@@ -35,12 +35,12 @@ namespace recserve::items {
 /// What a store keeps and how.
 struct StoreSpec {
   bool text_keys = true;  // keys are bytes ("007" is not "7"), or else int64 (ids are parsed)
-  ColumnTypes raw;
-  std::shared_ptr<const RowFinisher> finisher;         // null: raw columns only
-  std::map<std::string, std::set<std::string>> reads;  // finished column -> raw columns that it reads
-  std::set<std::string> always_raw;                    // gathered raw for every request
-  std::map<std::string, int64_t> limits;               // integer columns: 0 <= value < limit
-  std::set<std::string> ones;                          // list columns with one number in every row
+  ColumnTypes raw = {};
+  std::shared_ptr<const RowFinisher> finisher = nullptr;    // null: raw columns only
+  std::map<std::string, std::set<std::string>> reads = {};  // finished column -> raw columns that it reads
+  std::set<std::string> always_raw = {};                    // gathered raw for every request
+  std::map<std::string, int64_t> limits = {};               // integer columns: 0 <= value < limit
+  std::set<std::string> ones = {};                          // list columns with one number in every row
 };
 
 /// Columns to gather: field numbers, and the columns taken from what the request sent.
