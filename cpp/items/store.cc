@@ -54,7 +54,7 @@ void mark_brought(const Batch& overrides, std::vector<uint8_t>& known) {
 
 ItemStore::ItemStore(StoreSpec spec)
     : spec_(std::move(spec)),
-      layout_(KeyCells::bytes(spec_.text_keys), spec_.raw, finish_empty_row(), spec_.limits, spec_.ones),
+      layout_(KeyCells::bytes(spec_.text_keys), spec_.raw, finish_empty_row(), spec_.limits),
       slots_(layout_.slot_bytes) {
   for (size_t i = 0; i < layout_.fields.size(); ++i) {
     const Field& field = layout_.fields[i];

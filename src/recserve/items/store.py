@@ -110,8 +110,8 @@ class ItemStore:
     raw columns each finished column reads: a request that sends one of them hides it. `always_raw` columns
     come raw with every gather.
 
-    Finished (and raw) integer columns named in `limits` hold 0 <= value < limit and take the fewest bytes for
-    it; list columns named in `ones` have exactly one number in every row (or are null) and are kept as that number.
+    Finished (and raw) integer columns named in `limits` hold 0 <= value < limit and take the fewest
+    bytes for it.
     """
 
     def __init__(
@@ -123,7 +123,6 @@ class ItemStore:
         hides: Mapping[str, frozenset[str]] | None = None,
         always_raw: frozenset[str] = frozenset(),
         limits: Mapping[str, int] | None = None,
-        ones: frozenset[str] = frozenset(),
     ) -> None:
         self.key = key
         self._raw = frozenset(raw)
@@ -134,7 +133,6 @@ class ItemStore:
             reads={name: set(columns) for name, columns in (hides or {}).items()},
             always_raw=set(always_raw),
             limits=dict(limits or {}),
-            ones=set(ones),
         )
         self._selections: dict[tuple[str, ...], _core.Selection] = {}
         self._sequences: dict[int, tuple[Mapping[str, SequenceKey], list[_Sequence]]] = {}
