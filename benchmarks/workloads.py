@@ -6,12 +6,11 @@ Workload ──fg()──────────▶ fg.json of the bundle      
          ──requests()────▶ what callers send              │
          ──inputs()──────▶ what feature generation hands to the engine, drawn at random: for bare calls
 
-| workload  | candidates | features                                                                                 |
-|-----------|------------|------------------------------------------------------------------------------------------|
-| tiny      | 20         | 10: 2 user ids, 1 user float, 3 item ids, 1 tag list, 2 item floats, 1 combo              |
-| rank-200  | 200        | 80: user 12 strings, 4 ints, 3 tag lists, 4 bucketised, 4 floats; item 18 strings, 6 ints, |
-|           |            | 6 tag lists, 5 bucketised, 5 floats; 3 lookups, 8 combos, 2 click sequences of 50          |
-| rank-1000 | 1,000      | the same model and data                                                                   |
+tiny       20 candidates, 10 features: 2 user ids, 1 user float, 3 item ids, 1 tag list, 2 item floats, 1
+combo rank-200   200 candidates, 80 features: user 12 strings, 4 ints, 3 tag lists, 4 bucketised, 4 floats;
+           item 18 strings, 6 ints, 6 tag lists, 5 bucketised, 5 floats; 3 lookups, 8 combos,
+           2 click sequences of 50 item ids
+rank-1000  1,000 candidates of the same model and data
 """
 
 from __future__ import annotations
