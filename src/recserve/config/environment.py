@@ -1,7 +1,7 @@
 """Environment variables that change how a model is served. The one file that touches os.environ.
 
-The service file's `processor_envs` win over the process's own variables. They are laid over a copy; os.environ
-is written only by `export`, for the variables that torch and OpenMP read themselves when imported.
+The service file's `processor_envs` win over the process's own variables. They are laid over a copy;
+os.environ is written only by `export`, for the variables that torch and OpenMP read themselves when imported.
 """
 
 from __future__ import annotations

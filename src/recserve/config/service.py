@@ -146,7 +146,7 @@ class ServiceSpec:
     )
     rpc: Rpc = field(default_factory=Rpc)
     model: ModelConfig = field(default_factory=ModelConfig)
-    envs: Mapping[str, str] = field(default_factory=dict)  # processor_envs
+    envs: Mapping[str, str] = field(default_factory=dict, repr=False)  # processor_envs; may hold secrets
     environment: Environment = field(default_factory=Environment)
     base_dir: Path = Path()  # paths in the file are relative to it
     warnings: tuple[str, ...] = ()  # what a person should know; never an error, never a secret
@@ -214,7 +214,7 @@ def _section(values: Mapping[str, Any], key: str, where: str = "") -> dict[str, 
     if section is None:
         return {}
     if not isinstance(section, dict):
-        raise ConfigError(f"{where}{key} is {section!r}; an object ({{…}}) is expected")
+        raise ConfigError(f"{where}{key} is a {type(section).__name__}; an object ({{…}}) is expected")
     return section
 
 
@@ -247,13 +247,13 @@ def _table_entries(model_config: Mapping[str, Any]) -> list[dict[str, Any]]:
     entries = [tables] if isinstance(tables, dict) else tables or []
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ConfigError(
-            f'model_config.tables is {tables!r}; write [{{"name": "items.parquet", "key": "item_id"}}]'
+            'model_config.tables: a list of tables is expected: [{"name": "items.parquet", "key": "item_id"}]'
         )
     return entries
 
 
 def _without_leftovers(model_config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Where items come from is said by remote_type; a feature store named beside it is not worth a warning."""
+    """Where items come from is said by remote_type; a feature store named beside it is a leftover."""
     if "remote_type" not in model_config:
         return model_config
     return {key: value for key, value in model_config.items() if not key.startswith("fs_")}
@@ -318,10 +318,12 @@ def _check_identity(spec: ServiceSpec) -> None:
 def _processor_envs(entries: Any) -> dict[str, str]:
     """`[{"name": "INPUT_TILE", "value": "2"}]`; numbers are taken as their text."""
     result = {}
-    for entry in [] if entries is None else entries if isinstance(entries, list) else [entries]:
+    for place, entry in enumerate(
+        [] if entries is None else entries if isinstance(entries, list) else [entries]
+    ):
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or "value" not in entry:
             raise ConfigError(
-                f'processor_envs: {entry!r} is not a variable; write {{"name": "INPUT_TILE", "value": "2"}}'
+                f'processor_envs[{place}] is not a variable; write {{"name": "INPUT_TILE", "value": "2"}}'
             )
         result[entry["name"]] = str(entry["value"])
     return result

@@ -98,7 +98,7 @@ def _checked(name: str, value: Any, kind: _Kind, known: Setting) -> Any:
     shown = "the value (not shown)" if known.secret else repr(value)
     try:
         result = kind.convert(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ConfigError(f"{name}: {shown} is not {kind.expected}; write {kind.example}") from None
     if known.choices and result not in known.choices:
         allowed = ", ".join(str(choice) for choice in known.choices)
