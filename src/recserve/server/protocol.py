@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 if TYPE_CHECKING:
@@ -77,8 +78,9 @@ class Connection(HttpToolsProtocol):
         """Parse; what is still incomplete afterwards gets a time limit."""
         if self.transport.is_closing():
             return
+        self._unset_keepalive_if_required()
         self.received_bytes += len(data)
-        super().data_received(data)
+        self._parse(data)
         if self.transport.is_closing():
             return
         if self.received_bytes > self.limits.max_message_bytes:
@@ -89,12 +91,34 @@ class Connection(HttpToolsProtocol):
         elif self.timeout_keep_alive_task is None and (self.cycle is None or self.cycle.response_complete):
             self._start_idle_timer()  # stray bytes between two requests do not make a connection immortal
 
+    def _parse(self, data: bytes) -> None:
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                if self.parser.get_method() == b"CONNECT":
+                    self.send_400_response("")
+                    return
+                # The parser takes what follows for another protocol. We ignore the offer, as HTTP allows: the
+                # request is parsed again without it. Java's HttpClient offers h2c with every first request.
+                data = self._head_without_offer() + data[upgrade.args[0] :]
+            except httptools.HttpParserError:
+                self.send_400_response("")
+                return
+
+    def _head_without_offer(self) -> bytes:
+        lines = [b"%s %s HTTP/1.1" % (self.parser.get_method(), self.url)]
+        lines += [b"%s: %s" % header for header in self.headers if header[0] not in (b"connection", b"upgrade")]
+        return b"\r\n".join((*lines, b"", b""))
+
     # --- called by the parser ---
 
     def on_message_begin(self) -> None:
         """Note the first byte."""
         super().on_message_begin()
-        self.first_byte_ns = monotonic_ns()
+        if not self.receiving:
+            self.first_byte_ns = monotonic_ns()
         self.scope[FIRST_BYTE_NS] = self.first_byte_ns  # type: ignore[typeddict-unknown-key]
         self.receiving = True
         self.head_complete = False
@@ -107,6 +131,8 @@ class Connection(HttpToolsProtocol):
             if head > self.limits.max_header_bytes:
                 self._refuse_head()
                 raise ValueError("the head is too big")  # ends the parsing; see send_400_response
+        if self.parser.should_upgrade():
+            return  # see _parse
         self.head_complete = True
         self._stop_receive_timer()
         super().on_headers_complete()
@@ -118,6 +144,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note the last byte."""
+        if self.parser.should_upgrade():
+            return  # see _parse
         self.receiving = False
         self.received_bytes = 0
         self._stop_receive_timer()
@@ -179,8 +207,12 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             self._close()
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """Say nothing: Java's HTTP client offers h2c with every request."""
+    def shutdown(self) -> None:
+        """Close if idle; a request that has begun to arrive is still answered."""
+        if not self.receiving:
+            super().shutdown()
+        elif self.head_complete:
+            self.cycle.keep_alive = False
 
     def _stop_receive_timer(self) -> None:
         if self.receive_timer is not None:

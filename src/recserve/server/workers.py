@@ -37,14 +37,21 @@ T = TypeVar("T")
 class Job(Generic[T]):
     """One piece of work on its way. Whoever takes it out of `waiting`, a worker or the timer, owns it."""
 
-    __slots__ = ("arguments", "deadline", "future", "work")
+    __slots__ = ("arguments", "budget", "deadline", "future", "work")
 
     def __init__(
-        self, work: Callable[..., T], arguments: tuple[Any, ...], deadline: float, future: asyncio.Future[T]
+        self,
+        work: Callable[..., T],
+        arguments: tuple[Any, ...],
+        *,
+        deadline: float,
+        budget: float,
+        future: asyncio.Future[T],
     ) -> None:
         self.work = work
         self.arguments = arguments
-        self.deadline = deadline
+        self.deadline = deadline  # when the caller stops waiting, in monotonic seconds
+        self.budget = budget  # seconds after which the call itself is given up
         self.future = future
 
 
@@ -122,15 +129,18 @@ class WorkerPool:
         for _ in range(threads):
             self._start_worker()
 
-    def submit(self, work: Callable[..., T], *arguments: Any, deadline: float) -> asyncio.Future[T]:
+    def submit(
+        self, work: Callable[..., T], *arguments: Any, deadline: float, budget: float = 0.0
+    ) -> asyncio.Future[T]:
         """Queue `work(*arguments)`; the future fails with DeadlineError at `deadline` (monotonic seconds).
 
-        Raises QueueFullError at once when too many wait already.
+        `budget` replaces the pool's for this call. Raises QueueFullError at once when too many wait already.
         """
         self.check_room()
         future: asyncio.Future[T] = self._loop.create_future()
         self.in_flight += 1
-        self.waiting.append(Job(work, arguments, deadline, future))
+        job = Job(work, arguments, deadline=deadline, budget=budget or self._budget, future=future)
+        self.waiting.append(job)
         self.tokens.put(True)
         # One timer for all jobs: it is set again when it goes off, not once per request.
         if self._timer is None or deadline < self._timer_due:
@@ -192,7 +202,7 @@ class WorkerPool:
             if job is None:
                 continue
             seen += 1
-            due, stuck_at = job.deadline, worker.running_since + self._budget
+            due, stuck_at = job.deadline, worker.running_since + job.budget
             if due <= now:
                 _fail(job, "no time left: the model was still running at the deadline of the request")
                 due = stuck_at
@@ -233,7 +243,7 @@ class WorkerPool:
         self.write_offs += 1
         logger.error(
             "a call outlived its time budget; its thread is written off and replaced",
-            extra={"thread": worker.name, "write_offs": self.write_offs, "threads": self.threads},
+            extra={"worker": worker.name, "write_offs": self.write_offs, "threads": self.threads},
         )
         if self.write_offs == self.threads:
             self._on_exhausted()
