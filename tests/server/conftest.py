@@ -106,16 +106,16 @@ def read_to_end(connection: socket.socket) -> bytes:
 
 def read_answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
     """Read one answer from a connection that stays open: status, headers in lower case, body."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        more = connection.recv(65536)
-        assert more, f"the connection was closed after {received!r}"
-        received += more
-    head, _, body = received.partition(b"\r\n\r\n")
-    first, *lines = head.decode().split("\r\n")
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):  # byte by byte: what follows belongs to the next answer
+        byte = connection.recv(1)
+        assert byte, f"the connection was closed after {head!r}"
+        head += byte
+    first, *lines = head[:-4].decode().split("\r\n")
     headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+    body = b""
     while len(body) < int(headers["content-length"]):
-        body += connection.recv(65536)
+        body += connection.recv(int(headers["content-length"]) - len(body))
     return int(first.split()[1]), headers, body
 
 

@@ -147,7 +147,9 @@ def test_as_many_write_offs_as_threads_are_reported_once() -> None:
         gate.set()
         return seen
 
-    result = in_a_pool(use, threads=2, in_work=2, budget=0.03, on_exhausted=lambda: reports.append("exhausted"))
+    result = in_a_pool(
+        use, threads=2, in_work=2, budget=0.03, on_exhausted=lambda: reports.append("exhausted")
+    )
 
     assert result == [0, 1, 1]
 

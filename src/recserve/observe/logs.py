@@ -1,7 +1,7 @@
 """JSON logs: one object per line, secrets blotted out, the request id where there is one.
 
-    {"time": "2026-01-31T12:00:00.123Z", "level": "warning", "logger": "recserve.slow",
-     "message": "slow request: 512.3 ms", "request_id": "3f9a-1c", "stages_ms": {"run": 498.1}}
+{"time": "2026-01-31T12:00:00.123Z", "level": "warning", "logger": "recserve.slow",
+ "message": "slow request: 512.3 ms", "request_id": "3f9a-1c", "stages_ms": {"run": 498.1}}
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 #: What a LogRecord always has; all else was given by `extra=` and belongs into the line.
-_STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
+_STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {
+    "message",
+    "asctime",
+    "taskName",
+}
 _BLOT = "***"
 
 
@@ -32,7 +36,8 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line; values that JSON does not know are written as their text."""
         line: dict[str, Any] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{record.msecs:03.0f}Z",
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            + f".{record.msecs:03.0f}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),

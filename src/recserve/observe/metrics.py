@@ -69,7 +69,9 @@ class Metrics(Collector):
     a name that ends in `_total` is a counter.
     """
 
-    def __init__(self, service: str, gauges: Callable[[], Mapping[str, tuple[str, float]]] | None = None) -> None:
+    def __init__(
+        self, service: str, gauges: Callable[[], Mapping[str, tuple[str, float]]] | None = None
+    ) -> None:
         self.info: dict[str, str] = {"service": service}
         self.requests: Counter[int] = Counter()
         self.rows = 0
@@ -109,7 +111,9 @@ class Metrics(Collector):
     def collect(self) -> Iterable[Metric]:
         """One family after the other; called by the registry."""
         yield InfoMetricFamily("recserve_model", "What is served.", value=self.info)
-        requests = CounterMetricFamily("recserve_requests", "Prediction requests by HTTP status.", labels=["status"])
+        requests = CounterMetricFamily(
+            "recserve_requests", "Prediction requests by HTTP status.", labels=["status"]
+        )
         for status, count in sorted(self.requests.items()):
             requests.add_metric([str(status)], count)
         yield requests
@@ -119,7 +123,9 @@ class Metrics(Collector):
         total.add_metric([], self._total.buckets(), self._total.sum_ns / 1e9)
         yield total
         yield self._stage_times()
-        cpu = CounterMetricFamily("recserve_stage_cpu_seconds", "CPU time of the worker thread.", labels=["stage"])
+        cpu = CounterMetricFamily(
+            "recserve_stage_cpu_seconds", "CPU time of the worker thread.", labels=["stage"]
+        )
         for stage, ns in self._stage_cpu_ns.items():
             cpu.add_metric([stage], ns / 1e9)
         yield cpu

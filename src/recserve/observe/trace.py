@@ -17,13 +17,24 @@ STAGES = ("receive", "queue", "decode", "look_up", "generate", "run", "encode", 
 class Trace:
     """The stages of one request. Written by one thread at a time: the event loop, a worker, the loop again."""
 
-    __slots__ = ("_cpu_at", "_wall_at", "cpu_ns", "missing_items", "request_id", "rows", "started_ns", "wall_ns")
+    __slots__ = (
+        "_cpu_at",
+        "_wall_at",
+        "cpu_ns",
+        "missing_items",
+        "request_id",
+        "rows",
+        "started_ns",
+        "wall_ns",
+    )
 
     def __init__(self, request_id: str = "", started_ns: int = 0) -> None:
         self.request_id = request_id
         self.started_ns = started_ns or monotonic_ns()  # the first byte of the request, where that is known
         self.wall_ns: dict[str, int] = {}
-        self.cpu_ns: dict[str, int] = {}  # of the thread that did the work; none for receive, queue and respond
+        self.cpu_ns: dict[
+            str, int
+        ] = {}  # of the thread that did the work; none for receive, queue and respond
         self.rows = 0
         self.missing_items = 0
         self._wall_at = self.started_ns

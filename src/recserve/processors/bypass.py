@@ -47,7 +47,10 @@ class Bypass:
     def signature(self) -> Signature:
         """The model's tensors; -1 where the size is the request's business."""
         return Signature(
-            [TensorInfo(name, (-1,) * max(spec.rank, 1), _shown(spec)) for name, spec in self.engine.inputs.items()],
+            [
+                TensorInfo(name, (-1,) * max(spec.rank, 1), _shown(spec))
+                for name, spec in self.engine.inputs.items()
+            ],
             [TensorInfo(name, (-1,), "DT_FLOAT") for name in self.engine.outputs],
         )
 

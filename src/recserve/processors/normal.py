@@ -96,7 +96,9 @@ class Normal:
     def _declared_types(self) -> dict[str, str]:
         if self.schema is None:
             return {}
-        return {name: _SHOWN_AS.get(type, type) for side in self.schema.sides() for name, type in side.items()}
+        return {
+            name: _SHOWN_AS.get(type, type) for side in self.schema.sides() for name, type in side.items()
+        }
 
 
 _SHOWN_AS = {

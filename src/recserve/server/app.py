@@ -136,7 +136,13 @@ class App:
     """The ASGI application of one service. All methods run on the event loop."""
 
     def __init__(
-        self, spec: ServiceSpec, *, lifecycle: Lifecycle, pool: WorkerPool, metrics: Metrics, authorizer: Authorizer
+        self,
+        spec: ServiceSpec,
+        *,
+        lifecycle: Lifecycle,
+        pool: WorkerPool,
+        metrics: Metrics,
+        authorizer: Authorizer,
     ) -> None:
         rpc = spec.rpc
         self.limits = Limits(
@@ -156,7 +162,11 @@ class App:
         self._budget_ns = rpc.keepalive_ms * 1_000_000
         self._service = spec.name
         self._path = PREDICT + spec.name
-        self._for_operators = {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._show_metrics}
+        self._for_operators = {
+            "/healthz": self._healthz,
+            "/readyz": self._readyz,
+            "/metrics": self._show_metrics,
+        }
         self._ids = count()
         self._id_prefix = os.urandom(4).hex()
         self._throttle = Throttle()
@@ -197,7 +207,9 @@ class App:
         trace = exchange.trace
         trace.lap("receive")
         deadline_ns = trace.started_ns + self._budget_ns
-        answer = await self._pool.submit(endpoint.answer, body, trace, deadline_ns / 1e9, deadline=deadline_ns / 1e9)
+        answer = await self._pool.submit(
+            endpoint.answer, body, trace, deadline_ns / 1e9, deadline=deadline_ns / 1e9
+        )
         trace.end_work()
         trace.lap("respond")
         headers = [
@@ -233,7 +245,9 @@ class App:
         self._authorizer.check(scope["method"], target, exchange.text_headers())
         length = exchange.content_length
         if length > self._max_body_bytes:
-            raise TooLargeError(f"over the limit: a body of {length} bytes; at most {self._max_body_bytes} are read")
+            raise TooLargeError(
+                f"over the limit: a body of {length} bytes; at most {self._max_body_bytes} are read"
+            )
         return self.endpoint
 
     async def _read_body(self, exchange: Exchange) -> bytes:
@@ -242,7 +256,9 @@ class App:
             exchange.body_complete = True
             whole: bytes = message["body"]
             if len(whole) > self._max_body_bytes:
-                raise TooLargeError(f"over the limit: a body of {len(whole)} bytes; at most {self._max_body_bytes}")
+                raise TooLargeError(
+                    f"over the limit: a body of {len(whole)} bytes; at most {self._max_body_bytes}"
+                )
             return whole
         parts, size = [], 0
         deadline_ns = exchange.trace.started_ns + self._budget_ns
@@ -290,7 +306,10 @@ class App:
                 logger.info("request refused", extra={**extra, "status": error.status, "reason": str(error)})
             return error.status, str(error)
         logger.error("request failed unexpectedly", exc_info=error, extra=extra)
-        return 500, f"failed inside the server; its log has the details under request id {exchange.trace.request_id}"
+        return (
+            500,
+            f"failed inside the server; its log has the details under request id {exchange.trace.request_id}",
+        )
 
     async def _answer(
         self,
@@ -342,7 +361,11 @@ class App:
     def _readyz(self) -> tuple[int, bytes, bytes]:
         """New traffic should come here."""
         state = self._lifecycle.state.value
-        return (200, TEXT, b"ready\n") if self._lifecycle.ready else (503, TEXT, error_body(f"not ready: {state}\n"))
+        return (
+            (200, TEXT, b"ready\n")
+            if self._lifecycle.ready
+            else (503, TEXT, error_body(f"not ready: {state}\n"))
+        )
 
     def _show_metrics(self) -> tuple[int, bytes, bytes]:
         return 200, METRICS_CONTENT_TYPE.encode(), self._metrics.render()
@@ -353,7 +376,9 @@ class Exchange:
 
     __slots__ = ("body_complete", "headers", "linger", "receive", "scope", "send", "trace")
 
-    def __init__(self, request_id: str, scope: Message, headers: Headers, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, request_id: str, scope: Message, headers: Headers, receive: Receive, send: Send
+    ) -> None:
         self.trace = Trace(request_id, scope.get(FIRST_BYTE_NS, 0))
         self.scope = scope
         self.headers = headers

@@ -39,11 +39,6 @@ class Lifecycle:
         self.state = state
 
     @property
-    def answers(self) -> bool:
-        """Whether predictions are answered; a server that drains before it was ready has nothing to answer with."""
-        return self.state in (State.READY, State.DRAINING)
-
-    @property
     def ready(self) -> bool:
         """Whether new traffic should come here."""
         return self.state is State.READY

@@ -84,7 +84,10 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.received_bytes > self.limits.max_message_bytes:
-            self.refusal = (413, f"over the limit: more than {self.limits.max_message_bytes} bytes in one request")
+            self.refusal = (
+                413,
+                f"over the limit: more than {self.limits.max_message_bytes} bytes in one request",
+            )
             self.send_400_response("")
         elif self.receiving:
             self._watch_receiving()
@@ -109,7 +112,9 @@ class Connection(HttpToolsProtocol):
 
     def _head_without_offer(self) -> bytes:
         lines = [b"%s %s HTTP/1.1" % (self.parser.get_method(), self.url)]
-        lines += [b"%s: %s" % header for header in self.headers if header[0] not in (b"connection", b"upgrade")]
+        lines += [
+            b"%s: %s" % header for header in self.headers if header[0] not in (b"connection", b"upgrade")
+        ]
         return b"\r\n".join((*lines, b"", b""))
 
     # --- called by the parser ---

@@ -24,5 +24,7 @@ class RateLimit:
         self._left = min(self._size, self._left + (now - self._at) * self.per_second)
         self._at = now
         if self._left < 1.0:
-            raise RateLimitError(f"no more than {self.per_second:g} requests per second are let in (rate_limit)")
+            raise RateLimitError(
+                f"no more than {self.per_second:g} requests per second are let in (rate_limit)"
+            )
         self._left -= 1.0

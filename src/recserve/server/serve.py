@@ -179,7 +179,9 @@ class Server:
         self._stopping.set()
 
     def _give_up(self) -> None:
-        logger.critical("every worker thread has been written off once; ending so that a supervisor starts anew")
+        logger.critical(
+            "every worker thread has been written off once; ending so that a supervisor starts anew"
+        )
         self._status = EXIT_WRITTEN_OFF
         self._stop()
 
@@ -205,7 +207,9 @@ class Server:
         try:
             listener = await self._loop.create_server(connect, self.host, self.port, backlog=_BACKLOG)
         except OSError as error:
-            raise ConfigError(f"cannot listen on {self.host}:{self.port} ({error}); choose another port") from error
+            raise ConfigError(
+                f"cannot listen on {self.host}:{self.port} ({error}); choose another port"
+            ) from error
         self.port = listener.sockets[0].getsockname()[1]
         self._tell_time()
         return listener

@@ -44,14 +44,23 @@ async def warm_up(endpoint: Endpoint, pool: WorkerPool, progress: Progress) -> N
             await asyncio.gather(
                 *(
                     pool.submit(
-                        endpoint.answer, body, Trace("warm-up"), deadline, deadline=deadline, budget=_PATIENCE_SECONDS
+                        endpoint.answer,
+                        body,
+                        Trace("warm-up"),
+                        deadline,
+                        deadline=deadline,
+                        budget=_PATIENCE_SECONDS,
                     )
                     for _ in range(pool.threads)
                 )
             )
         except RecserveError as error:
             if endpoint.processor.answers == "features":
-                raise BundleError(f"the model cannot answer a request of {rows} unknown items: {error}") from error
-            logger.warning("no warm-up: the model does not take made-up tensors", extra={"reason": str(error)})
+                raise BundleError(
+                    f"the model cannot answer a request of {rows} unknown items: {error}"
+                ) from error
+            logger.warning(
+                "no warm-up: the model does not take made-up tensors", extra={"reason": str(error)}
+            )
             return
     progress("warming up", total, total)

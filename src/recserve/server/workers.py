@@ -64,7 +64,9 @@ class Worker(threading.Thread):
         self.running: Job[Any] | None = None
         self.running_since = 0.0
         self.written_off = False
-        self.lock = threading.Lock()  # between the end of a call and its being written off: one of them is first
+        self.lock = (
+            threading.Lock()
+        )  # between the end of a call and its being written off: one of them is first
 
     def run(self) -> None:
         """Take jobs until told to stop or written off."""
@@ -116,7 +118,9 @@ class WorkerPool:
         self.in_flight = 0
         self.write_offs = 0
         self.waiting: deque[Job[Any]] = deque()
-        self.tokens: SimpleQueue[bool] = SimpleQueue()  # one True per job, one False per thread that shall stop
+        self.tokens: SimpleQueue[bool] = (
+            SimpleQueue()
+        )  # one True per job, one False per thread that shall stop
         self.post = loop.call_soon_threadsafe
         self._loop = loop
         self._budget = budget
@@ -150,7 +154,9 @@ class WorkerPool:
     def check_room(self) -> None:
         """Raise QueueFullError if a request that came now would find the queue full."""
         if self.in_flight >= self.capacity:
-            raise QueueFullError(f"no room: {self.in_flight} requests are in work or waiting; try again later")
+            raise QueueFullError(
+                f"no room: {self.in_flight} requests are in work or waiting; try again later"
+            )
 
     @property
     def queue_depth(self) -> int:
