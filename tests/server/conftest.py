@@ -6,9 +6,8 @@ import asyncio
 import math
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 import uvicorn
@@ -16,6 +15,9 @@ import uvloop
 from uvicorn.server import ServerState
 
 from recserve.server.protocol import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
 
 T = TypeVar("T")
 

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.server.conftest import LoopThread, listening, read_answer, read_to_end, send, status_of
 
 from recserve.server.error_body import error_body
 from recserve.server.protocol import FIRST_BYTE_NS, Limits
-from tests.server.conftest import LoopThread, listening, read_answer, read_to_end, send, status_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REQUEST = b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello"
 

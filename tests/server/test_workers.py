@@ -3,13 +3,15 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from recserve.errors import DeadlineError, QueueFullError
 from recserve.server.workers import WorkerPool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LONG = 30.0
 

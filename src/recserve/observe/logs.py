@@ -29,7 +29,8 @@ class JsonFormatter(logging.Formatter):
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__()
-        # The longest first: a token may be the beginning of another one. A secret reads differently inside JSON.
+        # The longest first: a token may be the beginning of another one.
+        # Inside JSON a secret may be spelled differently.
         spelled = {form for secret in secrets if secret for form in (secret, json.dumps(secret)[1:-1])}
         self._secrets = sorted(spelled, key=len, reverse=True)
 
@@ -71,7 +72,7 @@ class Throttle:
 def configure(
     *, level: str = "info", secrets: Iterable[str] = (), stream: TextIO | None = None
 ) -> logging.Handler:
-    """Send all logs of this process to `stream` (stderr) as JSON; returns the handler, to be removed again."""
+    """Send all logs of this process to `stream` (stderr) as JSON; returns the handler, for its removal."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter(secrets))
     root = logging.getLogger()

@@ -33,7 +33,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 #: From a stage of a tiny request to a budget of ten seconds.
 BOUNDS_SECONDS = (
-    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
+    0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
 _BOUNDS_NS = tuple(round(bound * 1e9) for bound in BOUNDS_SECONDS)
 
@@ -65,8 +66,8 @@ class Histogram:
 class Metrics(Collector):
     """What `/metrics` shows. `finished` and `refused` are called on the event loop only.
 
-    `gauges` is asked at every scrape: name → (sentence, value), for what others count (queue depth, item rows);
-    a name that ends in `_total` is a counter.
+    `gauges` is asked at every scrape for what others count, such as the queue depth:
+    name → (sentence, value); a name that ends in `_total` is a counter.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ STAGES = ("receive", "queue", "decode", "look_up", "generate", "run", "encode", 
 
 
 class Trace:
-    """The stages of one request. Written by one thread at a time: the event loop, a worker, the loop again."""
+    """The stages of one request. Written by one thread at a time: event loop, worker, event loop again."""
 
     __slots__ = (
         "_cpu_at",

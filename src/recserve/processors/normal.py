@@ -119,7 +119,6 @@ def fill_missing(
     unknown = ~known
     filled = {}
     for name, values in outputs.items():
-        values = values.copy()  # may be the model's own memory
-        values[unknown] = empty_score
-        filled[name] = values
+        filled[name] = values.copy()  # they may be the model's own memory
+        filled[name][unknown] = empty_score
     return filled

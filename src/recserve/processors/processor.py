@@ -1,7 +1,7 @@
 """What a processor is to the server: something that answers one kind of request, and can say what it wants.
 
-There are two kinds, because there are two messages: raw features of a user and items (`Scorer`), and the model's
-own tensors (`Predictor`). The server picks the codec by `Processor.answers`.
+There are two kinds, because there are two messages: raw features of a user and items (`Scorer`), and the
+model's own tensors (`Predictor`). The server picks the codec by `Processor.answers`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@
     POST: head ─▶ 404 405 503 401 429 450 413, whichever applies, before the body is read
           body ─▶ a worker thread: decode ─▶ processor ─▶ encode
 
-Raw ASGI, no framework: routing is one dict and one prefix. Every error ends in one place, `App.__call__`, which
+Raw ASGI, no framework: routing is one dict and one prefix. Every error ends in one place, `App._fail`, which
 turns the tree of `errors.py` into statuses.
 """
 
@@ -29,7 +29,6 @@ from recserve.errors import (
     MethodNotAllowedError,
     NotFoundError,
     RecserveError,
-    RequestError,
     TooLargeError,
     UnavailableError,
 )
@@ -297,7 +296,7 @@ class App:
         await self._answer(exchange, status, error_body(message), headers, close=close)
 
     def _as_answer(self, exchange: Exchange, error: Exception) -> tuple[int, str]:
-        """Status and text for the caller; our own failures are logged with their trace and told without detail."""
+        """Status and text for the caller; our own failures are logged in full and told without detail."""
         extra = {"request_id": exchange.trace.request_id}
         if isinstance(error, RecserveError) and not isinstance(error, LoadError):
             if error.status == 500:

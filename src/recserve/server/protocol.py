@@ -5,8 +5,8 @@
            keep-alive: close       budget_seconds since the first byte: 408 and close
                                    max_header_bytes: 431 and close
 
-The application finds the first byte's time in `scope[FIRST_BYTE_NS]` and owns what happens from the last byte on.
-A request that arrives whole, as nearly all do, sets no timer. HTTP/1.0 is answered too, one request per
+The application finds the first byte's time in `scope[FIRST_BYTE_NS]` and owns what happens from the last byte
+on. A request that arrives whole, as nearly all do, sets no timer. HTTP/1.0 is answered too, one request per
 connection; offers to upgrade (h2c, websocket) are ignored, as HTTP allows.
 """
 

@@ -19,7 +19,6 @@ import signal
 import sys
 import threading
 from email.utils import formatdate
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -43,6 +42,7 @@ from recserve.wire.auth import Authorizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from recserve.config.service import ServiceSpec
     from recserve.processors.load import Progress
@@ -256,7 +256,7 @@ class Server:
         return await future
 
     async def _drain(self) -> None:
-        """Send the clients elsewhere: every answer closes its connection, and /readyz says so to balancers."""
+        """Send clients elsewhere: every answer closes its connection, and /readyz tells the balancers."""
         self.lifecycle.move(State.DRAINING)
         if self._app.endpoint is None:
             return  # nobody was sent here yet
@@ -304,7 +304,7 @@ def _print_url(server: Server) -> None:
 def _tune_allocator() -> None:
     """Let glibc keep what it frees: the buffers of one request are those of the next.
 
-    By default each large tensor is a fresh mapping, thousands of page faults per model call (performance.md, 5).
+    By default each large tensor is a fresh mapping: thousands of page faults per model call.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:

@@ -1,7 +1,7 @@
 """Synthetic requests through the whole path, before the first real one comes.
 
-TorchScript compiles on its first calls for a shape, allocators grow, pages are touched: the first requests to a
-cold server take seconds. So every thread answers requests of several sizes before the service says ready.
+TorchScript compiles on its first calls for a shape, allocators grow, pages are touched: the first requests to
+a cold server take seconds. So every thread answers requests of several sizes before the service says ready.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ _PATIENCE_SECONDS = 600.0
 async def warm_up(endpoint: Endpoint, pool: WorkerPool, progress: Progress) -> None:
     """Answer ROUNDS requests of each size on every thread.
 
-    Raises BundleError when a model with features fails: a user and items of which nothing is known are a request
-    that it must answer. A model that takes tensors may rightly refuse made-up ones; it is served without warm-up.
+    Raises BundleError when a model with features fails: a user and items of which nothing is known are a
+    request that it must answer. A model that takes tensors may rightly refuse made-up ones; it is served
+    without warm-up.
     """
     total = len(ROWS) * ROUNDS
     for step in range(total):

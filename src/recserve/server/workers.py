@@ -6,11 +6,11 @@
     timer  ──▶ deadlines: waiting and late → 408; running and late → 408; running too long → written off
 
 A thread cannot be stopped from outside. So a call that has run for as long as a whole request may take is
-*written off*: its thread is left behind, another one takes its place, and after as many write-offs as there are
-threads somebody else should start a new process (`on_exhausted`).
+*written off*: its thread is left behind, another one takes its place, and after as many write-offs as there
+are threads somebody else should start a new process (`on_exhausted`).
 
-The clock for a write-off starts with the call, not with the request: under overload a request may get its thread
-just before its deadline, and a healthy call must not cost a thread for having been late to begin.
+The clock for a write-off starts with the call, not with the request: under overload a request may get its
+thread just before its deadline, and a healthy call must not cost a thread for having been late to begin.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class WorkerPool:
     """Runs work on threads for one event loop. All methods are called on that loop.
 
     threads:       computing threads
-    in_work:       requests that count as being in work; those that no thread has taken yet wait beside the queue
+    in_work:       requests that count as being in work, whether a thread has taken them yet or not
     max_queue:     requests that may wait beyond `in_work`; one more raises QueueFullError
     budget:        seconds that one call may run before its thread is written off
     on_exhausted:  called once, after `threads` write-offs
