@@ -392,8 +392,8 @@ class Exchange:
         return int(self.headers.get(b"content-length", b"0"))
 
     def text_headers(self) -> dict[str, str]:
-        """Headers for the authorizer; names are in lower case."""
-        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers.items()}
+        """Headers for the authorizer; names are in lower case, blanks around values do not count."""
+        return {name.decode("latin-1"): value.decode("latin-1").strip() for name, value in self.headers.items()}
 
 
 async def _linger(exchange: Exchange, body: bytes) -> None:

@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from email.utils import formatdate
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,7 +32,6 @@ from recserve.config import environment
 from recserve.errors import ConfigError
 from recserve.observe import logs
 from recserve.observe.metrics import Metrics
-from recserve.processors.load import load
 from recserve.server.app import App, Endpoint, ScoreEndpoint, TensorEndpoint
 from recserve.server.lifecycle import Lifecycle, State
 from recserve.server.progress import shown_progress
@@ -83,6 +83,8 @@ def run(
         logger.warning(warning)
 
     def load_bundle(progress: Progress) -> Processor:
+        from recserve.processors.load import load
+
         return load(Bundle.open(bundle_path), spec, progress)
 
     server = Server(spec, load_bundle, host=host, port=port, on_ready=_print_url)
@@ -246,10 +248,13 @@ class Server:
                 future.set_result(processor)
 
         def work() -> None:
+            processor, error = None, None
             try:
-                self._loop.call_soon_threadsafe(settle, self._load_processor(progress), None)
-            except BaseException as error:  # it belongs to whoever awaits the future
-                self._loop.call_soon_threadsafe(settle, None, error)
+                processor = self._load_processor(progress)
+            except BaseException as raised:  # it belongs to whoever awaits the future
+                error = raised
+            with suppress(RuntimeError):  # the loop has ended: the process was told to stop meanwhile
+                self._loop.call_soon_threadsafe(settle, processor, error)
 
         self._loading = threading.Thread(target=work, name="recserve-load", daemon=True)
         self._loading.start()
