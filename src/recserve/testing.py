@@ -1,7 +1,7 @@
 """A running server for a test: `recserve serve` as a process of its own, on a free port.
 
-    with recserve.testing.serve("exported/bundle", {"name": "rank", "token": "t"}) as server:
-        answer = urllib3.request("POST", server.url, body=…, headers={"Authorization": server.token})
+with recserve.testing.serve("exported/bundle", {"name": "rank", "token": "t"}) as server:
+    answer = urllib3.request("POST", server.url, body=…, headers={"Authorization": server.token})
 """
 
 from __future__ import annotations
@@ -117,7 +117,9 @@ def _start(arguments: list[str], spec: service.ServiceSpec, seconds: float) -> R
         if process.poll() is not None:
             for reader in readers:
                 reader.join(5)
-            raise LoadError(f"the server ended with status {process.returncode}: {''.join(server.log)[-2000:]}")
+            raise LoadError(
+                f"the server ended with status {process.returncode}: {''.join(server.log)[-2000:]}"
+            )
         if time.monotonic() > deadline:
             process.kill()
             raise LoadError(f"the server was not ready after {seconds:g} s: {''.join(server.log)[-2000:]}")

@@ -198,7 +198,10 @@ class Running:
 
     def post(self, body: bytes | None = None, path: str = "", **headers: str) -> urllib3.BaseHTTPResponse:
         """Predict; the token is sent unless headers say otherwise."""
-        sent = {"Authorization": "token", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        sent = {
+            "Authorization": "token",
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
         return self.http.request(
             "POST", f"/api/predict/rank{path}", body=DOUBLE if body is None else body, headers=sent
         )
@@ -230,7 +233,9 @@ DOUBLE = tensors_of(x=[1.5, 2.0])
 
 
 @contextmanager
-def running(load: Callable[[], Doubler] | None = None, *, ready: bool = True, **rpc: Any) -> Iterator[Running]:
+def running(
+    load: Callable[[], Doubler] | None = None, *, ready: bool = True, **rpc: Any
+) -> Iterator[Running]:
     """Serve a Doubler as 'rank' with the token 'token'; `rpc` are keys of metadata.rpc."""
     document = {"name": "rank", "token": "token", "metadata": {"rpc": {"drain_ms": 0, **rpc}}}
     processor = Doubler()

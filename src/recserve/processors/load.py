@@ -1,8 +1,8 @@
 """The wiring: a bundle and a service file become a processor. Whatever does not fit together is found here.
 
-    Bundle ──▶ features (fg.json) ──▶ engine (do its inputs fit the features?)
-                   │
-    ServiceSpec ──▶ items (does the table have the columns that features read?) ──▶ Normal
+Bundle ──▶ features (fg.json) ──▶ engine (do its inputs fit the features?)
+               │
+ServiceSpec ──▶ items (does the table have the columns that features read?) ──▶ Normal
 """
 
 from __future__ import annotations
@@ -47,7 +47,11 @@ def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Norm
     Raises LoadError with one line that says how to mend it: a feature of an unknown type, a model whose inputs
     differ from the features, an item table without its key, a broken torch and fbgemm pair.
     """
-    described = {"bundle": bundle.path.name, "engine": bundle.engine, "input_tile": str(tile_of(bundle, spec))}
+    described = {
+        "bundle": bundle.path.name,
+        "engine": bundle.engine,
+        "input_tile": str(tile_of(bundle, spec)),
+    }
     if not spec.model.generates_features(bundle.fg_path is not None):
         progress("loading the model", 0, 1)
         engine = load_engine(bundle, spec, None)
@@ -139,7 +143,9 @@ def _check_columns(
     features: Generator, table: Table, schema: pa.Schema, wanted: frozenset[str], *, strict: bool
 ) -> None:
     for name in sorted(set(table.value) - set(schema.names)):
-        raise ConfigError(f"model_config.tables: '{table.name}' has no column '{name}', which `value` asks for")
+        raise ConfigError(
+            f"model_config.tables: '{table.name}' has no column '{name}', which `value` asks for"
+        )
     lacking = missing_columns(features, schema, table)
     if not lacking:
         return
