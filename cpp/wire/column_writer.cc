@@ -7,14 +7,12 @@
 
 namespace recserve::wire {
 
-ValuesWriter::ValuesWriter(Type type, size_t expected) : type_(type) {
-  if (type == Type::String) {
-    offsets_.reserve(expected + 1);
-    offsets_.push_back(0);
-    data_.reserve(expected * 8);
-  } else {
-    data_.reserve(expected * width_of(type));
-  }
+void ValuesWriter::start(Type type) {
+  type_ = type;
+  size_ = 0;
+  data_.clear();
+  offsets_.clear();
+  if (type == Type::String) offsets_.push_back(0);
 }
 
 template <class T>
@@ -25,8 +23,13 @@ bool ValuesWriter::put(T number) {
   return true;
 }
 
+void ValuesWriter::write(std::string_view text) {
+  auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
+  data_.insert(data_.end(), bytes, bytes + text.size());
+}
+
 bool ValuesWriter::put_text(std::string_view text) {
-  data_.insert(data_.end(), text.begin(), text.end());
+  write(text);
   if (data_.size() > INT32_MAX) throw RequestError("a column of the request holds more than 2 GiB of text");
   offsets_.push_back(static_cast<int32_t>(data_.size()));
   ++size_;
@@ -98,7 +101,7 @@ void ValuesWriter::write_text(const Scalar& scalar) {
   std::string_view text = scalar.kind() == Scalar::Kind::Text    ? scalar.text()
                           : scalar.kind() == Scalar::Kind::Whole ? format(scalar.whole(), digits)
                                                                  : format(scalar.real(), digits);
-  data_.insert(data_.end(), text.begin(), text.end());
+  write(text);
 }
 
 void ValuesWriter::append_pair(const Pair& pair) {
@@ -108,19 +111,21 @@ void ValuesWriter::append_pair(const Pair& pair) {
   put_text({});
 }
 
-Values ValuesWriter::finish() {
-  Values values{type_, size_, Array<uint8_t>(std::move(data_)), {}};
-  if (type_ == Type::String) values.offsets = Array<int32_t>(std::move(offsets_));
-  return values;
+Values ValuesWriter::finish(Block& block) const {
+  return Values{type_, size_, block.keep(data_), block.keep(offsets_)};
 }
 
-ColumnWriter::ColumnWriter(const ColumnType& type, int64_t rows, size_t elements)
-    : type_(type), rows_(rows), values_(type.value, elements) {
-  if (type.shape == Shape::Map) keys_.emplace(type.key, elements);
-  if (type.shape != Shape::Scalar) {
-    offsets_.reserve(rows + 1);
-    offsets_.push_back(0);
-  }
+void ColumnWriter::start(const ColumnType& type, int64_t rows) {
+  type_ = type;
+  rows_ = rows;
+  row_ = 0;
+  unparsable_ = 0;
+  values_.start(type.value);
+  if (type.shape == Shape::Map) keys_.start(type.key);
+  offsets_.clear();
+  inner_.clear();
+  valid_.clear();
+  if (type.shape != Shape::Scalar) offsets_.push_back(0);
   if (type.shape == Shape::Nested) inner_.push_back(0);
 }
 
@@ -193,7 +198,7 @@ bool ColumnWriter::append_map(const Cell& cell) {
   read_pairs(cell, pairs_);
   for (const Pair& pair : pairs_) {
     const bool has_value = values_.append(pair.value);
-    if (has_value && keys_->append(pair.key)) continue;
+    if (has_value && keys_.append(pair.key)) continue;
     if (has_value) values_.pop();
     ++unparsable_;
   }
@@ -232,15 +237,15 @@ bool ColumnWriter::append_nested(const Cell& cell) {
   return inner_.size() > before;
 }
 
-ColumnPtr ColumnWriter::finish() {
+ColumnPtr ColumnWriter::finish(Block& block) {
   auto column = std::make_shared<Column>();
   column->shape = type_.shape;
   column->rows = row_;
-  if (!valid_.empty()) column->valid = Array<uint8_t>(std::move(valid_));
-  if (type_.shape != Shape::Scalar) column->offsets = Array<int32_t>(std::move(offsets_));
-  if (type_.shape == Shape::Nested) column->inner = Array<int32_t>(std::move(inner_));
-  if (type_.shape == Shape::Map) column->keys = keys_->finish();
-  column->values = values_.finish();
+  column->valid = block.keep(valid_);
+  column->offsets = block.keep(offsets_);
+  column->inner = block.keep(inner_);
+  if (type_.shape == Shape::Map) column->keys = keys_.finish(block);
+  column->values = values_.finish(block);
   return column;
 }
 

@@ -4,12 +4,15 @@
 
 namespace recserve::wire {
 
-uint64_t hash_seed() {
-  static const uint64_t seed = [] {
-    std::random_device device;
-    return static_cast<uint64_t>(device()) << 32 | device();
-  }();
-  return seed;
+namespace {
+
+uint64_t random_seed() {
+  std::random_device device;
+  return static_cast<uint64_t>(device()) << 32 | device();
 }
+
+}  // namespace
+
+const uint64_t hash_seed = random_seed();
 
 }  // namespace recserve::wire

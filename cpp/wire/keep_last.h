@@ -11,17 +11,17 @@
 namespace recserve::wire {
 
 /// Differs from process to process, so that nobody can prepare keys that collide.
-uint64_t hash_seed();
+extern const uint64_t hash_seed;
 
 inline uint64_t mix(uint64_t a, uint64_t b) {
   const auto product = static_cast<unsigned __int128>(a) * b;
   return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
 }
 
-inline uint64_t hash_of(uint64_t number) { return mix(number ^ hash_seed(), 0x9E3779B97F4A7C15); }
+inline uint64_t hash_of(uint64_t number) { return mix(number ^ hash_seed, 0x9E3779B97F4A7C15); }
 
 inline uint64_t hash_of(std::string_view text) {
-  uint64_t hash = hash_seed() ^ text.size(), word = 0;
+  uint64_t hash = hash_seed ^ text.size(), word = 0;
   for (; text.size() > 8; text.remove_prefix(8)) {
     std::memcpy(&word, text.data(), 8);
     hash = mix(hash ^ word, 0x9E3779B97F4A7C15);

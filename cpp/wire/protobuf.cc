@@ -28,13 +28,6 @@ bool is_utf8(std::string_view text) {
   auto* at = reinterpret_cast<const unsigned char*>(text.data());
   auto* end = at + text.size();
   while (at < end) {
-    if (uint64_t word; end - at >= 8) {
-      std::memcpy(&word, at, 8);
-      if ((word & 0x8080808080808080) == 0) {
-        at += 8;
-        continue;
-      }
-    }
     const int length = *at < 0x80 ? 1 : sequence_length(at, end);
     if (length == 0) return false;
     at += length;

@@ -41,8 +41,24 @@ struct Tag {
   }
 };
 
-/// Well-formed UTF-8 as proto3 strings must be: no surrogates, no overlong forms. Eight ASCII bytes at a
-/// time.
+/// Eight bytes at a time; the last ones overlap those before.
+inline bool is_ascii(std::string_view text) {
+  constexpr uint64_t kHighBits = 0x8080808080808080;
+  const char* at = text.data();
+  uint64_t seen = 0, word = 0;
+  if (text.size() < 8) {
+    for (char c : text) seen |= static_cast<uint8_t>(c);
+    return seen < 0x80;
+  }
+  for (size_t i = 0; i + 8 < text.size(); i += 8) {
+    std::memcpy(&word, at + i, 8);
+    seen |= word;
+  }
+  std::memcpy(&word, at + text.size() - 8, 8);
+  return ((seen | word) & kHighBits) == 0;
+}
+
+/// Well-formed as proto3 strings must be: no surrogates, no overlong forms.
 bool is_utf8(std::string_view text);
 
 /// A name as an error message quotes it: cut after 100 bytes.
@@ -78,7 +94,7 @@ class Reader {
   }
   std::string_view string() {
     std::string_view text = bytes();
-    if (!is_utf8(text)) throw ParseError("invalid UTF-8 in a string");
+    if (!is_ascii(text) && !is_utf8(text)) throw ParseError("invalid UTF-8 in a string");
     return text;
   }
   /// Skips the value of an unknown field.

@@ -39,11 +39,6 @@ class Named {
   size_t closed_ = 0;  // entries known to have a name each of their own
 };
 
-struct Rows {
-  int64_t entries = 0;   // as sent
-  int64_t elements = 0;  // in the rows that are used
-};
-
 /// The cells of one context or item feature.
 template <class Each>
 void for_each_cell(std::string_view features, Each&& each) {
@@ -58,9 +53,10 @@ const ColumnType* find(const ColumnTypes& types, std::string_view name) {
 
 class Decoding {
  public:
-  explicit Decoding(TorchrecRequest& request) : request_(request) {}
+  Decoding(TorchrecRequest& request, std::string_view body)
+      : request_(request), body_(body), block_(body.size() * 2) {}
 
-  void read(std::string_view body);
+  void read();
   void add_user_columns(const SideTypes& types);
   void add_item_columns(const SideTypes& context, const SideTypes& item);
   int64_t unparsable() const { return unparsable_; }
@@ -73,6 +69,9 @@ class Decoding {
   int64_t rows_of(const char* what, const Entry& entry, int64_t entries) const;
 
   TorchrecRequest& request_;
+  std::string_view body_;
+  Block block_;
+  ColumnWriter column_;
   int64_t unparsable_ = 0;
   int64_t ids_ = 0;
   int64_t longest_ = 0;
@@ -93,16 +92,17 @@ class Decoding {
   Named<Check> meta_{"meta data entry", check_nothing};
 };
 
-void Decoding::read(std::string_view body) {
-  StringsBuilder ids;
-  Reader reader(body);
+void Decoding::read() {
+  ValuesWriter ids;
+  ids.start(Type::String);
+  Reader reader(body_);
   for (Tag tag; reader.next(tag);) {
     if (tag.is(1, WireType::Varint)) {
       request_.debug_level = reader.int32();
     } else if (tag.is(2, WireType::Bytes)) {
       user_.add(read_message_entry(reader.bytes(), pieces_));
     } else if (tag.is(3, WireType::Bytes)) {
-      ids.append(reader.string());
+      ids.append(Scalar::of(reader.string()));
     } else if (tag.is(4, WireType::Bytes)) {
       context_.add(read_message_entry(reader.bytes(), pieces_));
     } else if (tag.is(5, WireType::Varint)) {
@@ -118,7 +118,7 @@ void Decoding::read(std::string_view body) {
   ids_ = ids.size();
   auto column = std::make_shared<Column>();
   column->rows = ids_;
-  column->values = ids.finish();
+  column->values = ids.finish(block_);
   request_.item_ids = std::move(column);
   for (const Entry& entry : meta_.close()) request_.meta.emplace_back(entry.key, entry.value);
 }
@@ -141,15 +141,18 @@ void Decoding::add_user_columns(const SideTypes& types) {
 }
 
 ColumnPtr Decoding::user_column(const Entry& entry, const SideTypes& types) {
+  const ColumnType* declared = find(types.declared, entry.key);
   const Cell cell = read_cell(entry.value, pieces_);
-  const int64_t elements = check(cell);
   Seen seen;
-  if (elements != 0) seen.add(cell);
-  ColumnWriter column(seen.resolve(find(types.declared, entry.key), find(types.fallback, entry.key)), 1,
-                      elements);
-  column.append(cell);
-  unparsable_ += column.unparsable();
-  return column.finish();
+  if (cell.member != 0) seen.add(cell);
+  column_.start(seen.resolve(declared, find(types.fallback, entry.key)), 1);
+  column_.append(cell);
+  unparsable_ += column_.unparsable();
+  if (column_.has_null() && column_.unparsable() == 0) {  // an empty text, list or map: it says no type
+    column_.start(Seen().resolve(declared, find(types.fallback, entry.key)), 1);
+    column_.append(Cell());
+  }
+  return column_.finish(block_);
 }
 
 int64_t Decoding::count(std::string_view features) {
@@ -193,24 +196,21 @@ int64_t Decoding::rows_of(const char* what, const Entry& entry, int64_t entries)
 }
 
 ColumnPtr Decoding::item_column(const char* what, const Entry& entry, const SideTypes& types) {
-  Rows sent;
+  int64_t entries = 0;
   Seen seen;
   for_each_cell(entry.value, [&](const Cell& cell) {
     const int64_t elements = check(cell);  // a surplus entry too must be well-formed
-    if (sent.entries++ >= request_.rows || elements == 0) return;
-    sent.elements += elements;
-    seen.add(cell);
+    if (entries++ < request_.rows && elements != 0) seen.add(cell);
   });
-  const int64_t rows = rows_of(what, entry, sent.entries);
-  ColumnWriter column(seen.resolve(find(types.declared, entry.key), find(types.fallback, entry.key)), rows,
-                      std::max(rows, sent.elements));
+  const int64_t rows = rows_of(what, entry, entries);
+  column_.start(seen.resolve(find(types.declared, entry.key), find(types.fallback, entry.key)), rows);
   int64_t row = 0;
   for_each_cell(entry.value, [&](const Cell& cell) {
-    if (row++ < rows) column.append(cell);
+    if (row++ < rows) column_.append(cell);
   });
-  for (; row < rows; ++row) column.append(Cell());
-  unparsable_ += column.unparsable();
-  return column.finish();
+  for (; row < rows; ++row) column_.append(Cell());
+  unparsable_ += column_.unparsable();
+  return column_.finish(block_);
 }
 
 }  // namespace
@@ -219,9 +219,9 @@ TorchrecRequest TorchrecDecoder::decode(std::string_view body) const {
   // Offsets of columns are 32 bits, and no element is shorter than a byte.
   if (body.size() >= INT32_MAX) throw RequestError("failed to read request: its body is larger than 2 GiB");
   TorchrecRequest request;
-  Decoding decoding(request);
+  Decoding decoding(request, body);
   try {
-    decoding.read(body);
+    decoding.read();
     decoding.add_user_columns(user_);
     decoding.add_item_columns(context_, item_);
   } catch (const ParseError& error) {

@@ -55,13 +55,13 @@ broadcasting one entry and refusing fewer is ours.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from recserve._core import TorchrecDecoder, encode_torchrec_request
-from recserve.messages import InputSchema, ScoreRequest
-
-if TYPE_CHECKING:
-    pass
+from recserve._core import (
+    TorchrecDecoder,
+    decode_torchrec_response,
+    encode_torchrec_request,
+    encode_torchrec_response,
+)
+from recserve.messages import InputSchema, ScoreRequest, ScoreResponse
 
 
 class Decoder:
@@ -71,12 +71,12 @@ class Decoder:
         """`fallback` types a column that `schema` lacks when all its entries are missing (fg.json's value_type)."""
         declared, missing = schema or InputSchema(), fallback or InputSchema()
         self._native = TorchrecDecoder(
-            user=dict(declared.user),
-            context=dict(declared.context),
-            item=dict(declared.item),
-            user_fallback=dict(missing.user),
-            context_fallback=dict(missing.context),
-            item_fallback=dict(missing.item),
+            user=declared.user,
+            context=declared.context,
+            item=declared.item,
+            user_fallback=missing.user,
+            context_fallback=missing.context,
+            item_fallback=missing.item,
         )
 
     def decode(self, body: bytes) -> ScoreRequest:
@@ -98,5 +98,21 @@ def encode_request(request: ScoreRequest) -> bytes:
         item_features=request.item_features,
         debug_level=request.debug_level,
         neighbours=request.neighbours,
-        meta=dict(request.meta),
+        meta=request.meta,
     )
+
+
+def encode(response: ScoreResponse) -> bytes:
+    """Write a PBResponse. Outputs are sent as `tensors` says; item ids are echoed in their order."""
+    return encode_torchrec_response(
+        item_ids=response.item_ids,
+        outputs=dict(response.outputs),
+        pass_through=response.pass_through,
+        generate_features=response.generate_features,
+        raw_features=response.raw_features,
+    )
+
+
+def decode_response(body: bytes) -> ScoreResponse:
+    """Read a PBResponse. Raises RequestError: "failed to parse response: ..."."""
+    return ScoreResponse(*decode_torchrec_response(body))
