@@ -12,8 +12,10 @@ costs with it is not the model.
 
 import argparse
 import json
+import warnings
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import fbgemm_gpu  # noqa: F401  registers torch.ops.fbgemm
 import pyarrow.parquet as pq
@@ -50,12 +52,24 @@ def write_bundle(workload: Workload, model: nn.Module, bundle: Path, *, input_ti
         (bundle / name).write_text(json.dumps(document, indent=1))
     written = bundle / "scripted_model.pt.new"
     # Traced first, as an export is: loops over features become the literal reads data["age.values"].
-    torch.jit.script(fx.symbolic_trace(model.eval())).save(str(written))
+    traced = fx.symbolic_trace(model.eval())
+    with warnings.catch_warnings():
+        # Said of the class that torch.fx itself generates.
+        warnings.filterwarnings("ignore", "The TorchScript type system doesn't support instance-level")
+        torch.jit.save(torch.jit.script(traced), written)
     written.rename(bundle / "scripted_model.pt")
 
 
 class Tables(nn.Module):
     """Tables of one side, looked up in one fbgemm call: the call that a quantised export makes, at fp32."""
+
+    weights: Tensor
+    placements: Tensor
+    starts: Tensor
+    types: Tensor
+    columns: Tensor
+    rows: Tensor
+    warning: Tensor
 
     def __init__(self, names: list[str], rows: list[int]) -> None:
         super().__init__()
@@ -86,7 +100,7 @@ class Tables(nn.Module):
     def _look_up(self, values: Tensor, offsets: Tensor, tables: slice, pooling: int) -> Tensor:
         count = tables.stop - tables.start
         torch.ops.fbgemm.bounds_check_indices(self.rows[tables], values, offsets, WARNING, self.warning)
-        return torch.ops.fbgemm.int_nbit_split_embedding_codegen_lookup_function(
+        found: Tensor = torch.ops.fbgemm.int_nbit_split_embedding_codegen_lookup_function(
             self.weights,
             self.weights,
             self.placements[tables],
@@ -106,6 +120,7 @@ class Tables(nn.Module):
             FLOAT32,
             row_alignment=1,
         )
+        return found
 
 
 def _random_rows(rows: int) -> Tensor:
@@ -144,7 +159,8 @@ class RankModel(nn.Module):
         floats = torch.cat([data[f"{name}.values"] for name in self.user_floats], dim=1).to(device)
         user = torch.cat([user, floats], dim=1)
         if self.tile:
-            user = user.repeat(data["batch_size"].item(), 1)
+            repeats: Any = data["batch_size"].item()
+            user = user.repeat(repeats, 1)
         query = other[:, self.query : self.query + DIM].unsqueeze(1).expand(rows, SEQUENCE_LENGTH, DIM)
         parts = [user, other]
         for name, attention in zip(self.sequences, self.attention, strict=True):

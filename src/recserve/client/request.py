@@ -22,22 +22,32 @@ one value that stands for all.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from recserve.columns import Batch, column_from_arrow
+from recserve.config.document import parse_json
 from recserve.errors import RequestError
 from recserve.messages import ScoreRequest
+from recserve.wire.torchrec import encode_request
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+Cells: TypeAlias = "Sequence[Any] | NDArray[Any]"  # one value per item, or one for all
 
 
 def build_request(
     user: Mapping[str, Any] | None = None,
     item_ids: Sequence[Any] = (),
     *,
-    context: Mapping[str, Sequence[Any]] | None = None,
-    item_features: Mapping[str, Sequence[Any]] | None = None,
+    context: Mapping[str, Cells] | None = None,
+    item_features: Mapping[str, Cells] | None = None,
     debug_level: int = 0,
     meta: Mapping[str, str] | None = None,
 ) -> ScoreRequest:
@@ -61,7 +71,7 @@ def build_request(
     )
 
 
-def _lists(side: str, features: Mapping[str, Any] | None) -> dict[tuple[str, str], Sequence[Any]]:
+def _lists(side: str, features: Mapping[str, Cells] | None) -> dict[tuple[str, str], Cells]:
     for name, values in (features or {}).items():
         if isinstance(values, (str, bytes)) or not isinstance(values, (Sequence, np.ndarray)):
             raise RequestError(
@@ -70,7 +80,7 @@ def _lists(side: str, features: Mapping[str, Any] | None) -> dict[tuple[str, str
     return {(side, name): values for name, values in (features or {}).items()}
 
 
-def _batch(rows: int, side: str, features: Mapping[str, Sequence[Any]]) -> Batch:
+def _batch(rows: int, side: str, features: Mapping[str, Cells]) -> Batch:
     batch = Batch(rows)
     for name, values in features.items():
         try:
@@ -104,3 +114,38 @@ def _array(cells: list[Any]) -> pa.Array:
     flat = [pair for row in pairs if row for pair in row]
     keys = pa.array([key for key, _ in flat]).type
     return pa.array(pairs, pa.map_(keys, pa.array([value for _, value in flat]).type))
+
+
+# What a request in JSON may hold, and what each is when absent.
+_KEYS = ("user", "item_ids", "context", "item_features", "debug_level", "meta")
+
+
+def from_json(content: Mapping[str, Any]) -> ScoreRequest:
+    """Make a request of a JSON object with the arguments of `build_request` as keys."""
+    for key, value in content.items():
+        if key not in _KEYS:
+            raise RequestError(f"unknown key '{key}' in a request; known: {', '.join(_KEYS)}")
+        wanted = {"item_ids": list, "debug_level": int}.get(key, dict)
+        if not isinstance(value, wanted):
+            raise RequestError(f"'{key}' is a {type(value).__name__}; a {wanted.__name__} is expected")
+    return build_request(**content)
+
+
+def read_bodies(path: Path) -> list[bytes]:
+    """Encoded requests from a .jsonl file, a .pb file, or the .pb files of a folder by name."""
+    files = sorted(path.glob("*.pb")) if path.is_dir() else [path]
+    try:
+        if path.suffix == ".jsonl":
+            lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+            bodies = [
+                encode_request(from_json(parse_json(line, f"{path}, request {number}")))
+                for number, line in lines
+                if line.strip()
+            ]
+        else:
+            bodies = [file.read_bytes() for file in files]
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read: {error.strerror}") from None
+    if not bodies:
+        raise RequestError(f"{path} holds no request; a .jsonl file or .pb files are expected")
+    return bodies

@@ -127,8 +127,8 @@ def _sums(path: Path) -> Mapping[str, Sequence[str]]:
 
 def _row_sums(name: str, given: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
     """(rows,): what a feature's values add to each row."""
-    values, lengths = given[name], given.get(name.removesuffix("values") + "lengths")
-    sums: NDArray[np.float64] = values.reshape(len(values), -1).sum(axis=1, dtype=np.float64)
+    values, lengths = np.asarray(given[name], np.float64), given.get(name.removesuffix("values") + "lengths")
+    sums: NDArray[np.float64] = values.sum(axis=tuple(range(1, values.ndim)))
     if lengths is None:
         return sums
     ends = np.cumsum(lengths)

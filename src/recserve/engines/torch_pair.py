@@ -35,7 +35,7 @@ _IMPORT = "import torch, fbgemm_gpu; torch.ops.fbgemm.asynchronous_complete_cums
 
 
 def check() -> str:
-    """Name the installed pair; a BundleError says how to mend a broken one. Takes seconds: it imports torch."""
+    """Name the installed pair; a BundleError says how to mend a broken one. Takes seconds (imports torch)."""
     pair = check_versions()
     tried = subprocess.run([sys.executable, "-c", _IMPORT], capture_output=True, text=True, check=False)
     if tried.returncode != 0:

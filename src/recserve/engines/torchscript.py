@@ -227,8 +227,8 @@ def _keys_answered(graph: Any) -> tuple[str, ...]:
     if str(result.type()) == "Tensor":
         return ("output_0",)
     node = result.node()
-    if node.kind() != "prim::DictConstruct":
-        return ()
+    if node.kind() != "prim::DictConstruct" or len(result.uses()) > 1:
+        return ()  # used before it is returned: more may be added
     keys = [_constant(key) for key in list(node.inputs())[::2]]
     return _ordered(key for key in keys if key is not None)
 
