@@ -107,7 +107,7 @@ ColumnType column_type(const Column& column) {
   return type;
 }
 
-Layout::Layout(bool text_keys, const ColumnTypes& raw, const ColumnTypes& finished,
+Layout::Layout(int32_t key_bytes, const ColumnTypes& raw, const ColumnTypes& finished,
                const std::map<std::string, int64_t>& limits, const std::set<std::string>& ones)
     : raw_fields(static_cast<int32_t>(raw.size())) {
   for (const ColumnTypes* columns : {&raw, &finished}) {
@@ -121,7 +121,7 @@ Layout::Layout(bool text_keys, const ColumnTypes& raw, const ColumnTypes& finish
   for (Field& field : fields) {
     if (field.storage == Storage::OneOrHeap) field.one_bit = bit++;
   }
-  bits = kKey + (text_keys ? 4 : 8);
+  bits = kKey + key_bytes;
   bit_words = (bit + 63) / 64;
 
   int32_t end = bits + (bit + 7) / 8;

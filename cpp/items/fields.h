@@ -1,6 +1,6 @@
 // Which column lies where in a row of the store.
 //
-//   slot   | born 8 | previous 4 | key 4/8 | present bits, one-value bits | cells, widest first | pad |
+//   slot   | born 8 | previous 4 | key 16/8 | present bits, one-value bits | cells, widest first | pad |
 //
 // `born` is the epoch that published the row, `previous` the row that it replaced: a reader pinned before
 // `born` reads on there. A slot holds offsets only, never a pointer, and no bit of it changes once published.
@@ -61,7 +61,7 @@ struct Layout {
 
   /// `limits`: integer columns whose values are all >= 0 and below; `ones`: list columns with one number in
   /// every row that is not null.
-  Layout(bool text_keys, const ColumnTypes& raw, const ColumnTypes& finished,
+  Layout(int32_t key_bytes, const ColumnTypes& raw, const ColumnTypes& finished,
          const std::map<std::string, int64_t>& limits, const std::set<std::string>& ones);
 
   std::vector<Field> fields;
