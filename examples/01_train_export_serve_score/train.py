@@ -11,7 +11,7 @@ from rich.progress import track
 from rows import auc
 
 from recserve.columns import batch_from_arrow
-from recserve.engines.torchscript import tensors
+from recserve.engines.torchscript import share
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +28,7 @@ Features = list[dict[str, "Tensor"]]
 def generate(generator: Generator, table: pa.Table, description: str) -> Features:
     """The model's input tensors for every row of `table`, in batches of ROWS."""
     starts = track(range(0, table.num_rows, ROWS), description=description)
-    return [tensors(generator.generate_joined(batch_from_arrow(table.slice(start, ROWS)))) for start in starts]
+    return [share(generator.generate_joined(batch_from_arrow(table.slice(start, ROWS)))) for start in starts]
 
 
 def train(layout: Layout, features: Features, table: pa.Table, *, epochs: int) -> tuple[Embedder, Towers]:
