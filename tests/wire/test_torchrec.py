@@ -306,6 +306,14 @@ def test_an_unknown_field_in_a_map_entry_does_not_lose_the_entry() -> None:
     assert to_arrow(Decoder().decode(message(2, entry)).user["x"]).to_pylist() == [1]
 
 
+def test_pieces_of_a_value_are_merged_only_when_each_is_whole() -> None:
+    first, second = message(23, message(1, b"a")), message(23, message(1, b"b"))
+    assert to_arrow(Decoder().decode(message(2, message(2, first + second))).user[""]).to_pylist() == [["a", "b"]]
+    cut = message(23, message(1, b"a") + tag(15, 1))  # eight bytes are missing, which the second piece has
+    with pytest.raises(RequestError, match="a number is cut short"):
+        Decoder().decode(message(2, message(2, cut + second)))
+
+
 INVALID = b"\xff\xfe"
 NOT_UTF8: dict[str, bytes] = {
     "item id": message(3, INVALID),
