@@ -2,7 +2,7 @@
 
     python benchmarks/items.py [--rows 1000000]
 
-Forty columns of the kinds that items have (integers, floats, ids in lists, categories, titles, tags, a vector).
+Forty columns of the kinds that items have (ids, integers, floats, categories, titles, tags, a vector).
 Without features: `raw` columns are gathered as they are. Narrowest width: numbers at their declared width,
 texts and lists as Arrow lays them out (bytes and 32-bit offsets).
 """

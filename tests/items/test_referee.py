@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import random
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
 
 from recserve.columns import Batch, Column, batch_from_arrow, column_from_arrow, to_arrow
-from recserve.items.store import ItemStore, KeyType, column_types
+from recserve.items.store import ItemStore, column_types
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from recserve.items.store import KeyType
 
 COLUMNS: dict[str, pa.DataType] = {
     "int32": pa.int32(),
@@ -69,32 +74,41 @@ class Referee:
         return columns, [row is not None for row in found]
 
 
-def cell(rng: random.Random, name: str) -> Any:
-    """A value of column `name`: now and then null or empty."""
-    if rng.random() < 0.15:
-        return None
-    text = lambda: rng.choice(["", "a", "shoes", "中文", "x" * rng.choice([5, 200, 2000])])  # noqa: E731
-    number = lambda: rng.choice([0, -1, 7, 2**40, -(2**63), 2**63 - 1])  # noqa: E731
-    real = lambda: rng.choice([0.0, -1.5, 3.25, 1e20])  # noqa: E731
-    many = lambda make: [make() for _ in range(rng.choice([0, 1, 1, 1, 2, 5, 150]))]  # noqa: E731
-    make = {
-        "int32": lambda: rng.randrange(-(2**31), 2**31),
-        "int64": number,
-        "float32": lambda: float(rng.choice([0.5, -2.25, 0.0])),
-        "float64": real,
-        "text": text,
-        "small_id": lambda: rng.randrange(256),
-        "vector": lambda: [float(rng.randrange(100)) for _ in range(3)],
-        "int_list": lambda: many(number),
-        "small_list": lambda: many(lambda: rng.randrange(65536)),
-        "float_list": lambda: many(lambda: 0.5),
-        "text_list": lambda: many(text),
-        "weights": lambda: [(f"k{i}", 0.25 * i) for i in range(rng.randrange(4))],
-        "counts": lambda: [(i - 1, number()) for i in range(rng.randrange(4))],
-        "nested_ints": lambda: many(lambda: many(number)[:3])[:4],
-        "nested_texts": lambda: many(lambda: many(text)[:3])[:4],
-    }
-    return make[name]()
+class Cells:
+    """Random values for each column."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.make: dict[str, Callable[[], Any]] = {
+            "int32": lambda: rng.randrange(-(2**31), 2**31),
+            "int64": self.number,
+            "float32": lambda: rng.choice([0.5, -2.25, 0.0]),
+            "float64": lambda: rng.choice([0.0, -1.5, 3.25, 1e20]),
+            "text": self.text,
+            "small_id": lambda: rng.randrange(256),
+            "vector": lambda: [float(rng.randrange(100)) for _ in range(3)],
+            "int_list": lambda: self.many(self.number),
+            "small_list": lambda: self.many(lambda: rng.randrange(65536)),
+            "float_list": lambda: self.many(lambda: 0.5),
+            "text_list": lambda: self.many(self.text),
+            "weights": lambda: [(f"k{i}", 0.25 * i) for i in range(rng.randrange(4))],
+            "counts": lambda: [(i - 1, self.number()) for i in range(rng.randrange(4))],
+            "nested_ints": lambda: self.many(lambda: self.many(self.number)[:3])[:4],
+            "nested_texts": lambda: self.many(lambda: self.many(self.text)[:3])[:4],
+        }
+
+    def row(self) -> Row:
+        """Every column, now and then null or empty."""
+        return {name: None if self.rng.random() < 0.15 else make() for name, make in self.make.items()}
+
+    def number(self) -> int:
+        return self.rng.choice([0, -1, 7, 2**40, -(2**63), 2**63 - 1])
+
+    def text(self) -> str:
+        return self.rng.choice(["", "a", "shoes", "中文", "x" * self.rng.choice([5, 200, 2000])])
+
+    def many(self, make: Callable[[], Any]) -> list[Any]:
+        return [make() for _ in range(self.rng.choice([0, 1, 1, 1, 2, 5, 150]))]
 
 
 def arrow(rows: list[Row]) -> dict[str, pa.Array]:
@@ -127,9 +141,13 @@ def as_lists(batch: Batch) -> dict[str, list[Any]]:
 @pytest.mark.parametrize("seed", range(4))
 def test_random_writes_and_reads_equal_a_dict(seed: int, key: KeyType) -> None:
     rng = random.Random(f"{seed} {key}")
+    cells = Cells(rng)
     referee = Referee(key)
     store = ItemStore(
-        key, column_types(pa.schema(list(COLUMNS.items())), COLUMNS), always_raw=frozenset(COLUMNS), limits=LIMITS
+        key,
+        column_types(pa.schema(list(COLUMNS.items())), COLUMNS),
+        always_raw=frozenset(COLUMNS),
+        limits=LIMITS,
     )
     kind = pa.string() if key == "string" else pa.int64()
     for _ in range(40):
@@ -138,7 +156,7 @@ def test_random_writes_and_reads_equal_a_dict(seed: int, key: KeyType) -> None:
             different = list(dict.fromkeys(keys))
             assert store.delete(column(different, kind)) == referee.delete(different)
         else:
-            rows = [{name: cell(rng, name) for name in COLUMNS} for _ in keys]
+            rows = [cells.row() for _ in keys]
             store.upsert(batch_from_arrow(arrow(rows)), column(keys, kind))
             referee.upsert(keys, rows)
         ids = [some_id(rng, key) for _ in range(rng.randrange(1, 50))]
