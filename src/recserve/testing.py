@@ -85,7 +85,7 @@ def serve(
 
 
 def _write(spec: Mapping[str, Any], folder: Path) -> Path:
-    """The dict as a service file; paths in it are relative to the working directory, as in `service.load`."""
+    """The dict as a service file; its paths are relative to the working directory, as in `service.load`."""
     document = json.loads(json.dumps(spec))
     tables = document.get("model_config", {}).get("tables", [])
     for table in [tables] if isinstance(tables, dict) else tables:
