@@ -69,7 +69,7 @@ def serve(
 ) -> Iterator[RunningServer]:
     """Serve a bundle with a service file, or its content as a dict; gives the server when it is ready.
 
-    Raises LoadError with the server's own words if it ends before it is ready, or takes longer than `seconds`.
+    Raises LoadError with the server's own words if it ends before it is ready or takes longer than `seconds`.
     """
     with tempfile.TemporaryDirectory(prefix="recserve-") as folder:
         config = spec if isinstance(spec, (str, Path)) or spec is None else _write(spec, Path(folder))

@@ -3,14 +3,12 @@ from __future__ import annotations
 import io
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from recserve.observe import logs
 from recserve.observe.logs import JsonFormatter, Throttle
-
-if TYPE_CHECKING:
 
 
 @pytest.fixture

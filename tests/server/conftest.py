@@ -138,7 +138,7 @@ def status_of(answer: bytes) -> int:
 
 
 class Doubler:
-    """A processor in one page: doubles `x`. `sleep`, `wait` and `fail` make it as slow or broken as needed."""
+    """A processor in one page: doubles `x`. `sleep`, `wait` and `fail` make it slow or broken."""
 
     answers: Literal["tensors"] = "tensors"
 

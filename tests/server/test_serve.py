@@ -121,7 +121,7 @@ def test_a_drain_answers_everything_and_closes_connections() -> None:
 
 
 def test_pooled_clients_that_keep_sending_see_no_failure_when_one_of_two_servers_drains() -> None:
-    """Clients do as balancers do: a new connection goes to a server that is ready, an open one is used again."""
+    """Clients do as balancers do: an open connection is used again, a new one goes where it is ready."""
     failures: list[str] = []
     answered = {"first": 0, "second": 0}
     done = threading.Event()

@@ -48,8 +48,8 @@ def silent(step: str, done: int, total: int) -> None:
 def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Normal | Bypass:
     """Load everything that answers need.
 
-    Raises LoadError with one line that says how to mend it: a feature of an unknown type, a model whose inputs
-    differ from the features, an item table without its key, a broken torch and fbgemm pair.
+    Raises LoadError with one line that says how to mend it: a feature of an unknown type, a model whose
+    inputs differ from the features, an item table without its key, a broken torch and fbgemm pair.
     """
     described = {
         "bundle": bundle.path.name,
@@ -175,7 +175,7 @@ def _check_columns(
             'add them, or write "item_columns": "warn" to take their defaults'
         )
     logger.warning(
-        "the item table lacks columns that features read; where a request does not bring them they are missing",
+        "the item table lacks columns that features read; they are missing unless a request brings them",
         extra={"table": table.name, "columns": names},
     )
 
