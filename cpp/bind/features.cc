@@ -84,7 +84,7 @@ void bind_kernels(nb::module_& core) {
           nb::arg("formula"), nb::arg("separator"), nb::arg("fill_missing"));
 }
 
-std::shared_ptr<const Rules> make_rules(const std::string& feature, bool discrete,
+std::shared_ptr<const Rules> make_rules(bool discrete,
                                         Rules::ValueType value_type, int64_t limit, int64_t width,
                                         bool weighted, const std::string& prefix,
                                         const std::string& default_value, const std::string& separator,
@@ -100,21 +100,20 @@ std::shared_ptr<const Rules> make_rules(const std::string& feature, bool discret
   rules->separator = byte_of(separator);
   rules->normalizer = Normalizer::parse(normalizer);
   rules->bucketizer = bucketizer;
-  rules->prepare(feature);
+  rules->prepare();
   return rules;
 }
 
 void bind_rules(nb::module_& core) {
   nb::class_<Rules>(core, "Rules", "What happens to a result between the operator and the column.")
-      .def_static("make", &make_rules, nb::kw_only(), nb::arg("feature"), nb::arg("discrete"),
+      .def_static("make", &make_rules, nb::kw_only(), nb::arg("discrete"),
                   nb::arg("value_type"), nb::arg("limit"), nb::arg("width"), nb::arg("weighted"),
                   nb::arg("prefix"), nb::arg("default_value"), nb::arg("separator"), nb::arg("normalizer"),
                   nb::arg("bucketizer"))
       .def_prop_ro("single", &Rules::single, "At most one id in a row.")
       .def_prop_ro("sparse", &Rules::sparse)
       .def_prop_ro(
-          "size", [](const Rules& r) { return r.bucketizer.size(); }, "Ids are below it; 0 = unknown.")
-      .def_prop_ro("random", [](const Rules& r) { return r.normalizer.uses_random(); });
+          "size", [](const Rules& r) { return r.bucketizer.size(); }, "Ids are below it; 0 = unknown.");
 }
 
 void bind_steps(nb::module_& core) {

@@ -30,8 +30,8 @@ struct Rules {
   std::vector<int64_t> default_ids;
   std::vector<double> default_numbers;
 
-  /// Works the default out; ConfigError, naming the feature, where it is not what the bucketizer needs.
-  void prepare(const std::string& feature);
+  /// Works the default out; ConfigError where it is not what the bucketizer needs.
+  void prepare();
 
   bool bucketized() const { return bucketizer.kind() != Bucketizer::Kind::None; }
   /// The result is ids or texts, any number in a row, rather than `width` numbers.

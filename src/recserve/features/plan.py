@@ -18,12 +18,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from recserve.errors import ConfigError
+from recserve.features.inputs import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from recserve.features.config import Feature, FeatureConfig
-    from recserve.features.types.feature_type import Reference
+    from recserve.features.inputs import PlannedInput
 
 #: How a finished column is called in an item row: no raw column's name starts so.
 FINISHED = "="
@@ -34,16 +35,6 @@ _JOIN = {
     frozenset({"item"}): "item",
     frozenset({"user", "item"}): "pair",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedInput:
-    """Where one input of a feature is read."""
-
-    source: str  # user, item, context, const, feature; group: an item column at the user's keys
-    name: str  # the column, the feature, the constant; group: the item column
-    sequence: bool = False  # its cells are cut into elements
-    joined: str = ""  # the column's name in the training table and, if sent, in a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +86,9 @@ class Plan:
         self.config = config
         self.tile = tile
         self._by_name = {feature.name: feature for feature in config.features}
-        self._inputs = {name: _resolve(feature, self._by_name) for name, feature in self._by_name.items()}
+        self._inputs = {name: resolve(feature, self._by_name) for name, feature in self._by_name.items()}
         self.order = self._sorted()
-        self._random = {
-            name: feature.type.kernel(sequence=feature.is_sequence).random
-            or feature.type.rules(sequence=feature.is_sequence, farm_hash=config.farm_hash).random
-            for name, feature in self._by_name.items()
-        }
+        self._random = {name: _is_random(feature) for name, feature in self._by_name.items()}
         self._users = self._user_features()
         self._rates: dict[str, frozenset[str]] = {}
         for name in self.order:
@@ -187,7 +174,7 @@ class Plan:
         return keys
 
     def absent_types(self) -> dict[str, dict[str, str]]:
-        """Side → column → the type it has when no schema and no value tells: that of the features reading it."""
+        """Side → column → its type when no schema and no value tells: that of the features reading it."""
         types: dict[str, dict[str, str]] = {"user": {}, "context": {}, "item": {}}
         for feature in self.features:
             wanted = feature.feature.type.absent_type()
@@ -239,8 +226,9 @@ class Plan:
                     rate |= {"user", "item"}
                 case "feature":
                     rate |= self._rates[source.name]
-        if self._random[name] and not (self.tile and name in self._users):
-            rate = {"user", "item"}
+        if self._random[name]:
+            # Drawn for every candidate, but for a model that takes one row of it.
+            rate = rate | {"user"} if self.tile and name in self._users else {"user", "item"}
         return frozenset(rate)
 
     def _user_features(self) -> frozenset[str]:
@@ -284,7 +272,7 @@ class Plan:
                 columns.setdefault(self._definition(name), column)
         for name in self.order:
             inputs = self._inputs[name]
-            alone = all(i.source == "const" or (i.source == "group" and i.sequence) for i in inputs)
+            alone = all(i.source == "group" or (i.source == "const" and not i.sequence) for i in inputs)
             if not alone or self._by_name[name].group is None or self._random[name]:
                 continue
             if all(i.source == "const" for i in inputs):
@@ -324,8 +312,8 @@ class Plan:
         for feature in self.features:
             if feature.is_user and feature.rate not in ("const", "user"):
                 raise ConfigError(
-                    f"feature '{feature.name}' is a user feature to a model exported with INPUT_TILE, and reads "
-                    f"{[i.joined or i.name for i in feature.inputs]}, which differ by candidate; export without "
+                    f"feature '{feature.name}' is a user feature to a model exported with INPUT_TILE, and "
+                    f"reads {[i.joined for i in feature.inputs]}, which differ by candidate; export without "
                     "INPUT_TILE"
                 )
 
@@ -344,39 +332,6 @@ class Plan:
         return frozenset(i.name for i in self._inputs[name] if i.source == "group")
 
 
-def _resolve(feature: Feature, features: Mapping[str, Feature]) -> tuple[PlannedInput, ...]:
-    """Find out where a feature reads each input and which of them are sequences (spec section 7)."""
-    try:
-        references = feature.type.inputs()
-        fields = feature.type.sequence_fields
-        if feature.is_sequence and fields is not None:
-            if unknown := set(fields) - {reference.name for reference in references}:
-                raise ConfigError(f"sequence_fields {sorted(unknown)} are not among its inputs")
-        inputs = tuple(_resolve_input(feature, reference, features) for reference in references)
-        if feature.is_sequence and not any(i.sequence for i in inputs):
-            raise ConfigError("none of its inputs is a sequence; name them in sequence_fields")
-    except ConfigError as e:
-        raise ConfigError(f"feature '{feature.name}' ({feature.feature_type}): {e}") from e
-    return inputs
-
-
-def _resolve_input(feature: Feature, reference: Reference, features: Mapping[str, Feature]) -> PlannedInput:
-    side, name = reference.side, reference.name
-    fields = feature.type.sequence_fields
-    listed = feature.is_sequence and fields is not None and name in fields
-    prefixed = name if feature.group is None else f"{feature.group.name}__{name}"
-    if side == "feature":
-        producer = prefixed if listed else name
-        if producer not in features:
-            raise ConfigError(f"reads the feature '{producer}', which fg.json does not have")
-        if feature.is_sequence and fields is None:
-            listed = features[producer].is_sequence
-        return PlannedInput("feature", producer, listed, producer)
-    sequence = listed
-    if feature.is_sequence and fields is None:
-        sequence = feature.type.single_input or side == "item"
-    if side == "const" or not sequence or feature.group is None:
-        return PlannedInput(side, name, sequence, name)
-    if side == "item":
-        return PlannedInput("group", name, True, prefixed)
-    return PlannedInput(side, prefixed, True, prefixed)
+def _is_random(feature: Feature) -> bool:
+    with feature.named_errors():
+        return feature.type.random

@@ -26,9 +26,9 @@ class Match(FeatureType):
 
     num_buckets reads the bare value. A default is never prefixed.
 
-    Ours: needDiscrete absent is true unless value_type is numeric; show_category and show_item absent are true
-    for `hit` with an explicit or implied needDiscrete; a vocabulary is asked for the full token, then for the
-    bare value. Source: spec section 6.5.
+    Ours: needDiscrete absent is true unless value_type is numeric; show_category and show_item absent are
+    true for `hit` with an explicit or implied needDiscrete; a vocabulary is asked for the full token, then
+    for the bare value. Source: spec section 6.5.
     """
 
     user: str
