@@ -33,10 +33,12 @@ ColumnPtr missing_row(const ColumnType& type) {
 }
 
 void check_type(const Field& field, const Column& column) {
-  if (column_type(column) != field.type) {
-    throw DataError("item column '" + field.name + "' holds " + name_of(column_type(column)) +
-                    "; the store was made for " + name_of(field.type));
-  }
+  const ColumnType type = column_type(column);
+  if (type == field.type) return;
+  const bool texts = type.shape == field.type.shape && type.type == Type::String;
+  throw DataError("item column '" + field.name + "' holds " + name_of(type) + "; the store was made for " +
+                  name_of(field.type) +
+                  (texts ? " (numbers with nulls between them come as texts: drop the nulls, or write all as text)" : ""));
 }
 
 /// A row is known when the request itself says something about it.
@@ -54,7 +56,7 @@ void mark_brought(const Batch& overrides, std::vector<uint8_t>& known) {
 
 ItemStore::ItemStore(StoreSpec spec)
     : spec_(std::move(spec)),
-      layout_(KeyCells::bytes(spec_.text_keys), spec_.raw, finish_empty_row(), spec_.limits, spec_.ones),
+      layout_(KeyCells::bytes(spec_.text_keys), spec_.raw, finish_empty_row(), spec_.limits),
       slots_(layout_.slot_bytes) {
   for (size_t i = 0; i < layout_.fields.size(); ++i) {
     const Field& field = layout_.fields[i];

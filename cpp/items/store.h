@@ -40,7 +40,6 @@ struct StoreSpec {
   std::map<std::string, std::set<std::string>> reads = {};  // finished column -> raw columns that it reads
   std::set<std::string> always_raw = {};                    // gathered raw for every request
   std::map<std::string, int64_t> limits = {};               // integer columns: 0 <= value < limit
-  std::set<std::string> ones = {};                          // list columns with one number in every row
 };
 
 /// Columns to gather: field numbers, and the columns taken from what the request sent.

@@ -244,8 +244,7 @@ TEST(finished_columns_are_made_when_a_row_is_written) {
                    .finisher = std::make_shared<NextNumber>(),
                    .reads = {{"=next", {"n0"}}},
                    .always_raw = {"n1"},
-                   .limits = {{"=next", 256}},
-                   .ones = {"=next"}});
+                   .limits = {{"=next", 256}}});
   upsert(store, group(0, 4), 41);
 
   const Selection plain = store.selection(std::vector<std::string>{});

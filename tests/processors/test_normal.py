@@ -96,7 +96,8 @@ def test_without_ids_nothing_is_unknown(rank: Normal) -> None:
 
 
 def test_a_single_context_entry_stands_for_all_items(rank: Normal) -> None:
-    context = batch_from_arrow({"hour": pa.array([5.0])})
+    context = Batch(2)
+    context.add("hour", column_from_arrow(pa.array([5.0])))
     asked = request(["i1", "i2"])
     asked = ScoreRequest(asked.user, asked.item_ids, context, asked.item_features, 2)
 
