@@ -20,14 +20,13 @@ using NamedTypes = std::vector<std::pair<std::string, std::string>>;
 
 void make_store(ItemStore* self, bool text_keys, const NamedTypes& raw, std::shared_ptr<RowFinisher> finisher,
                 std::map<std::string, std::set<std::string>> reads, std::set<std::string> always_raw,
-                std::map<std::string, int64_t> limits, std::set<std::string> ones) {
+                std::map<std::string, int64_t> limits) {
   StoreSpec spec{.text_keys = text_keys,
                  .raw = {},
                  .finisher = std::move(finisher),
                  .reads = std::move(reads),
                  .always_raw = std::move(always_raw),
-                 .limits = std::move(limits),
-                 .ones = std::move(ones)};
+                 .limits = std::move(limits)};
   for (const auto& [name, type] : raw) spec.raw.emplace_back(name, parse_type(type));
   nb::gil_scoped_release release;  // finishes the empty row
   new (self) ItemStore(std::move(spec));
@@ -92,7 +91,7 @@ void bind_items(nb::module_& core) {
 
   nb::class_<ItemStore>(core, "ItemStore", "The native row store; recserve/items/store.py is its face.")
       .def("__init__", &make_store, nb::arg("text_keys"), nb::arg("raw"), nb::arg("finisher").none(),
-           nb::arg("reads"), nb::arg("always_raw"), nb::arg("limits"), nb::arg("ones"))
+           nb::arg("reads"), nb::arg("always_raw"), nb::arg("limits"))
       .def("prepare", &ItemStore::prepare, nb::arg("raw"), nb::arg("keys"), nb::keep_alive<0, 1>(),
            nb::call_guard<nb::gil_scoped_release>())
       .def(

@@ -24,9 +24,8 @@ ColumnPtr SlotReader::read(const Field& field, const Heap* heap) {
   column->valid = present(field);
   switch (field.storage) {
     case Storage::Inline: read_numbers(field, *column); break;
-    case Storage::One:
     case Storage::OneOrHeap:
-      if (all(one_bit(field))) {
+      if (all(field.one_bit)) {
         read_ones(field, *column);
       } else {
         read_number_lists(field, heap, *column);
@@ -184,18 +183,15 @@ void SlotReader::find(const Field& field, const Heap* heap) {
 void SlotReader::read_number_lists(const Field& field, const Heap* heap, Column& column) {
   auto* offsets = slab_.take<int32_t>(rows() + 1);
   column.offsets = slab_.share(offsets, rows() + 1);
-  static constexpr uint8_t kNone = 0;
-  const int32_t one = one_bit(field);
   for (int64_t row = 0; row < rows(); ++row) {
     const uint8_t* cell = slots_[row] + field.offset;
-    if (!has(row, one)) cell = heap == nullptr ? &kNone : heap->at(load<uint32_t>(cell));
-    cursor_[row] = cell;
-    __builtin_prefetch(cell);
+    cursor_[row] = has(row, field.one_bit) ? cell : heap->at(load<uint32_t>(cell));
+    __builtin_prefetch(cursor_[row]);
   }
   int64_t end = 0;
   for (int64_t row = 0; row < rows(); ++row) {
     offsets[row] = static_cast<int32_t>(end);
-    end += has(row, one) ? 1 : static_cast<int64_t>(take_length(cursor_[row]));
+    end += has(row, field.one_bit) ? 1 : static_cast<int64_t>(take_length(cursor_[row]));
   }
   offsets[rows()] = static_cast<int32_t>(end);
   check_size(field, end);

@@ -18,10 +18,6 @@ class CellWriter {
     uint8_t* cell = slot + field_.offset;
     switch (field_.storage) {
       case Storage::Inline: put_numbers(column_.values, row * column_.width, column_.width, cell); break;
-      case Storage::One:
-        if (count(row) != 1) refuse_count(row, count(row));
-        put_numbers(column_.values, column_.offsets[row], 1, cell);
-        break;
       case Storage::OneOrHeap:
         if (count(row) == 1) {
           set(slot, field_.one_bit);
@@ -95,11 +91,6 @@ class CellWriter {
     const size_t before = bytes_.size();
     bytes_.resize(before + (to - from) * stored);
     put_numbers(values, from, to - from, reinterpret_cast<uint8_t*>(bytes_.data()) + before);
-  }
-
-  [[noreturn]] void refuse_count(int64_t row, int64_t values) const {
-    throw DataError("item column '" + field_.name + "': row " + std::to_string(row) + " has " +
-                    std::to_string(values) + " values; it was declared to have one in every row");
   }
 
   [[noreturn]] void refuse_limit(const Values& values, int64_t i) const {

@@ -32,10 +32,6 @@ class SlotReader {
   bool has(int64_t row, int32_t bit) const {
     return (slots_[row][layout_.bits + (bit >> 3)] >> (bit & 7)) & 1;
   }
-  /// Set where the cell is the one number of its list.
-  static int32_t one_bit(const Field& field) {
-    return field.storage == Storage::One ? field.present_bit : field.one_bit;
-  }
   int64_t rows() const { return static_cast<int64_t>(slots_.size()); }
 
   Array<uint8_t> present(const Field& field);

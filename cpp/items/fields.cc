@@ -41,7 +41,7 @@ int32_t bytes_below(uint64_t limit, int32_t full) {
   return full;
 }
 
-Field field_of(const std::string& name, const ColumnType& type, int64_t limit, bool one) {
+Field field_of(const std::string& name, const ColumnType& type, int64_t limit) {
   Field field{.name = name, .type = type};
   field.value_bytes = static_cast<int32_t>(width_of(type.type));
   if (is_integer(type.type) && limit > 0) {
@@ -52,9 +52,6 @@ Field field_of(const std::string& name, const ColumnType& type, int64_t limit, b
   if (number && type.shape == Shape::Scalar) {
     field.storage = Storage::Inline;
     field.cell_bytes = field.value_bytes * type.width;
-  } else if (number && type.shape == Shape::List && one) {
-    field.storage = Storage::One;
-    field.cell_bytes = field.value_bytes;
   } else if (number && type.shape == Shape::List) {
     field.storage = Storage::OneOrHeap;
     field.cell_bytes = std::max(4, field.value_bytes);
@@ -107,13 +104,13 @@ ColumnType column_type(const Column& column) {
   return type;
 }
 
-Layout::Layout(bool text_keys, const ColumnTypes& raw, const ColumnTypes& finished,
-               const std::map<std::string, int64_t>& limits, const std::set<std::string>& ones)
+Layout::Layout(int32_t key_bytes, const ColumnTypes& raw, const ColumnTypes& finished,
+               const std::map<std::string, int64_t>& limits)
     : raw_fields(static_cast<int32_t>(raw.size())) {
   for (const ColumnTypes* columns : {&raw, &finished}) {
     for (const auto& [name, type] : *columns) {
       auto limit = limits.find(name);
-      fields.push_back(field_of(name, type, limit == limits.end() ? 0 : limit->second, ones.contains(name)));
+      fields.push_back(field_of(name, type, limit == limits.end() ? 0 : limit->second));
     }
   }
   int32_t bit = 0;
@@ -121,7 +118,7 @@ Layout::Layout(bool text_keys, const ColumnTypes& raw, const ColumnTypes& finish
   for (Field& field : fields) {
     if (field.storage == Storage::OneOrHeap) field.one_bit = bit++;
   }
-  bits = kKey + (text_keys ? 4 : 8);
+  bits = kKey + key_bytes;
   bit_words = (bit + 63) / 64;
 
   int32_t end = bits + (bit + 7) / 8;

@@ -1,6 +1,6 @@
 // Which column lies where in a row of the store.
 //
-//   slot   | born 8 | previous 4 | key 4/8 | present bits, one-value bits | cells, widest first | pad |
+//   slot   | born 8 | previous 4 | key 16/8 | present bits, one-value bits | cells, widest first | pad |
 //
 // `born` is the epoch that published the row, `previous` the row that it replaced: a reader pinned before
 // `born` reads on there. A slot holds offsets only, never a pointer, and no bit of it changes once published.
@@ -8,7 +8,6 @@
 
 #include <cstdint>
 #include <map>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -36,8 +35,7 @@ ColumnType column_type(const Column& column);
 /// How a cell is kept.
 enum class Storage : uint8_t {
   Inline,     // numbers of a fixed count, in the slot
-  One,        // a list that has one number in every row that is not null: that number
-  OneOrHeap,  // a list of numbers: its number when it has one (most lists of ids do), else a handle
+  OneOrHeap,  // a list of numbers: its number when it has one, else a handle
   Heap,       // anything else: a handle
 };
 
@@ -59,10 +57,9 @@ using ColumnTypes = std::vector<std::pair<std::string, ColumnType>>;
 struct Layout {
   static constexpr int32_t kBorn = 0, kPrevious = 8, kKey = 12;
 
-  /// `limits`: integer columns whose values are all >= 0 and below; `ones`: list columns with one number in
-  /// every row that is not null.
-  Layout(bool text_keys, const ColumnTypes& raw, const ColumnTypes& finished,
-         const std::map<std::string, int64_t>& limits, const std::set<std::string>& ones);
+  /// `limits`: integer columns whose values are all >= 0 and below.
+  Layout(int32_t key_bytes, const ColumnTypes& raw, const ColumnTypes& finished,
+         const std::map<std::string, int64_t>& limits);
 
   std::vector<Field> fields;
   int32_t raw_fields = 0;  // fields[0, raw_fields) are raw

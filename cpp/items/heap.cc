@@ -46,7 +46,8 @@ uint32_t Heap::store(std::string_view bytes) {
                       "' holds more than 8 GiB of text or lists; drop it or split the table");
     }
     // What is larger than a chunk takes several that lie side by side.
-    memory_.emplace_back(new uint8_t[chunks * kChunkBytes]);
+    // The first chunk is all that most columns have, and they are many: no huge pages for it.
+    memory_.emplace_back(static_cast<uint8_t*>(allocate_pages(chunks * kChunkBytes, first > 0)));
     for (uint64_t i = 0; i < chunks; ++i) chunks_[first + i] = memory_.back().get() + i * kChunkBytes;
   }
   std::memcpy(chunks_[from / kChunkBytes] + from % kChunkBytes, bytes.data(), bytes.size());

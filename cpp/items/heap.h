@@ -3,11 +3,12 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "items/pages.h"
 
 namespace recserve::items {
 
@@ -57,7 +58,7 @@ class Heap {
   std::string name_;
   std::mutex mutex_;
   std::array<uint8_t*, kChunks> chunks_{};
-  std::vector<std::unique_ptr<uint8_t[]>> memory_;
+  std::vector<Pages<uint8_t>> memory_;
   uint64_t end_ = 0;  // bytes used, from the start of the first chunk
   std::vector<Cell> cells_;
   size_t used_ = 0;

@@ -6,8 +6,8 @@
 namespace recserve::items {
 
 Index::Table::Table(uint64_t cells)
-    : mask_(cells - 1), cells_(static_cast<Cell*>(std::calloc(cells, sizeof(Cell))), &std::free) {
-  if (cells_ == nullptr) throw std::bad_alloc();
+    : mask_(cells - 1), cells_(static_cast<Cell*>(allocate_pages(cells * sizeof(Cell)))) {
+  for (uint64_t at = 0; at < cells; ++at) new (&cells_[at]) Cell{};
 }
 
 void Index::Table::insert(uint32_t hash, uint32_t row) {

@@ -4,8 +4,9 @@
 #include <atomic>
 #include <bit>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
+
+#include "items/pages.h"
 
 namespace recserve::items {
 
@@ -48,7 +49,7 @@ class Index {
     void insert(uint32_t hash, uint32_t row);
 
     uint64_t mask_;
-    std::unique_ptr<Cell[], decltype(&std::free)> cells_;
+    Pages<Cell> cells_;
   };
 
   Index() : owned_(std::make_unique<Table>(1024)), table_(owned_.get()) {}

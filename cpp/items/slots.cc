@@ -1,11 +1,10 @@
 #include "items/slots.h"
 
-#include <sys/mman.h>
-
 #include <cstring>
 #include <new>
 
 #include "columns/error.h"
+#include "items/pages.h"
 
 namespace recserve::items {
 
@@ -34,15 +33,7 @@ uint32_t Slots::allocate() {
 }
 
 void Slots::add_chunk() {
-  constexpr size_t kHugePage = 2 << 20;
-  const size_t bytes = (kChunkRows * slot_bytes_ + kHugePage - 1) / kHugePage * kHugePage;
-  auto* chunk = static_cast<uint8_t*>(std::aligned_alloc(kHugePage, bytes));
-  if (chunk == nullptr) throw std::bad_alloc();
-#ifdef MADV_HUGEPAGE
-  // Rows are read at random: with pages of 4 KiB nearly every row is also a miss of the TLB.
-  madvise(chunk, bytes, MADV_HUGEPAGE);
-#endif
-  chunks_[fresh_ >> kChunkBits] = chunk;
+  chunks_[fresh_ >> kChunkBits] = static_cast<uint8_t*>(allocate_pages(kChunkRows * slot_bytes_));
 }
 
 }  // namespace recserve::items

@@ -33,10 +33,12 @@ ColumnPtr missing_row(const ColumnType& type) {
 }
 
 void check_type(const Field& field, const Column& column) {
-  if (column_type(column) != field.type) {
-    throw DataError("item column '" + field.name + "' holds " + name_of(column_type(column)) +
-                    "; the store was made for " + name_of(field.type));
-  }
+  const ColumnType type = column_type(column);
+  if (type == field.type) return;
+  const bool texts = type.shape == field.type.shape && type.type == Type::String;
+  throw DataError("item column '" + field.name + "' holds " + name_of(type) + "; the store was made for " +
+                  name_of(field.type) +
+                  (texts ? " (numbers with nulls between them come as texts: drop the nulls, or write all as text)" : ""));
 }
 
 /// A row is known when the request itself says something about it.
@@ -54,8 +56,7 @@ void mark_brought(const Batch& overrides, std::vector<uint8_t>& known) {
 
 ItemStore::ItemStore(StoreSpec spec)
     : spec_(std::move(spec)),
-      layout_(spec_.text_keys, spec_.raw, finish_empty_row(), spec_.limits, spec_.ones),
-      key_texts_("the key", false),
+      layout_(KeyCells::bytes(spec_.text_keys), spec_.raw, finish_empty_row(), spec_.limits),
       slots_(layout_.slot_bytes) {
   for (size_t i = 0; i < layout_.fields.size(); ++i) {
     const Field& field = layout_.fields[i];
@@ -130,28 +131,13 @@ ItemStore::Prepared ItemStore::prepare(const Batch& raw, ColumnPtr ids) {
 }
 
 void ItemStore::write_keys(const Keys& keys, std::span<uint8_t* const> slots) {
-  if (!keys.text()) {
-    for (int64_t i = 0; i < keys.size(); ++i) store_at(slots[i] + Layout::kKey, keys.int_key(i));
-    return;
-  }
   // Items that are there already keep their key's bytes.
   const Epochs::Pin pin = epochs_.pin();
   std::vector<uint32_t> rows(keys.size());
   look_up_all(pin, keys, rows);
-  std::vector<char> bytes;
-  std::lock_guard lock(key_texts_.mutex());
   for (int64_t i = 0; i < keys.size(); ++i) {
-    uint32_t handle = 0;
-    if (rows[i] != 0) {
-      handle = load<uint32_t>(slots_.at(rows[i]) + Layout::kKey);
-    } else {
-      const std::string_view key = keys.text_key(i);
-      bytes.clear();
-      put_length(bytes, key.size());
-      bytes.insert(bytes.end(), key.begin(), key.end());
-      handle = key_texts_.append({bytes.data(), bytes.size()});
-    }
-    store_at(slots[i] + Layout::kKey, handle);
+    const uint8_t* known = rows[i] == 0 ? nullptr : slots_.at(rows[i]) + Layout::kKey;
+    key_cells_.write(keys, i, known, slots[i] + Layout::kKey);
   }
 }
 
@@ -226,7 +212,7 @@ Index::Cell* ItemStore::cell_of(const Keys& keys, int64_t i) {
   Index::Table& table = index_.writable();
   uint64_t at = keys.hash(i);
   while (const uint32_t row = table.next(keys.hash(i), at)) {
-    if (has_key(slots_.at(row), keys, i)) return &table.cell(at - 1);
+    if (has_key(row, keys, i)) return &table.cell(at - 1);
   }
   return nullptr;
 }
@@ -241,18 +227,10 @@ void ItemStore::reclaim() {
 
 // --- reading -----------------------------------------------------------------------------------------------
 
-bool ItemStore::has_key(const uint8_t* slot, const Keys& keys, int64_t i) const {
-  if (!keys.text()) return load<int64_t>(slot + Layout::kKey) == keys.int_key(i);
-  const uint8_t* bytes = key_texts_.at(load<uint32_t>(slot + Layout::kKey));
-  const uint64_t size = take_length(bytes);
-  const std::string_view key = keys.text_key(i);
-  return size == key.size() && std::memcmp(bytes, key.data(), size) == 0;
-}
-
 uint32_t ItemStore::look_up(const Index::Table& table, const Keys& keys, int64_t i) const {
   uint64_t at = keys.hash(i);
   while (const uint32_t row = table.next(keys.hash(i), at)) {
-    if (has_key(slots_.at(row), keys, i)) return row;
+    if (has_key(row, keys, i)) return row;
   }
   return 0;
 }
@@ -277,13 +255,13 @@ void ItemStore::look_up_all(const Epochs::Pin& pin, const Keys& keys, std::span<
     }
     for (int64_t i = from; i < to; ++i) {
       const uint8_t* slot = slots_.at(rows[i]);
-      if (keys.text()) __builtin_prefetch(key_texts_.at(load<uint32_t>(slot + Layout::kKey)));
+      key_cells_.prefetch(slot + Layout::kKey, keys);
       for (int32_t line = kLine; line < layout_.slot_bytes + kLine; line += kLine)
         __builtin_prefetch(slot + line);
     }
     for (int64_t i = from; i < to; ++i) {
       if (rows[i] == 0) continue;
-      if (!has_key(slots_.at(rows[i]), keys, i)) rows[i] = look_up(table, keys, i);
+      if (!has_key(rows[i], keys, i)) rows[i] = look_up(table, keys, i);
       rows[i] = version_at(rows[i], pin.epoch());
     }
   }
@@ -376,7 +354,7 @@ StoreFigures ItemStore::figures() const {
   figures.free_slots = slots_.free();
   figures.slot_bytes = layout_.slot_bytes;
   figures.rows_bytes = slots_.bytes();
-  figures.index_bytes = index_.bytes() + key_texts_.arena_bytes();
+  figures.index_bytes = index_.bytes() + key_cells_.arena_bytes();
   for (const auto& heap : heaps_) {
     if (heap == nullptr) continue;
     std::lock_guard heap_lock(heap->mutex());

@@ -26,6 +26,7 @@
 #include "items/epochs.h"
 #include "items/fields.h"
 #include "items/index.h"
+#include "items/key_cells.h"
 #include "items/keys.h"
 #include "items/slots.h"
 
@@ -34,12 +35,11 @@ namespace recserve::items {
 /// What a store keeps and how.
 struct StoreSpec {
   bool text_keys = true;  // keys are bytes ("007" is not "7"), or else int64 (ids are parsed)
-  ColumnTypes raw;
-  std::shared_ptr<const RowFinisher> finisher;         // null: raw columns only
-  std::map<std::string, std::set<std::string>> reads;  // finished column -> raw columns that it reads
-  std::set<std::string> always_raw;                    // gathered raw for every request
-  std::map<std::string, int64_t> limits;               // integer columns: 0 <= value < limit
-  std::set<std::string> ones;                          // list columns with one number in every row
+  ColumnTypes raw = {};
+  std::shared_ptr<const RowFinisher> finisher = nullptr;    // null: raw columns only
+  std::map<std::string, std::set<std::string>> reads = {};  // finished column -> raw columns that it reads
+  std::set<std::string> always_raw = {};                    // gathered raw for every request
+  std::map<std::string, int64_t> limits = {};               // integer columns: 0 <= value < limit
 };
 
 /// Columns to gather: field numbers, and the columns taken from what the request sent.
@@ -130,7 +130,9 @@ class ItemStore {
   Batch declared(const Batch& raw) const;
   ColumnTypes finish_empty_row();
 
-  bool has_key(const uint8_t* slot, const Keys& keys, int64_t i) const;
+  bool has_key(uint32_t row, const Keys& keys, int64_t i) const {
+    return key_cells_.matches(slots_.at(row) + Layout::kKey, keys, i);
+  }
   uint32_t look_up(const Index::Table& table, const Keys& keys, int64_t i) const;
   void look_up_all(const Epochs::Pin& pin, const Keys& keys, std::span<uint32_t> rows) const;
   uint32_t version_at(uint32_t row, uint64_t epoch) const;
@@ -145,7 +147,7 @@ class ItemStore {
   Layout layout_;
   std::unordered_map<std::string, int32_t> field_by_name_;
   std::vector<std::unique_ptr<Heap>> heaps_;  // by field; null where cells need none
-  Heap key_texts_;
+  KeyCells key_cells_;
   Slots slots_;  // slot 0 is the empty row
   Index index_;
   Epochs epochs_;

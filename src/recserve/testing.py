@@ -1,7 +1,7 @@
 """A running server for a test: `recserve serve` as a process of its own, on a free port.
 
-    with recserve.testing.serve("exported/bundle", {"name": "rank", "token": "t"}) as server:
-        answer = urllib3.request("POST", server.url, body=…, headers={"Authorization": server.token})
+with recserve.testing.serve("exported/bundle", {"name": "rank", "token": "t"}) as server:
+    answer = urllib3.request("POST", server.url, body=…, headers={"Authorization": server.token})
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def serve(
 ) -> Iterator[RunningServer]:
     """Serve a bundle with a service file, or its content as a dict; gives the server when it is ready.
 
-    Raises LoadError with the server's own words if it ends before it is ready, or takes longer than `seconds`.
+    Raises LoadError with the server's own words if it ends before it is ready or takes longer than `seconds`.
     """
     with tempfile.TemporaryDirectory(prefix="recserve-") as folder:
         config = spec if isinstance(spec, (str, Path)) or spec is None else _write(spec, Path(folder))
@@ -85,7 +85,7 @@ def serve(
 
 
 def _write(spec: Mapping[str, Any], folder: Path) -> Path:
-    """The dict as a service file; paths in it are relative to the working directory, as in `service.load`."""
+    """The dict as a service file; its paths are relative to the working directory, as in `service.load`."""
     document = json.loads(json.dumps(spec))
     tables = document.get("model_config", {}).get("tables", [])
     for table in [tables] if isinstance(tables, dict) else tables:
@@ -117,7 +117,9 @@ def _start(arguments: list[str], spec: service.ServiceSpec, seconds: float) -> R
         if process.poll() is not None:
             for reader in readers:
                 reader.join(5)
-            raise LoadError(f"the server ended with status {process.returncode}: {''.join(server.log)[-2000:]}")
+            raise LoadError(
+                f"the server ended with status {process.returncode}: {''.join(server.log)[-2000:]}"
+            )
         if time.monotonic() > deadline:
             process.kill()
             raise LoadError(f"the server was not ready after {seconds:g} s: {''.join(server.log)[-2000:]}")

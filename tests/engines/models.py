@@ -137,6 +137,11 @@ class Positional(nn.Module):
         return x + y, x * scale
 
 
+class NeedsNumber(nn.Module):
+    def forward(self, x: Tensor, scale: float) -> Tensor:
+        return x * scale
+
+
 class Throws(nn.Module):
     def forward(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
         return {"sum": data["age.values"] @ torch.ones(7, 7)}

@@ -175,10 +175,22 @@ def test_a_model_with_arguments_takes_them_by_position_or_name(
     assert [output.tolist() for output in result.named_outputs.values()] == [[2, 2], [2, 2]]
 
 
+def test_an_argument_that_nobody_can_send_is_refused_at_load(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="argument 'scale' is float, and only tensors can be sent"):
+        load(tmp_path, models.NeedsNumber())
+
+
+def test_types_follow_from_the_names_of_exported_models(bundle: Bundle) -> None:
+    inputs = TorchScript.load(bundle).inputs
+
+    assert inputs["user_id.values"] == inputs["user_id.lengths"] == TensorSpec("int64", 1)
+    assert inputs["price.values"] == TensorSpec("float32", 2)
+
+
 def test_too_many_positions_list_the_inputs(tmp_path: Path) -> None:
     engine = load(tmp_path, models.Positional())
 
-    with pytest.raises(RequestError, match="4 inputs by position, the model has 3: 0 'x', 1 'y', 2 'scale'"):
+    with pytest.raises(RequestError, match="4 inputs by position, the model has 2: 0 'x', 1 'y'"):
         engine.run_tensors(TensorRequest([np.ones(1)] * 4, {}))
 
 

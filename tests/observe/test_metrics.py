@@ -4,7 +4,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from recserve.observe.metrics import BOUNDS_SECONDS, Histogram, Metrics
-from recserve.observe.trace import STAGES, Trace
+from recserve.observe.trace import CPU_SAMPLE, STAGES, Trace
 
 
 def scraped(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -40,7 +40,7 @@ def test_a_request_is_counted_by_status_and_stage() -> None:
     trace = Trace()
     trace.rows, trace.missing_items = 200, 3
     trace.wall_ns = {"decode": 40_000, "run": 2_000_000}
-    trace.cpu_ns = {"run": 1_500_000}
+    trace.cpu_ns = {"run": 1_500_000}  # this request stands for CPU_SAMPLE of them
 
     metrics.finished(trace, 200, received=10, sent=20)
     metrics.refused(401)
@@ -55,7 +55,9 @@ def test_a_request_is_counted_by_status_and_stage() -> None:
     assert result["recserve_stage_duration_seconds_sum", (("stage", "run"),)] == pytest.approx(0.002)
     assert result["recserve_stage_duration_seconds_bucket", (("le", "0.0025"), ("stage", "run"))] == 1
     assert result["recserve_stage_duration_seconds_bucket", (("le", "0.001"), ("stage", "run"))] == 0
-    assert result["recserve_stage_cpu_seconds_total", (("stage", "run"),)] == pytest.approx(0.0015)
+    assert result["recserve_stage_cpu_seconds_total", (("stage", "run"),)] == pytest.approx(
+        0.0015 * CPU_SAMPLE
+    )
     assert result["recserve_request_duration_seconds_count", ()] == 1
 
 

@@ -19,7 +19,7 @@ def test_laps_book_all_the_time_there_is() -> None:
 
 
 def test_the_cpu_of_a_stage_is_that_of_the_thread_that_worked() -> None:
-    trace = Trace()
+    trace = Trace(measure_cpu=True)
     trace.lap("receive")
     trace.begin_work()
     until = time.thread_time_ns() + 3_000_000

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import numpy as np
 import pytest
@@ -84,7 +84,7 @@ def listening(thread: LoopThread, application: Any, idle_seconds: float = 75) ->
     def connect() -> asyncio.Protocol:
         return Connection(config=config, server_state=state, app_state={}, _loop=thread.loop)
 
-    listener = thread.run(thread.loop.create_server(connect, "127.0.0.1", 0))
+    listener = cast("asyncio.Server", thread.run(thread.loop.create_server(connect, "127.0.0.1", 0)))
 
     async def close() -> None:
         listener.close()
@@ -138,7 +138,7 @@ def status_of(answer: bytes) -> int:
 
 
 class Doubler:
-    """A processor in one page: doubles `x`. `sleep` (seconds) and `fail` make it as slow or broken as a test needs."""
+    """A processor in one page: doubles `x`. `sleep`, `wait` and `fail` make it slow or broken."""
 
     answers: Literal["tensors"] = "tensors"
 
@@ -198,7 +198,10 @@ class Running:
 
     def post(self, body: bytes | None = None, path: str = "", **headers: str) -> urllib3.BaseHTTPResponse:
         """Predict; the token is sent unless headers say otherwise."""
-        sent = {"Authorization": "token", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        sent = {
+            "Authorization": "token",
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
         return self.http.request(
             "POST", f"/api/predict/rank{path}", body=DOUBLE if body is None else body, headers=sent
         )
@@ -230,7 +233,9 @@ DOUBLE = tensors_of(x=[1.5, 2.0])
 
 
 @contextmanager
-def running(load: Callable[[], Doubler] | None = None, *, ready: bool = True, **rpc: Any) -> Iterator[Running]:
+def running(
+    load: Callable[[], Doubler] | None = None, *, ready: bool = True, **rpc: Any
+) -> Iterator[Running]:
     """Serve a Doubler as 'rank' with the token 'token'; `rpc` are keys of metadata.rpc."""
     document = {"name": "rank", "token": "token", "metadata": {"rpc": {"drain_ms": 0, **rpc}}}
     processor = Doubler()

@@ -18,13 +18,13 @@ from recserve.bundle import read_json_object
 from recserve.engines import jagged
 from recserve.engines.engine import (
     BATCH_SIZE,
-    TensorSpec,
     answer,
     by_name,
     check_deadline,
     check_features,
     check_outputs,
     check_request,
+    specs_by_name,
     tensors,
 )
 from recserve.errors import BundleError
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from recserve.bundle import Bundle
     from recserve.columns import ModelInputs
+    from recserve.engines.engine import TensorSpec
     from recserve.messages import TensorRequest, TensorResponse
 
 
@@ -54,11 +55,11 @@ class ColumnSum:
     ) -> None:
         check_outputs(outputs, sums)
         self._sums = {name: sums[name] for name in outputs or sorted(sums)}
-        self._inputs = {name: TensorSpec() for name in sorted(reads)}
+        self._inputs = specs_by_name(sorted(reads))
         self._limits = limits
         if features is not None:
             check_features(features, self._inputs)
-            self._inputs = {name: features.get(name, TensorSpec()) for name in self._inputs}
+            self._inputs = {name: features.get(name, spec) for name, spec in self._inputs.items()}
 
     @classmethod
     def load(

@@ -27,7 +27,7 @@ BATCH_SIZE = "batch_size"
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """Type and number of dimensions of a tensor; "" and -1 where the artefact does not say."""
+    """Type and number of dimensions of a tensor; "" and -1 where nobody knows."""
 
     dtype: str = ""  # int64 | float32
     rank: int = -1
@@ -79,6 +79,26 @@ class Engine(Protocol):
 
     def run_tensors(self, request: TensorRequest) -> TensorResponse:
         """Outputs for a caller's own tensors, by name and, where the caller counts, by position."""
+
+
+def specs_by_name(names: Iterable[str]) -> dict[str, TensorSpec]:
+    """Types of a model's inputs by the naming of exported models, for want of features that tell.
+
+    F.lengths, F.key_lengths and batch_size are int64, F.weights is float32. F.values is a dense float32 of
+    (rows, width) where F.lengths is not read, and else taken for ids, which most such features are.
+    """
+    names = list(names)
+    return {name: _spec(name, dense=f"{name.removesuffix('.values')}.lengths" not in names) for name in names}
+
+
+def _spec(name: str, *, dense: bool) -> TensorSpec:
+    if name.endswith(".values"):
+        return TensorSpec("float32", 2) if dense else TensorSpec("int64", 1)
+    if name.endswith(".weights"):
+        return TensorSpec("float32", 1)
+    if name.endswith((".lengths", ".key_lengths")) or name == BATCH_SIZE:
+        return TensorSpec("int64", 1)
+    return TensorSpec()
 
 
 def tensors(inputs: ModelInputs) -> dict[str, NDArray[Any]]:

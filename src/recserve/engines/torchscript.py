@@ -13,7 +13,6 @@ import numpy as np
 from recserve.engines import jagged, torch_pair
 from recserve.engines.engine import (
     BATCH_SIZE,
-    TensorSpec,
     answer,
     by_name,
     check_deadline,
@@ -21,6 +20,7 @@ from recserve.engines.engine import (
     check_outputs,
     check_request,
     check_rows,
+    specs_by_name,
 )
 from recserve.errors import BundleError, ConfigError, ModelError, RequestError
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from recserve.bundle import Bundle
     from recserve.columns import ModelInputs
+    from recserve.engines.engine import TensorSpec
     from recserve.messages import TensorRequest, TensorResponse
 
 # TorchScript compiles itself in its first calls: two are slow, the third is what users see.
@@ -66,11 +67,12 @@ class TorchScript:
         self._limits = limits
         self._empty: dict[str, NDArray[Any]] = {}  # the answer for no rows, once known
         self._names = signature.outputs
-        self._inputs = {name: TensorSpec() for name in signature.inputs}
+        self._inputs = specs_by_name(signature.inputs)
         self._reads_only_inputs = signature.complete
         if features is not None:
             check_features(features, self._reads(features))
-            self._inputs = {name: features.get(name, TensorSpec()) for name in self._reads(features)}
+            known = {**self._inputs, **features}
+            self._inputs = {name: known[name] for name in self._reads(features)}
         if self._names:
             check_outputs(self._wanted, self._names)
 
@@ -194,8 +196,9 @@ class _Signature:
     def __init__(self, model: Any) -> None:
         arguments = model.forward.schema.arguments[1:]
         graph = model.inlined_graph
-        self.takes_device = any(argument.type.annotation_str == _DEVICE for argument in arguments)
-        self.by_dict = bool(arguments) and arguments[0].type.annotation_str == _DICT
+        types = [argument.type.annotation_str for argument in arguments]
+        self.by_dict = types[:1] == ["Dict[str, Tensor]"]
+        self.takes_device = self.by_dict and types[1:2] == ["Device"]
         self.complete = True
         self.optional: tuple[str, ...] = ()
         if self.by_dict:
@@ -203,13 +206,22 @@ class _Signature:
             self.complete = None not in keys
             self.inputs = sorted(key for key in keys if key is not None)
         else:
-            named = [argument for argument in arguments if argument.type.annotation_str != _DEVICE]
+            named = [argument for argument in arguments if _can_be_sent(argument)]
             self.inputs = [argument.name for argument in named]
             self.optional = tuple(argument.name for argument in named if argument.has_default_value())
         self.outputs = _keys_answered(graph)
 
 
-_DEVICE, _DICT = "Device", "Dict[str, Tensor]"
+def _can_be_sent(argument: Any) -> bool:
+    """Whether callers send this argument; one that is no tensor keeps its default."""
+    if argument.type.annotation_str in ("Tensor", "Optional[Tensor]"):
+        return True
+    if argument.has_default_value():
+        return False
+    raise BundleError(
+        f"the model's argument '{argument.name}' is {argument.type.annotation_str}, and only tensors can be "
+        "sent: give it a default, or wrap the model"
+    )
 
 
 def _keys_read(data: Any) -> set[str | None]:

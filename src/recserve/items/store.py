@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import numpy as np
 import pyarrow as pa
 
 from recserve import _core
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from types import TracebackType
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from recserve.columns import RowFinisher
@@ -103,15 +103,15 @@ class StoreFigures:
 class ItemStore:
     """Items by key. Any number of threads read; writers wait for one another, never for readers.
 
-    `key` says what ids are: with "string" the raw bytes ("007" is not "7"); with "int64" a request's "007" is 7
-    and a text that is no integer is an id that nothing has. `raw` maps the raw columns to their types as in
+    `key` says what ids are: with "string" the raw bytes ("007" is not "7"); with "int64" a request's "007" is
+    7 and a text that is no integer is an id that nothing has. `raw` maps the raw columns to their types as in
     `InputSchema`, and also "float32[16]" for vectors of one length. `finisher` makes the finished columns;
     what it makes of an empty row tells their types, and that row is what unknown ids get. `hides` says which
     raw columns each finished column reads: a request that sends one of them hides it. `always_raw` columns
     come raw with every gather.
 
-    Finished (and raw) integer columns named in `limits` hold 0 <= value < limit and take the fewest bytes for
-    it; list columns named in `ones` have exactly one number in every row (or are null) and are kept as that number.
+    Finished (and raw) integer columns named in `limits` hold 0 <= value < limit and take the fewest
+    bytes for it.
     """
 
     def __init__(
@@ -123,7 +123,6 @@ class ItemStore:
         hides: Mapping[str, frozenset[str]] | None = None,
         always_raw: frozenset[str] = frozenset(),
         limits: Mapping[str, int] | None = None,
-        ones: frozenset[str] = frozenset(),
     ) -> None:
         self.key = key
         self._raw = frozenset(raw)
@@ -134,7 +133,6 @@ class ItemStore:
             reads={name: set(columns) for name, columns in (hides or {}).items()},
             always_raw=set(always_raw),
             limits=dict(limits or {}),
-            ones=set(ones),
         )
         self._selections: dict[tuple[str, ...], _core.Selection] = {}
         self._sequences: dict[int, tuple[Mapping[str, SequenceKey], list[_Sequence]]] = {}
@@ -176,8 +174,8 @@ class ItemStore:
     ) -> LoadReport:
         """Write every row of `batches` under the key in column `key`; the last of equal keys wins.
 
-        Rows are finished on `threads` threads (default: the cores, at most 8) and become visible batch by batch, in
-        order. `progress` is told the rows of each batch that has become visible.
+        Rows are finished on `threads` threads (default: the cores, at most 8) and become visible batch by
+        batch, in order. `progress` is told the rows of each batch that has become visible.
         """
         threads = threads or min(os.cpu_count() or 1, 8)
         since = self._native.epoch
@@ -206,7 +204,9 @@ class ItemStore:
             raise DataError(f"items have no key column '{key}'; columns: {', '.join(batch.schema.names)}")
         keys = column_from_arrow(batch.column(key), key)
         try:
-            return self._native.prepare(batch_from_arrow(batch.select(self._present(batch))), keys), batch.num_rows
+            return self._native.prepare(
+                batch_from_arrow(batch.select(self._present(batch))), keys
+            ), batch.num_rows
         except RecserveError as error:
             raise DataError(f"items with key column '{key}': {error}") from error
 
@@ -265,30 +265,34 @@ class Rows:
         self._pin.release()
 
     def gather(self, item_ids: Column, *, rows: int, overrides: Batch = _NO_BATCH) -> ItemRows:
-        """Gather one row per id; `overrides` are columns that the request sends and that win, also where empty.
+        """Gather one row per id; `overrides`, columns that the request sends, win even where they are empty.
 
-        An id that is unknown, null or empty gathers the *empty row*: every raw column missing, finished once when
-        the store was made. Without ids (`item_ids` has no rows) all `rows` rows are the empty row.
+        An id that is unknown, null or empty gathers the *empty row*: every raw column missing, finished once
+        when the store was made. Without ids (`item_ids` has no rows) all `rows` rows are the empty row.
 
-        `raw` holds the `always_raw` columns and, for every finished column that reads an override, all the raw
-        columns it reads; such a finished column is left out, all others are in `finished`.
+        `raw` holds the `always_raw` columns and, for every finished column that reads an override, all the
+        raw columns it reads; such a finished column is left out, all others are in `finished`.
         """
         selection = self._store._selection(overrides)
         return ItemRows(*self._native.gather(self._pin, item_ids, rows, selection, overrides))
 
-    def gather_lists(
-        self, user: Batch, keys: Mapping[str, SequenceKey]
-    ) -> dict[str, tuple[Batch, Batch]]:
+    def gather_lists(self, user: Batch, keys: Mapping[str, SequenceKey]) -> dict[str, tuple[Batch, Batch]]:
         """Gather (raw, finished) for the items in each of the user's sequences, one row per element.
 
-        The id column is a text cut at the delimiter (an empty piece is an unknown id), a list, or one integer;
-        a missing or absent one has no elements. Unknown ids gather the empty row.
+        The id column is a text cut at the delimiter (an empty piece is an unknown id), a list, or one
+        integer; a missing or absent one has no elements. Unknown ids gather the empty row.
         """
         gathered = {}
+        sent = set(user.names)
         for s in self._store._sequence_plan(keys):
-            ids = user[s.column] if s.column in user else _NO_IDS
             gathered[s.group] = self._native.gather_sequence(
-                self._pin, ids, s.delimiter, s.length, s.selection, s.group, s.column
+                self._pin,
+                user[s.column] if s.column in sent else _NO_IDS,
+                s.delimiter,
+                s.length,
+                s.selection,
+                s.group,
+                s.column,
             )
         return gathered
 
@@ -308,7 +312,11 @@ def key_type(arrow: pa.DataType, name: str) -> KeyType:
 
 def column_types(schema: pa.Schema, names: Iterable[str]) -> dict[str, str]:
     """Types of a table's columns as `ItemStore` takes them; names that the table lacks are left out."""
-    return {name: _type_name(storage_type(schema.field(name).type, name)) for name in names if name in schema.names}
+    return {
+        name: _type_name(storage_type(schema.field(name).type, name))
+        for name in names
+        if name in schema.names
+    }
 
 
 def _type_name(arrow: pa.DataType) -> str:

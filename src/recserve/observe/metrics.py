@@ -20,7 +20,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from recserve.observe.trace import STAGES
+from recserve.observe.trace import CPU_SAMPLE, STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -99,7 +99,7 @@ class Metrics(Collector):
         for stage, ns in trace.wall_ns.items():
             self._stages[stage].add(ns)
         for stage, ns in trace.cpu_ns.items():
-            self._stage_cpu_ns[stage] += ns
+            self._stage_cpu_ns[stage] += ns * CPU_SAMPLE
 
     def refused(self, status: int) -> None:
         """Count a request that was refused before there was anything to trace."""
@@ -125,7 +125,9 @@ class Metrics(Collector):
         yield total
         yield self._stage_times()
         cpu = CounterMetricFamily(
-            "recserve_stage_cpu_seconds", "CPU time of the worker thread.", labels=["stage"]
+            "recserve_stage_cpu_seconds",
+            f"CPU time of worker threads, from one request in {CPU_SAMPLE}.",
+            labels=["stage"],
         )
         for stage, ns in self._stage_cpu_ns.items():
             cpu.add_metric([stage], ns / 1e9)

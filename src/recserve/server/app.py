@@ -35,7 +35,7 @@ from recserve.errors import (
 from recserve.observe.logs import Throttle
 from recserve.observe.metrics import CONTENT_TYPE as METRICS_CONTENT_TYPE
 from recserve.observe.slow_log import SlowLog
-from recserve.observe.trace import Trace
+from recserve.observe.trace import CPU_SAMPLE, Trace
 from recserve.server.error_body import CONTENT_TYPE as TEXT
 from recserve.server.error_body import error_body
 from recserve.server.protocol import FIRST_BYTE_NS, Limits
@@ -74,7 +74,9 @@ class ClientGoneError(Exception):
 class Endpoint(Protocol):
     """Bytes in, bytes out: a processor behind its codec."""
 
-    processor: Processor
+    @property
+    def processor(self) -> Processor:
+        """What answers."""
 
     def answer(self, body: bytes, trace: Trace, deadline: float) -> bytes:
         """Answer one request body; called on a worker thread. `deadline` is in monotonic seconds."""
@@ -88,7 +90,7 @@ class ScoreEndpoint:
 
     def __init__(self, processor: Scorer, rpc: Rpc) -> None:
         self.processor = processor
-        self._decoder = torchrec.Decoder(processor.schema)
+        self._decoder = torchrec.Decoder(processor.schema, fallback=processor.types_if_missing)
         self._decompressor = rpc.decompressor
         self._max_bytes = rpc.max_body_bytes
 
@@ -166,7 +168,7 @@ class App:
             "/readyz": self._readyz,
             "/metrics": self._show_metrics,
         }
-        self._ids = count()
+        self._numbers = count()
         self._id_prefix = os.urandom(4).hex()
         self._throttle = Throttle()
 
@@ -186,7 +188,13 @@ class App:
             await self._send(send, *operators())
             return
         headers: Headers = dict(scope["headers"])
-        exchange = Exchange(self._request_id(headers), scope, headers, receive, send)
+        number = next(self._numbers)
+        trace = Trace(
+            self._request_id(headers, number),
+            scope.get(FIRST_BYTE_NS, 0),
+            measure_cpu=number % CPU_SAMPLE == 0,
+        )
+        exchange = Exchange(trace, scope, headers, receive, send)
         try:
             if scope["method"] == "POST" and path.startswith(self._path):
                 await self._predict(exchange)
@@ -335,14 +343,14 @@ class App:
         body = error_body(message)
         return b"content-type: %s\r\ncontent-length: %d\r\n" % (TEXT, len(body)), body
 
-    def _request_id(self, headers: Headers) -> str:
+    def _request_id(self, headers: Headers, number: int) -> str:
         """The caller's X-Request-Id if it is harmless, else one of ours."""
         given = headers.get(b"x-request-id")
         if given is not None:
             text = given.decode("latin-1")
             if _REQUEST_ID.fullmatch(text):
                 return text
-        return f"{self._id_prefix}-{next(self._ids):x}"
+        return f"{self._id_prefix}-{number:x}"
 
     # --- for operators ---
 
@@ -375,10 +383,8 @@ class Exchange:
 
     __slots__ = ("body_complete", "headers", "linger", "receive", "scope", "send", "trace")
 
-    def __init__(
-        self, request_id: str, scope: Message, headers: Headers, receive: Receive, send: Send
-    ) -> None:
-        self.trace = Trace(request_id, scope.get(FIRST_BYTE_NS, 0))
+    def __init__(self, trace: Trace, scope: Message, headers: Headers, receive: Receive, send: Send) -> None:
+        self.trace = trace
         self.scope = scope
         self.headers = headers
         self.receive = receive
@@ -392,8 +398,10 @@ class Exchange:
         return int(self.headers.get(b"content-length", b"0"))
 
     def text_headers(self) -> dict[str, str]:
-        """Headers for the authorizer; names are in lower case."""
-        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers.items()}
+        """Headers for the authorizer; names are in lower case, blanks around values do not count."""
+        return {
+            name.decode("latin-1"): value.decode("latin-1").strip() for name, value in self.headers.items()
+        }
 
 
 async def _linger(exchange: Exchange, body: bytes) -> None:

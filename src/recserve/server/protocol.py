@@ -46,6 +46,48 @@ class Application(Protocol):
         """Count a request that never came to be; returns its header lines and its body."""
 
 
+class OneWrite:
+    """A transport that gives the head and the body of an answer to the kernel together.
+
+    uvicorn writes them one after the other, and uvloop sends each at once: a second system call, and a second
+    time that the client wakes up. Together they are a third of what HTTP costs.
+    """
+
+    __slots__ = ("_head", "_transport", "begun")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.begun = False  # the head of the current answer has been written
+        self._head = b""
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        """Send, or keep the head until the first piece of the body."""
+        if self._head:
+            self._transport.writelines((self._head, data))
+            self._head = b""
+        elif self.begun or data.startswith(b"HTTP/1.1 100 "):
+            self._transport.write(data)
+        else:
+            self.begun = True
+            self._head = data
+
+    def finish(self) -> None:
+        """Send a head that no body followed; the next write begins another answer."""
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
+        self.begun = False
+
+    def close(self) -> None:
+        """Close when everything is sent."""
+        self.finish()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """See asyncio.Transport."""
+        return self._transport.is_closing()
+
+
 class Connection(HttpToolsProtocol):
     """One connection."""
 
@@ -64,6 +106,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start as an idle connection: one that never sends a byte is closed like any other."""
         super().connection_made(transport)
+        self.answers = OneWrite(transport)
         self._start_idle_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -124,7 +167,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         if not self.receiving:
             self.first_byte_ns = monotonic_ns()
-        self.scope[FIRST_BYTE_NS] = self.first_byte_ns  # type: ignore[typeddict-unknown-key]
+        cast("dict[str, Any]", self.scope)[FIRST_BYTE_NS] = self.first_byte_ns
         self.receiving = True
         self.head_complete = False
 
@@ -141,6 +184,7 @@ class Connection(HttpToolsProtocol):
         self.head_complete = True
         self._stop_receive_timer()
         super().on_headers_complete()
+        self.cycle.transport = cast("asyncio.Transport", self.answers)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; trailers, which nobody reads, are dropped."""
@@ -208,6 +252,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on with the next request; a connection that closes is cut if the client does not read."""
+        self.answers.finish()
         super().on_response_complete()
         if self.transport.is_closing():
             self._close()

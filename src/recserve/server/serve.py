@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from email.utils import formatdate
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from recserve.config.service import ServiceSpec
+    from recserve.config.service import Rpc, ServiceSpec
     from recserve.processors.load import Progress
     from recserve.processors.processor import Processor
 
@@ -246,10 +247,13 @@ class Server:
                 future.set_result(processor)
 
         def work() -> None:
+            processor, error = None, None
             try:
-                self._loop.call_soon_threadsafe(settle, self._load_processor(progress), None)
-            except BaseException as error:  # it belongs to whoever awaits the future
-                self._loop.call_soon_threadsafe(settle, None, error)
+                processor = self._load_processor(progress)
+            except BaseException as raised:  # it belongs to whoever awaits the future
+                error = raised
+            with suppress(RuntimeError):  # the loop has ended: the process was told to stop meanwhile
+                self._loop.call_soon_threadsafe(settle, processor, error)
 
         self._loading = threading.Thread(target=work, name="recserve-load", daemon=True)
         self._loading.start()
@@ -293,7 +297,10 @@ class Server:
 
 def _endpoint(processor: Any, spec: ServiceSpec) -> Endpoint:
     """The codec that a processor's requests come in."""
-    endpoints = {"features": ScoreEndpoint, "tensors": TensorEndpoint}
+    endpoints: dict[str, Callable[[Any, Rpc], Endpoint]] = {
+        "features": ScoreEndpoint,
+        "tensors": TensorEndpoint,
+    }
     return endpoints[processor.answers](processor, spec.rpc)
 
 

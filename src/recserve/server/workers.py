@@ -89,7 +89,10 @@ class Worker(threading.Thread):
                 self.running = None
             if self.written_off:
                 return  # nobody waits for the result, and another thread has this one's place
-            pool.post(pool.finish, job, result, error)
+            try:
+                pool.post(pool.finish, job, result, error)
+            except RuntimeError:
+                return  # the loop has ended: the server gave up waiting for this call
             del job, result, error  # an idle thread must not hold the memory of its last request
 
 

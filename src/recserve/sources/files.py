@@ -20,8 +20,8 @@ _BATCH_ROWS = 1 << 15
 class FileSource:
     """A Parquet file, or a directory of them (`*.parquet`) that all have the same columns.
 
-    Files of a directory follow one another by name; names that start with "." or "_" are left out, as writers use
-    them for what is not finished or not data.
+    Files of a directory follow one another by name; names that start with "." or "_" are left out, as
+    writers use them for what is not finished or not data.
     """
 
     def __init__(self, path: str | Path, key: str) -> None:
@@ -50,7 +50,9 @@ class FileSource:
                     check_keys(batch, self.key, f"item table {file}")
                     yield batch
             except (pa.ArrowException, OSError) as error:
-                raise DataError(f"item table {file} cannot be read to its end: {error}; write it again") from error
+                raise DataError(
+                    f"item table {file} cannot be read to its end: {error}; write it again"
+                ) from error
 
     def _files(self) -> list[Path]:
         if not self.path.exists():
@@ -76,6 +78,6 @@ def _check_schema(file: Path, schema: pa.Schema, first: Path, expected: pa.Schem
             raise DataError(f"item table {file} has no column '{field.name}', which {first.name} has")
         if schema.field(field.name).type != field.type:
             raise DataError(
-                f"item table {file}: column '{field.name}' is {schema.field(field.name).type}, in {first.name} it is "
-                f"{field.type}; write them with one schema"
+                f"item table {file}: column '{field.name}' is {schema.field(field.name).type}, "
+                f"in {first.name} it is {field.type}; write them with one schema"
             )

@@ -21,7 +21,7 @@ class Source(Protocol):
         """The key column: texts or integers, never null."""
 
     def schema(self) -> pa.Schema:
-        """Names and types of all columns, the key among them. Raises DataError when there is no such table."""
+        """Names and types of all columns, the key too. Raises DataError when there is no such table."""
 
     def rows(self) -> int:
         """How many rows a snapshot will have, for a progress bar; 0 when that is not known beforehand."""
@@ -29,5 +29,6 @@ class Source(Protocol):
     def snapshot(self, columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Stream all rows: the key and, of `columns` (None: all), those that the table has.
 
-        The order of rows is the table's own: of equal keys the later one counts. Raises DataError for a null key.
+        The order of rows is the table's own: of equal keys the later one counts. Raises DataError for a null
+        key.
         """

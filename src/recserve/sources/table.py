@@ -27,4 +27,6 @@ def check_keys(batch: pa.RecordBatch, key: str, where: str) -> None:
     """Raise DataError when a row of the batch has no key."""
     nulls = batch.column(key).null_count
     if nulls:
-        raise DataError(f"{where}: key column '{key}' is null in {nulls} of {batch.num_rows} rows read together")
+        raise DataError(
+            f"{where}: key column '{key}' is null in {nulls} of {batch.num_rows} rows read together"
+        )
