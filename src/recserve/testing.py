@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recserve.config import service
+from recserve.config.environment import process_environ
 from recserve.errors import LoadError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def serve(
 ) -> Iterator[RunningServer]:
     """Serve a bundle with a service file, or its content as a dict; gives the server when it is ready.
 
-    Raises LoadError with the server's own words if it ends before it is ready, or takes longer than `seconds`.
+    Raises LoadError with the server's own words if it ends before it is ready or takes longer than `seconds`.
     """
     with tempfile.TemporaryDirectory(prefix="recserve-") as folder:
         config = spec if isinstance(spec, (str, Path)) or spec is None else _write(spec, Path(folder))
@@ -82,10 +83,13 @@ def serve(
         finally:
             server.process.kill() if server.process.poll() is None else None
             server.process.wait()
+            for pipe in (server.process.stdout, server.process.stderr):
+                assert pipe is not None
+                pipe.close()
 
 
 def _write(spec: Mapping[str, Any], folder: Path) -> Path:
-    """The dict as a service file; paths in it are relative to the working directory, as in `service.load`."""
+    """The dict as a service file; its paths are relative to the working directory, as in `service.load`."""
     document = json.loads(json.dumps(spec))
     tables = document.get("model_config", {}).get("tables", [])
     for table in [tables] if isinstance(tables, dict) else tables:
@@ -101,7 +105,7 @@ def _start(arguments: list[str], spec: service.ServiceSpec, seconds: float) -> R
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**process_environ(), "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     server = RunningServer("", spec.name, spec.tokens[0] if spec.tokens else "", process)
     assert process.stdout is not None

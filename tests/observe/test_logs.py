@@ -3,19 +3,16 @@ from __future__ import annotations
 import io
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from recserve.observe import logs
 from recserve.observe.logs import JsonFormatter, Throttle
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 @pytest.fixture
-def logger() -> Iterator[tuple[logging.Logger, io.StringIO]]:
+def logger() -> tuple[logging.Logger, io.StringIO]:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter(["s3cret", "s3cret-longer", 'quo"te', ""]))
@@ -89,7 +86,7 @@ def test_all_loggers_of_the_process_write_json_until_the_handler_is_removed() ->
 
 def test_a_throttle_admits_so_many_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(logs.time, "monotonic", lambda: now)
+    monkeypatch.setattr("recserve.observe.logs.time.monotonic", lambda: now)
     throttle = Throttle(per_second=3)
 
     first = [throttle.admits() for _ in range(5)]

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import numpy as np
 import pytest
@@ -84,7 +84,7 @@ def listening(thread: LoopThread, application: Any, idle_seconds: float = 75) ->
     def connect() -> asyncio.Protocol:
         return Connection(config=config, server_state=state, app_state={}, _loop=thread.loop)
 
-    listener = thread.run(thread.loop.create_server(connect, "127.0.0.1", 0))
+    listener = cast("asyncio.Server", thread.run(thread.loop.create_server(connect, "127.0.0.1", 0)))
 
     async def close() -> None:
         listener.close()
@@ -138,7 +138,7 @@ def status_of(answer: bytes) -> int:
 
 
 class Doubler:
-    """A processor in one page: doubles `x`. `sleep` (seconds) and `fail` make it as slow or broken as a test needs."""
+    """A processor in one page: doubles `x`. `sleep`, `wait` and `fail` make it slow or broken."""
 
     answers: Literal["tensors"] = "tensors"
 

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from tests.server.conftest import DOUBLE, Running, read_answer, read_to_end, running, status_of, tensors_of
 
 from recserve.wire import tensors
-from tests.server.conftest import DOUBLE, Running, read_answer, read_to_end, running, status_of, tensors_of
 
 HEAD = b"POST /api/predict/rank HTTP/1.1\r\nhost: x\r\nauthorization: token\r\n"
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 import urllib3
 import uvloop
+from tests.server.conftest import DOUBLE, Doubler, Running, running, tensors_of
 
 from recserve.config import service
 from recserve.errors import BundleError, ConfigError
 from recserve.server.serve import EXIT_WRITTEN_OFF, Server
-from tests.server.conftest import DOUBLE, Doubler, Running, running, tensors_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,8 @@ def test_warm_up_runs_the_whole_path_on_every_thread_before_ready() -> None:
 
     class Watching(Doubler):
         def predict(self, request: object, trace: object = None) -> object:  # type: ignore[override]
-            seen.add((threading.current_thread().name, len(request.named_inputs["x"])))  # type: ignore[attr-defined]
+            rows = len(request.named_inputs["x"])  # type: ignore[attr-defined]
+            seen.add((threading.current_thread().name, rows))
             time.sleep(0.005)  # the other thread gets its share
             return super().predict(request, trace)  # type: ignore[arg-type]
 
@@ -120,7 +121,7 @@ def test_a_drain_answers_everything_and_closes_connections() -> None:
 
 
 def test_pooled_clients_that_keep_sending_see_no_failure_when_one_of_two_servers_drains() -> None:
-    """Clients do as balancers do: a new connection goes to a server that is ready, an open one is used again."""
+    """Clients do as balancers do: an open connection is used again, a new one goes where it is ready."""
     failures: list[str] = []
     answered = {"first": 0, "second": 0}
     done = threading.Event()

@@ -86,7 +86,7 @@ def test_more_than_in_work_and_waiting_is_refused_at_once(in_work: int, max_queu
 
 
 def test_what_waits_until_its_deadline_is_never_computed() -> None:
-    computed = []
+    computed: list[str] = []
 
     async def use(pool: WorkerPool) -> None:
         gate = threading.Event()
@@ -136,10 +136,10 @@ def test_a_call_over_its_budget_is_written_off_and_the_next_request_is_answered(
 
 def test_as_many_write_offs_as_threads_are_reported_once() -> None:
     gate = threading.Event()
-    reports = []
+    reports: list[str] = []
 
     async def use(pool: WorkerPool) -> list[int]:
-        seen = []
+        seen: list[int] = []
         for _ in range(3):
             with pytest.raises(DeadlineError):
                 await pool.submit(gate.wait, deadline=after(0.03))

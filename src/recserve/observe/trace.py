@@ -2,9 +2,9 @@
 
 receive ─▶ queue ─▶ decode ─▶ look_up ─▶ generate ─▶ run ─▶ encode ─▶ respond
 
-`lap("decode")` says: what happened since the last lap was *decode*. That is one clock read per stage, so every
-request is traced. CPU time is another matter: asking the kernel for it costs up to 2 us per stage, so it is
-measured for one request in CPU_SAMPLE.
+`lap("decode")` says: what happened since the last lap was *decode*. That is one clock read per stage, so
+every request is traced. CPU time is another matter: asking the kernel for it costs up to 2 us per stage, so
+it is measured for one request in CPU_SAMPLE.
 """
 
 from __future__ import annotations

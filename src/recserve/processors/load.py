@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from recserve.engines import find
 from recserve.engines.engine import TensorSpec
-from recserve.errors import ConfigError
+from recserve.errors import ConfigError, LoadError
 from recserve.features import config
 from recserve.features.generator import Generator
 from recserve.items.store import ItemStore, column_types, key_type
@@ -22,11 +22,14 @@ from recserve.processors.normal import Normal
 from recserve.sources.files import FileSource
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow as pa
 
     from recserve.bundle import Bundle
     from recserve.config.service import ServiceSpec, Table
     from recserve.engines.engine import Engine
+    from recserve.items.store import KeyType
 
 logger = logging.getLogger("recserve.load")
 
@@ -34,7 +37,8 @@ logger = logging.getLogger("recserve.load")
 class Progress(Protocol):
     """Told how far a step is; `total` 0 means that nobody knows."""
 
-    def __call__(self, step: str, done: int, total: int) -> None: ...
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """The first call of a step begins it, the one with done == total ends it."""
 
 
 def silent(step: str, done: int, total: int) -> None:
@@ -44,8 +48,8 @@ def silent(step: str, done: int, total: int) -> None:
 def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Normal | Bypass:
     """Load everything that answers need.
 
-    Raises LoadError with one line that says how to mend it: a feature of an unknown type, a model whose inputs
-    differ from the features, an item table without its key, a broken torch and fbgemm pair.
+    Raises LoadError with one line that says how to mend it: a feature of an unknown type, a model whose
+    inputs differ from the features, an item table without its key, a broken torch and fbgemm pair.
     """
     described = {
         "bundle": bundle.path.name,
@@ -92,13 +96,28 @@ def load_features(bundle: Bundle, spec: ServiceSpec) -> Generator:
 
 def load_engine(bundle: Bundle, spec: ServiceSpec, features: Generator | None) -> Engine:
     """Load the model; with features, check that it reads what they send."""
-    sent = None if features is None else sent_by(features)
-    return find(bundle.engine).load(bundle, outputs=spec.model.outputs, features=sent)
+    engine = find(bundle.engine)
+    if features is None:
+        return engine.load(bundle, outputs=spec.model.outputs, limits=_id_limits(bundle, spec))
+    return engine.load(bundle, outputs=spec.model.outputs, features=sent_by(features))
+
+
+def _id_limits(bundle: Bundle, spec: ServiceSpec) -> Mapping[str, int]:
+    """What ids have to be below when clients send them; unknown where the bundle's features are."""
+    if bundle.fg_path is None:
+        return {}
+    try:
+        return load_features(bundle, spec).id_limits
+    except LoadError as error:
+        logger.warning(
+            "ids that clients send are not checked: fg.json cannot be read", extra={"reason": str(error)}
+        )
+        return {}
 
 
 def sent_by(features: Generator) -> dict[str, TensorSpec]:
     """The tensors that features send, as an engine compares them."""
-    return {tensor.name: TensorSpec(tensor.dtype, tensor.rank) for tensor in features.plan.tensors}
+    return {name: TensorSpec(dtype, rank) for name, (dtype, rank) in features.tensors.items()}
 
 
 def load_items(features: Generator, spec: ServiceSpec, progress: Progress = silent) -> ItemStore:
@@ -156,12 +175,12 @@ def _check_columns(
             'add them, or write "item_columns": "warn" to take their defaults'
         )
     logger.warning(
-        "the item table lacks columns that features read; where a request does not bring them they are missing",
+        "the item table lacks columns that features read; they are missing unless a request brings them",
         extra={"table": table.name, "columns": names},
     )
 
 
-def _store(features: Generator, key: str, raw: dict[str, str]) -> ItemStore:
+def _store(features: Generator, key: KeyType, raw: dict[str, str]) -> ItemStore:
     return ItemStore(
         key,
         raw,

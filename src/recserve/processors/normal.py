@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from recserve.columns import Batch, column_from_arrow
-from recserve.messages import ScoreRequest, ScoreResponse
+from recserve.messages import InputSchema, ScoreRequest, ScoreResponse
 from recserve.observe.trace import Trace
 from recserve.processors.processor import Gauges, Signature, TensorInfo
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from recserve.engines.engine import Engine
     from recserve.features.generator import Generator
     from recserve.items.store import ItemStore
-    from recserve.messages import InputSchema
 
 
 class Normal:
@@ -47,6 +46,11 @@ class Normal:
         self.empty_score = empty_score
         self.schema = schema
         self._described_as = dict(described_as or {})
+
+    @property
+    def types_if_missing(self) -> InputSchema:
+        """Types of columns that the schema lacks, for requests that send nothing but missing values."""
+        return InputSchema(**self.features.plan.absent_types())
 
     def score(self, request: ScoreRequest, trace: Trace | None = None) -> ScoreResponse:
         """Answer one request. What the request sends wins over what the store knows."""
@@ -75,8 +79,8 @@ class Normal:
     def signature(self) -> Signature:
         """Request columns and model outputs; a column is one value for the request, or one per item."""
         plan = self.features.plan
-        columns = [(name, ()) for name in sorted(plan.user_inputs)]
-        columns += [(name, (-1,)) for name in sorted(plan.context_inputs | plan.item_inputs)]
+        columns: list[tuple[str, tuple[int, ...]]] = [(name, ()) for name in sorted(plan.user_inputs)]
+        columns += [(name, (-1,)) for name in sorted(plan.context_inputs | plan.raw_columns)]
         types = self._declared_types()
         inputs = [TensorInfo(name, shape, types.get(name, "DT_STRING")) for name, shape in columns]
         return Signature(inputs, [TensorInfo(name, (-1,), "DT_FLOAT") for name in self.engine.outputs])
@@ -96,9 +100,8 @@ class Normal:
     def _declared_types(self) -> dict[str, str]:
         if self.schema is None:
             return {}
-        return {
-            name: _SHOWN_AS.get(type, type) for side in self.schema.sides() for name, type in side.items()
-        }
+        declared = {**self.schema.item, **self.schema.context, **self.schema.user}
+        return {name: _SHOWN_AS.get(kind, kind) for name, kind in declared.items()}
 
 
 _SHOWN_AS = {

@@ -60,6 +60,10 @@ class Scorer(Processor, Protocol):
     def schema(self) -> InputSchema | None:
         """Types that the bundle declares for request columns."""
 
+    @property
+    def types_if_missing(self) -> InputSchema:
+        """Types of columns that the schema lacks and of which a request sends nothing but missing values."""
+
     def score(self, request: ScoreRequest, trace: Trace | None = None) -> ScoreResponse:
         """Answer one request; called by many threads at once."""
 

@@ -74,7 +74,9 @@ class ClientGoneError(Exception):
 class Endpoint(Protocol):
     """Bytes in, bytes out: a processor behind its codec."""
 
-    processor: Processor
+    @property
+    def processor(self) -> Processor:
+        """What answers."""
 
     def answer(self, body: bytes, trace: Trace, deadline: float) -> bytes:
         """Answer one request body; called on a worker thread. `deadline` is in monotonic seconds."""
@@ -88,7 +90,7 @@ class ScoreEndpoint:
 
     def __init__(self, processor: Scorer, rpc: Rpc) -> None:
         self.processor = processor
-        self._decoder = torchrec.Decoder(processor.schema)
+        self._decoder = torchrec.Decoder(processor.schema, fallback=processor.types_if_missing)
         self._decompressor = rpc.decompressor
         self._max_bytes = rpc.max_body_bytes
 

@@ -167,7 +167,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         if not self.receiving:
             self.first_byte_ns = monotonic_ns()
-        self.scope[FIRST_BYTE_NS] = self.first_byte_ns  # type: ignore[typeddict-unknown-key]
+        cast("dict[str, Any]", self.scope)[FIRST_BYTE_NS] = self.first_byte_ns
         self.receiving = True
         self.head_complete = False
 

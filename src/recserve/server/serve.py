@@ -32,6 +32,7 @@ from recserve.config import environment
 from recserve.errors import ConfigError
 from recserve.observe import logs
 from recserve.observe.metrics import Metrics
+from recserve.processors.load import load
 from recserve.server.app import App, Endpoint, ScoreEndpoint, TensorEndpoint
 from recserve.server.lifecycle import Lifecycle, State
 from recserve.server.progress import shown_progress
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from recserve.config.service import ServiceSpec
+    from recserve.config.service import Rpc, ServiceSpec
     from recserve.processors.load import Progress
     from recserve.processors.processor import Processor
 
@@ -83,8 +84,6 @@ def run(
         logger.warning(warning)
 
     def load_bundle(progress: Progress) -> Processor:
-        from recserve.processors.load import load
-
         return load(Bundle.open(bundle_path), spec, progress)
 
     server = Server(spec, load_bundle, host=host, port=port, on_ready=_print_url)
@@ -298,7 +297,10 @@ class Server:
 
 def _endpoint(processor: Any, spec: ServiceSpec) -> Endpoint:
     """The codec that a processor's requests come in."""
-    endpoints = {"features": ScoreEndpoint, "tensors": TensorEndpoint}
+    endpoints: dict[str, Callable[[Any, Rpc], Endpoint]] = {
+        "features": ScoreEndpoint,
+        "tensors": TensorEndpoint,
+    }
     return endpoints[processor.answers](processor, spec.rpc)
 
 
