@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recserve.config import service
+from recserve.config.environment import process_environ
 from recserve.errors import LoadError
 
 if TYPE_CHECKING:
@@ -82,6 +83,9 @@ def serve(
         finally:
             server.process.kill() if server.process.poll() is None else None
             server.process.wait()
+            for pipe in (server.process.stdout, server.process.stderr):
+                assert pipe is not None
+                pipe.close()
 
 
 def _write(spec: Mapping[str, Any], folder: Path) -> Path:
@@ -101,7 +105,7 @@ def _start(arguments: list[str], spec: service.ServiceSpec, seconds: float) -> R
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**process_environ(), "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     server = RunningServer("", spec.name, spec.tokens[0] if spec.tokens else "", process)
     assert process.stdout is not None
