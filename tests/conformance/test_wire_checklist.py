@@ -19,7 +19,7 @@ import pytest
 
 from recserve.wire.descriptors import message_class
 from tests.processors.conftest import service_of, write_bundle
-from tests.server.conftest import Running, read_answer, read_to_end, running, running_bundle, tensors_of
+from tests.server.conftest import Doubler, Running, read_answer, read_to_end, running, running_bundle, tensors_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -208,13 +208,12 @@ def test_13_get_describes_inputs_and_outputs(rank: Running) -> None:
 def test_14_while_loading_it_is_503_no_healthy_upstream() -> None:
     gate = threading.Event()
 
-    def load() -> Any:
+    def load() -> Doubler:
         gate.wait(20)
-        raise SystemExit
+        return Doubler()
 
     with running(load, ready=False) as loading:
         response = post(loading, ONE)
-        loading.server.stop()
         gate.set()
 
     assert (response.status, response.data) == (503, b"no healthy upstream")
