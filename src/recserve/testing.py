@@ -77,15 +77,18 @@ def serve(
         arguments = ["serve", str(bundle_path), "--port", "0"]
         if config is not None:
             arguments += ["--config", str(config)]
-        server = _start(arguments, service.load(config), seconds)
-        try:
-            yield server
-        finally:
-            server.process.kill() if server.process.poll() is None else None
-            server.process.wait()
-            for pipe in (server.process.stdout, server.process.stderr):
-                assert pipe is not None
-                pipe.close()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "recserve", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**process_environ(), "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        with process:  # closes the pipes in the end
+            try:
+                yield _when_ready(process, service.load(config), seconds)
+            finally:
+                process.kill()
 
 
 def _write(spec: Mapping[str, Any], folder: Path) -> Path:
@@ -99,14 +102,7 @@ def _write(spec: Mapping[str, Any], folder: Path) -> Path:
     return path
 
 
-def _start(arguments: list[str], spec: service.ServiceSpec, seconds: float) -> RunningServer:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "recserve", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**process_environ(), "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+def _when_ready(process: subprocess.Popen[str], spec: service.ServiceSpec, seconds: float) -> RunningServer:
     server = RunningServer("", spec.name, spec.tokens[0] if spec.tokens else "", process)
     assert process.stdout is not None
     assert process.stderr is not None
@@ -125,7 +121,6 @@ def _start(arguments: list[str], spec: service.ServiceSpec, seconds: float) -> R
                 f"the server ended with status {process.returncode}: {''.join(server.log)[-2000:]}"
             )
         if time.monotonic() > deadline:
-            process.kill()
             raise LoadError(f"the server was not ready after {seconds:g} s: {''.join(server.log)[-2000:]}")
         time.sleep(0.01)
     return server

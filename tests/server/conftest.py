@@ -18,9 +18,11 @@ import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 from uvicorn.server import ServerState
 
+from recserve.bundle import Bundle
 from recserve.config import service
 from recserve.errors import BundleError, ModelError, RequestError
 from recserve.messages import TensorRequest, TensorResponse
+from recserve.processors.load import load
 from recserve.processors.processor import Signature, TensorInfo
 from recserve.server.protocol import Connection
 from recserve.server.serve import Server
@@ -29,7 +31,10 @@ from recserve.wire import tensors
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
+    from pathlib import Path
+
     from recserve.observe.trace import Trace
+    from recserve.processors.processor import Processor
 
 T = TypeVar("T")
 
@@ -185,12 +190,17 @@ FAILURES = [
 class Running:
     """A server in a thread, and one pooled connection to it."""
 
-    def __init__(self, server: Server, processor: Doubler, thread: threading.Thread) -> None:
+    def __init__(self, server: Server) -> None:
         self.server = server
-        self.processor = processor
         self.status: int | None = None
-        self._thread = thread
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+        while not server.port:
+            time.sleep(0.001)
         self.http = urllib3.HTTPConnectionPool("127.0.0.1", server.port, maxsize=1, retries=False, timeout=20)
+
+    def _serve(self) -> None:
+        self.status = uvloop.run(self.server.main())
 
     @property
     def port(self) -> int:
@@ -232,10 +242,16 @@ def tensors_of(**inputs: float | list[float]) -> bytes:
 DOUBLE = tensors_of(x=[1.5, 2.0])
 
 
+class Rank(Running):
+    """A running Doubler."""
+
+    def __init__(self, server: Server, processor: Doubler) -> None:
+        self.processor = processor
+        super().__init__(server)
+
+
 @contextmanager
-def running(
-    load: Callable[[], Doubler] | None = None, *, ready: bool = True, **rpc: Any
-) -> Iterator[Running]:
+def running(load: Callable[[], Doubler] | None = None, *, ready: bool = True, **rpc: Any) -> Iterator[Rank]:
     """Serve a Doubler as 'rank' with the token 'token'; `rpc` are keys of metadata.rpc."""
     document = {"name": "rank", "token": "token", "metadata": {"rpc": {"drain_ms": 0, **rpc}}}
     processor = Doubler()
@@ -245,16 +261,7 @@ def running(
         return (load or (lambda: processor))()
 
     server = Server(service.load(document, {}), load_processor, on_ready=lambda _: is_ready.set())
-
-    def serve() -> None:
-        started.status = uvloop.run(server.main())
-
-    thread = threading.Thread(target=serve)
-    started = Running(server, processor, thread)
-    thread.start()
-    while not server.port:
-        time.sleep(0.001)
-    started.http.port = server.port
+    started = Rank(server, processor)
     try:
         if ready:
             assert is_ready.wait(20)
@@ -264,7 +271,25 @@ def running(
         started.stop()
 
 
+@contextmanager
+def running_bundle(bundle: Path, document: dict[str, Any], **rpc: Any) -> Iterator[Running]:
+    """Serve a bundle as `recserve serve` does, in this process."""
+    document = {**document, "metadata": {"rpc": {"drain_ms": 0, **rpc}}}
+    spec = service.load(document, {}, base_dir=bundle.parent)
+    is_ready = threading.Event()
+
+    def load_bundle(progress: Any) -> Processor:
+        return load(Bundle.open(bundle), spec, progress)
+
+    started = Running(Server(spec, load_bundle, on_ready=lambda _: is_ready.set()))
+    try:
+        assert is_ready.wait(60)
+        yield started
+    finally:
+        started.stop()
+
+
 @pytest.fixture
-def rank() -> Iterator[Running]:
+def rank() -> Iterator[Rank]:
     with running() as server:
         yield server

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from tests.server.conftest import DOUBLE, Running, read_answer, read_to_end, running, status_of, tensors_of
+from tests.server.conftest import DOUBLE, Rank, read_answer, read_to_end, running, status_of, tensors_of
 
 from recserve.wire import tensors
 
@@ -24,7 +24,7 @@ def doubled(body: bytes) -> list[float]:
     return [float(value) for value in answer]
 
 
-def assert_answers_again(rank: Running) -> None:
+def assert_answers_again(rank: Rank) -> None:
     """Whatever came before, the next request on the pooled connection is right."""
     response = rank.post()
     assert (response.status, doubled(response.data)) == (200, [3.0, 4.0])
@@ -34,7 +34,7 @@ def assert_answers_again(rank: Running) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "/", "/sub", "/sub/path/", "?a=b", "/sub?a=b&c"])
-def test_every_path_below_the_service_reaches_it(rank: Running, path: str) -> None:
+def test_every_path_below_the_service_reaches_it(rank: Rank, path: str) -> None:
     response = rank.post(path=path)
 
     assert (response.status, doubled(response.data)) == (200, [3.0, 4.0])
@@ -59,7 +59,7 @@ def test_every_path_below_the_service_reaches_it(rank: Running, path: str) -> No
     ],
 )
 def test_other_paths_and_methods_are_refused_with_a_text(
-    rank: Running, method: str, path: str, status: int
+    rank: Rank, method: str, path: str, status: int
 ) -> None:
     response = rank.http.request(method, path, headers={"Authorization": "token"})
 
@@ -71,12 +71,12 @@ def test_other_paths_and_methods_are_refused_with_a_text(
     assert_answers_again(rank)
 
 
-def test_the_host_header_says_nothing(rank: Running) -> None:
+def test_the_host_header_says_nothing(rank: Rank) -> None:
     assert rank.post(Host="somebody.else:80").status == 200
 
 
 @pytest.mark.parametrize("path", ["/api/predict/rank", "/api/predict/rank/sub", "/"])
-def test_get_describes_inputs_and_outputs(rank: Running, path: str) -> None:
+def test_get_describes_inputs_and_outputs(rank: Rank, path: str) -> None:
     response = rank.get(path, Authorization="token")
 
     assert response.status == 200
@@ -88,7 +88,7 @@ def test_get_describes_inputs_and_outputs(rank: Running, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/predict/rank", "/"])
-def test_get_wants_the_token(rank: Running, path: str) -> None:
+def test_get_wants_the_token(rank: Rank, path: str) -> None:
     assert rank.get(path).status == 401
 
 
@@ -96,7 +96,7 @@ def test_get_wants_the_token(rank: Running, path: str) -> None:
 
 
 @pytest.mark.parametrize("authorization", ["", "wrong", "Bearer token", "EAS", "EAS YWJj", "token ", "tok"])
-def test_a_wrong_token_is_401(rank: Running, authorization: str) -> None:
+def test_a_wrong_token_is_401(rank: Rank, authorization: str) -> None:
     response = rank.post(Authorization=authorization)
 
     assert response.status == (200 if authorization == "token " else 401)  # HTTP strips the blank
@@ -104,7 +104,7 @@ def test_a_wrong_token_is_401(rank: Running, authorization: str) -> None:
     assert_answers_again(rank)
 
 
-def test_a_wrong_token_is_answered_before_the_body_is_read(rank: Running) -> None:
+def test_a_wrong_token_is_answered_before_the_body_is_read(rank: Rank) -> None:
     with socket.create_connection(("127.0.0.1", rank.port), 10) as connection:
         connection.sendall(b"POST /api/predict/rank HTTP/1.1\r\nhost: x\r\ncontent-length: 50000000\r\n\r\n")
         status, headers, _ = read_answer(connection)
@@ -116,7 +116,7 @@ def test_a_wrong_token_is_answered_before_the_body_is_read(rank: Running) -> Non
 
 
 @pytest.mark.parametrize("body", [b"garbage", b"\xff\xff\xff", DOUBLE[:-3], b"\x0a\x80\x80\x80\x80\x80", b""])
-def test_a_body_that_makes_no_sense_is_400(rank: Running, body: bytes) -> None:
+def test_a_body_that_makes_no_sense_is_400(rank: Rank, body: bytes) -> None:
     response = rank.post(body)
 
     assert response.status == 400
@@ -124,7 +124,7 @@ def test_a_body_that_makes_no_sense_is_400(rank: Running, body: bytes) -> None:
     assert_answers_again(rank)
 
 
-def test_a_chunked_body_is_a_body(rank: Running) -> None:
+def test_a_chunked_body_is_a_body(rank: Rank) -> None:
     with socket.create_connection(("127.0.0.1", rank.port), 10) as connection:
         connection.sendall(HEAD + b"transfer-encoding: chunked\r\n\r\n")
         for byte in DOUBLE:
@@ -135,7 +135,7 @@ def test_a_chunked_body_is_a_body(rank: Running) -> None:
     assert (status, doubled(body)) == (200, [3.0, 4.0])
 
 
-def test_a_large_body_is_a_body(rank: Running) -> None:
+def test_a_large_body_is_a_body(rank: Rank) -> None:
     values = np.arange(1_000_000, dtype=np.float32)
 
     response = rank.post(tensors_of(x=values.tolist()))
@@ -179,7 +179,7 @@ def test_a_body_at_the_limit_passes() -> None:
         assert rank.post(tensors_of(x=[1.0] * 1001)).status == 413
 
 
-def test_a_client_that_asks_before_sending_is_told_to_go_on_or_not(rank: Running) -> None:
+def test_a_client_that_asks_before_sending_is_told_to_go_on_or_not(rank: Rank) -> None:
     ask = HEAD + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(DOUBLE)
     with socket.create_connection(("127.0.0.1", rank.port), 10) as connection:
         connection.sendall(ask)
@@ -197,7 +197,7 @@ def test_a_client_that_asks_before_sending_is_told_to_go_on_or_not(rank: Running
 @pytest.mark.parametrize(
     ("failure", "text"), [(0, "the model says no"), (1, "inside the server"), (2, "inside")]
 )
-def test_a_model_that_fails_is_500_without_our_insides(rank: Running, failure: int, text: str) -> None:
+def test_a_model_that_fails_is_500_without_our_insides(rank: Rank, failure: int, text: str) -> None:
     response = rank.post(tensors_of(x=1, fail=failure), X_Request_Id="r1")
 
     assert response.status == 500
@@ -208,7 +208,7 @@ def test_a_model_that_fails_is_500_without_our_insides(rank: Running, failure: i
 
 
 def test_an_unknown_failure_is_logged_with_trace_and_request_id(
-    rank: Running, caplog: pytest.LogCaptureFixture
+    rank: Rank, caplog: pytest.LogCaptureFixture
 ) -> None:
     rank.post(tensors_of(x=1, fail=1), X_Request_Id="r1")
 
@@ -235,7 +235,7 @@ def test_a_full_queue_is_450_at_once_and_closes() -> None:
         assert_answers_again(rank)
 
 
-def other_client(rank: Running, body: bytes) -> int:
+def other_client(rank: Rank, body: bytes) -> int:
     with socket.create_connection(("127.0.0.1", rank.port), 20) as connection:
         connection.sendall(HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
         return read_answer(connection)[0]
@@ -294,24 +294,24 @@ def test_what_expires_in_the_queue_is_408_without_being_computed() -> None:
 
 
 @pytest.mark.parametrize("given", ["abc", "A.b_c-9", "x" * 128])
-def test_a_harmless_request_id_comes_back(rank: Running, given: str) -> None:
+def test_a_harmless_request_id_comes_back(rank: Rank, given: str) -> None:
     assert rank.post(X_Request_Id=given).headers["x-request-id"] == given
     assert rank.post(b"garbage", X_Request_Id=given).headers["x-request-id"] == given
 
 
 @pytest.mark.parametrize("given", ["", "x" * 129, "a b", "a;b", "ü", '"'])
-def test_another_request_id_is_replaced(rank: Running, given: str) -> None:
+def test_another_request_id_is_replaced(rank: Rank, given: str) -> None:
     answered = rank.post(X_Request_Id=given.encode("latin-1").decode("latin-1")).headers["x-request-id"]
 
     assert answered != given
     assert re.fullmatch(r"[0-9a-f]+-[0-9a-f]+", answered)
 
 
-def test_generated_request_ids_differ(rank: Running) -> None:
+def test_generated_request_ids_differ(rank: Rank) -> None:
     assert len({rank.post().headers["x-request-id"] for _ in range(20)}) == 20
 
 
-def test_server_timing_tells_the_stages_in_order(rank: Running) -> None:
+def test_server_timing_tells_the_stages_in_order(rank: Rank) -> None:
     timing = rank.post().headers["server-timing"]
 
     stages = [entry.split(";")[0] for entry in timing.split(", ")]
@@ -320,7 +320,7 @@ def test_server_timing_tells_the_stages_in_order(rank: Running) -> None:
     assert sum(times[:-1]) == pytest.approx(times[-1], abs=0.01)
 
 
-def test_requests_are_counted_by_status(rank: Running) -> None:
+def test_requests_are_counted_by_status(rank: Rank) -> None:
     rank.post()
     rank.post(b"garbage")
     rank.post(Authorization="wrong")
@@ -337,7 +337,7 @@ def test_requests_are_counted_by_status(rank: Running) -> None:
     assert rank.metric("doubler_calls_total") > 0
 
 
-def test_operators_need_no_token_and_no_service_name(rank: Running) -> None:
+def test_operators_need_no_token_and_no_service_name(rank: Rank) -> None:
     for path, body in (("/healthz", b"ok\n"), ("/readyz", b"ready\n")):
         response = rank.get(path)
         assert (response.status, response.data) == (200, body)
@@ -346,7 +346,7 @@ def test_operators_need_no_token_and_no_service_name(rank: Running) -> None:
 # --- connections ---
 
 
-def test_a_pooled_connection_is_used_again(rank: Running) -> None:
+def test_a_pooled_connection_is_used_again(rank: Rank) -> None:
     for body in (DOUBLE, b"garbage", DOUBLE):
         rank.post(body)
     rank.post(Authorization="wrong")
@@ -354,7 +354,7 @@ def test_a_pooled_connection_is_used_again(rank: Running) -> None:
     assert rank.http.num_connections == 1
 
 
-def test_pipelined_requests_are_answered_in_order(rank: Running) -> None:
+def test_pipelined_requests_are_answered_in_order(rank: Rank) -> None:
     bodies = [tensors_of(x=number) for number in range(10)]
     with socket.create_connection(("127.0.0.1", rank.port), 10) as connection:
         connection.sendall(
@@ -387,7 +387,7 @@ def test_many_clients_at_once_get_their_own_answers() -> None:
     assert wrong == []
 
 
-def test_idle_connections_do_not_disturb(rank: Running) -> None:
+def test_idle_connections_do_not_disturb(rank: Rank) -> None:
     idle = [socket.create_connection(("127.0.0.1", rank.port), 10) for _ in range(500)]
     try:
         assert_answers_again(rank)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import urllib3
 import uvloop
-from tests.server.conftest import DOUBLE, Doubler, Running, running, tensors_of
+from tests.server.conftest import DOUBLE, Doubler, Rank, running, tensors_of
 
 from recserve.config import service
 from recserve.errors import BundleError, ConfigError
@@ -126,7 +126,7 @@ def test_pooled_clients_that_keep_sending_see_no_failure_when_one_of_two_servers
     answered = {"first": 0, "second": 0}
     done = threading.Event()
 
-    def client(first: Running, second: Running) -> None:
+    def client(first: Rank, second: Rank) -> None:
         pools = {
             name: urllib3.HTTPConnectionPool("127.0.0.1", server.port, maxsize=1, retries=False, timeout=20)
             for name, server in (("first", first), ("second", second))

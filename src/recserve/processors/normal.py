@@ -45,6 +45,7 @@ class Normal:
         self.engine = engine
         self.empty_score = empty_score
         self.schema = schema
+        self._sequence_keys = features.sequence_keys  # one mapping for all requests: the store plans it once
         self._described_as = dict(described_as or {})
 
     @property
@@ -57,7 +58,7 @@ class Normal:
         trace = trace or Trace()
         with self.items.pin() as rows:  # one epoch for candidates and sequences
             items = rows.gather(request.item_ids, rows=request.rows, overrides=request.item_features)
-            clicked = rows.gather_lists(request.user, self.features.sequence_keys)
+            clicked = rows.gather_lists(request.user, self._sequence_keys)
         trace.lap("look_up")
         inputs = self.features.generate(
             request.user, request.context, items.raw, items.finished, clicked, rows=request.rows

@@ -168,6 +168,7 @@ class Server:
             await self._close_connections()
             self._pool.close()
             self._clock.cancel()
+            gc.unfreeze()  # what was frozen when it became ready is to be taken apart in order
         return self._status
 
     def stop(self) -> None:
