@@ -59,7 +59,9 @@ def plain(value: Any, kind: str) -> Any:
     return dict(value) if kind.startswith("MAP") else value
 
 
-def score(asked: list[Request], python: Path, client: Path, server: tuple[str, str, str]) -> list[dict[str, list[float]]]:
+def score(
+    asked: list[Request], python: Path, client: Path, server: tuple[str, str, str]
+) -> list[dict[str, list[float]]]:
     """Send every request through the EAS client, a process of its own; `server` is url, service and token."""
     command = [str(python), str(client), *server]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -79,7 +81,9 @@ def score(asked: list[Request], python: Path, client: Path, server: tuple[str, s
 
 def as_log(asked: list[Request]) -> pa.Table:
     """The same users and items as rows, for offline prediction."""
-    return pa.concat_tables([pa.Table.from_batches(chunk(asked[i : i + 500])) for i in range(0, len(asked), 500)])
+    return pa.concat_tables(
+        [pa.Table.from_batches(chunk(asked[i : i + 500])) for i in range(0, len(asked), 500)]
+    )
 
 
 def chunk(asked: list[Request]) -> Iterator[pa.RecordBatch]:
@@ -87,7 +91,9 @@ def chunk(asked: list[Request]) -> Iterator[pa.RecordBatch]:
     owner = pa.array(np.repeat(np.arange(len(asked)), [len(one["item_ids"]) for one in asked]))
     columns = {"item_id": pa.array([item_id for one in asked for item_id in one["item_ids"]])}
     for name, kind in USER.items():
-        columns[name] = pa.array([stored(one["user"][name][1], kind) for one in asked], ARROW[kind]).take(owner)
+        columns[name] = pa.array([stored(one["user"][name][1], kind) for one in asked], ARROW[kind]).take(
+            owner
+        )
     for name, kind in CONTEXT.items():
         columns[name] = pa.array([value for one in asked for value in one["context"][name][1]], ARROW[kind])
     yield pa.RecordBatch.from_pydict(columns)

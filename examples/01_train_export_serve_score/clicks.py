@@ -24,7 +24,20 @@ DAY = 86_400
 START = 1_750_000_000  # seconds since 1970: when the log begins
 
 CATEGORY_NAMES = [f"{kind}_{i}" for kind in ("audio", "books", "garden", "shoes", "toys") for i in range(8)]
-WORDS = ["classic", "compact", "deluxe", "eco", "light", "mini", "original", "pro", "soft", "urban", "vivid", "warm"]
+WORDS = [
+    "classic",
+    "compact",
+    "deluxe",
+    "eco",
+    "light",
+    "mini",
+    "original",
+    "pro",
+    "soft",
+    "urban",
+    "vivid",
+    "warm",
+]
 
 Ints = "NDArray[np.int64]"
 Floats = "NDArray[np.float64]"
@@ -133,13 +146,17 @@ def past_clicks(rng: np.random.Generator, users: Users, items: Items) -> NDArray
     """(users, HISTORY) item numbers clicked before the log began, latest last; -1 where there were fewer."""
     count = len(users.age)
     seen = draw_items(rng, items, users, (count, HISTORY * 4))
-    order = np.argsort(-np.take_along_axis(users.taste, items.category[seen], 1) + rng.gumbel(size=seen.shape), axis=1)
+    order = np.argsort(
+        -np.take_along_axis(users.taste, items.category[seen], 1) + rng.gumbel(size=seen.shape), axis=1
+    )
     history = np.take_along_axis(seen, order[:, :HISTORY], axis=1)
     history[np.arange(HISTORY)[None, :] < rng.integers(0, HISTORY + 1, count)[:, None]] = -1
     return history
 
 
-def draw_items(rng: np.random.Generator, items: Items, users: Users, shape: tuple[int, int]) -> NDArray[np.int64]:
+def draw_items(
+    rng: np.random.Generator, items: Items, users: Users, shape: tuple[int, int]
+) -> NDArray[np.int64]:
     """What a recall stage would send: popular items mostly, half of the rest near the user's taste."""
     shown = rng.choice(len(items.category), shape, p=items.popularity)
     spare = rng.choice(len(items.category), shape, p=items.popularity)
@@ -147,12 +164,16 @@ def draw_items(rng: np.random.Generator, items: Items, users: Users, shape: tupl
     return np.where(better & (rng.random(shape) < 0.5), spare, shown)
 
 
-def utility(users: Users, items: Items, shown: NDArray[np.int64], history: NDArray[np.int64]) -> NDArray[np.float64]:
+def utility(
+    users: Users, items: Items, shown: NDArray[np.int64], history: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """(users, SHOWN): how well each item suits; most of it only shows when two sides are seen together."""
     taste = np.take_along_axis(users.taste, items.category[shown], 1)
     dearer = np.log(items.price[shown] / users.budget[:, None])
     tags = (items.tags[shown][..., None] == users.liked_tags[:, None, None, :]).any(-1).mean(-1)
-    same = (items.category[history][:, None, :] == items.category[shown][..., None]) & (history[:, None, :] >= 0)
+    same = (items.category[history][:, None, :] == items.category[shown][..., None]) & (
+        history[:, None, :] >= 0
+    )
     habit = np.minimum(same.mean(-1) * 6, 1.5)
     fresh = np.exp(-(START - items.published[shown]) / (60 * DAY))
     price = -users.thrift[:, None] * np.abs(dearer)
@@ -186,23 +207,38 @@ def log_rows(  # noqa: PLR0917 - a row of the log is made of exactly these
 ) -> pa.Table:
     """One row per impression: labels, the user as known then, the item id and the context."""
     user = np.repeat(np.arange(len(users.age)), SHOWN)
-    columns = {name: array.take(pa.array(user)) for name, array in user_columns(users, history, when, now, paid).items()}
+    columns = {
+        name: array.take(pa.array(user))
+        for name, array in user_columns(users, history, when, now, paid).items()
+    }
     item = shown.ravel()
     columns |= {"item_id": pa.array([f"i{i}" for i in item])}
     columns |= {"hour": pa.array(((now // 3600) % 24)[user]), "now": pa.array(now[user])}
-    columns |= {"scene": pa.array(np.array(["home", "search", "cart"])[item % 3 * 0 + (user + now[user]) % 3])}
-    columns |= {"click": pa.array(clicked.ravel().astype(np.int32)), "buy": pa.array(bought.ravel().astype(np.int32))}
+    columns |= {
+        "scene": pa.array(np.array(["home", "search", "cart"])[item % 3 * 0 + (user + now[user]) % 3])
+    }
+    columns |= {
+        "click": pa.array(clicked.ravel().astype(np.int32)),
+        "buy": pa.array(bought.ravel().astype(np.int32)),
+    }
     return pa.table(columns | {"row_user": pa.array(user)})
 
 
 def user_columns(
-    users: Users, history: NDArray[np.int64], when: NDArray[np.int64], now: NDArray[np.int64], paid: NDArray[np.float64]
+    users: Users,
+    history: NDArray[np.int64],
+    when: NDArray[np.int64],
+    now: NDArray[np.int64],
+    paid: NDArray[np.float64],
 ) -> dict[str, pa.Array]:
     """What a profile service would say of every user: traces of the hidden tastes, and the clicks."""
     rows = range(len(users.age))
     top = np.argsort(-users.taste, axis=1)[:, :6]
     taste = [{CATEGORY_NAMES[c]: round(float(users.taste[u, c]), 2) for c in top[u]} for u in rows]
-    clicks = [[(i, now[u] - t) for i, t in zip(history[u][::-1], when[u][::-1], strict=True) if i >= 0] for u in rows]
+    clicks = [
+        [(i, now[u] - t) for i, t in zip(history[u][::-1], when[u][::-1], strict=True) if i >= 0]
+        for u in rows
+    ]
     return {
         "user_id": pa.array([f"u{u}" for u in rows]),
         "age": pa.array(users.age),
@@ -214,7 +250,9 @@ def user_columns(
         "taste": pa.array([list(t.items()) for t in taste], pa.map_(pa.string(), pa.float32())),
         "taste_by_device": pa.array([nested(t, users.device[u]) for u, t in zip(rows, taste, strict=True)]),
         "liked_tags": pa.array([[f"tag_{t}" for t in tags] for tags in users.liked_tags]),
-        "tag_weights": pa.array([[f"tag_{t}:{1 - k / 10:g}" for k, t in enumerate(tags)] for tags in users.liked_tags]),
+        "tag_weights": pa.array(
+            [[f"tag_{t}:{1 - k / 10:g}" for k, t in enumerate(tags)] for tags in users.liked_tags]
+        ),
         "click_seq": pa.array([";".join(f"i{i}" for i, _ in c) for c in clicks]),
         "click_seq__ago_hours": pa.array([";".join(str(s // 3600) for _, s in c) for c in clicks]),
     }

@@ -10,15 +10,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
+import os
 import secrets
 import subprocess
 import sys
 import warnings
 from pathlib import Path
 
-# torch calls its own TorchScript deprecated, and its tracer warns of renamed helpers: neither is a reader's concern.
-warnings.filterwarnings("ignore", category=DeprecationWarning)
-warnings.filterwarnings("ignore", category=FutureWarning)
+# What torch says to its own developers (TorchScript is deprecated, a helper was renamed) is not a reader's concern.
+warnings.simplefilter("ignore")
+logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
+
+# Threads that wait for one another should sleep: torch's would spin, on cores that other work may need.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import asking
 import clicks as click_log
@@ -27,6 +32,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import report
+import urllib3
 from model import Layout
 from rich.console import Console
 from rows import join
@@ -45,7 +51,7 @@ console = Console()
 def main() -> int:
     """Run the story; 0 when online and offline scores agree."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--small", action="store_true", help="a tenth of the data and one epoch")
+    parser.add_argument("--small", action="store_true", help="a tenth of the data")
     small = parser.parse_args().small
     sizes = {"users": 400, "items": 3_000} if small else {}
     DEMO.mkdir(exist_ok=True)
@@ -62,14 +68,16 @@ def main() -> int:
     test = generate(generator, held_out, "held-out features  ")
 
     console.rule("3  training")
-    embedder, towers = train(layout, features, shuffled, epochs=1 if small else 2)
+    embedder, towers = train(layout, features, shuffled, epochs=4 if small else 3)
     labels = tuple(table["click"].to_numpy() for table in (shuffled, held_out))
     single = best_single_feature(layout, features, test, labels)
 
     console.rule("4  export")
     for tile in (0, 2, 3):
         model = export.scripted(embedder, towers, tile)
-        export.write(bundle(tile), model, fg_json=HERE / "fg.json", schema=asking.schema(clicks.items), tile=tile)
+        export.write(
+            bundle(tile), model, fg_json=HERE / "fg.json", schema=asking.schema(clicks.items), tile=tile
+        )
         console.print(f"wrote {bundle(tile)}" + (f" (INPUT_TILE {tile})" if tile else ""))
     service = write_service(DEMO / "service.json")
 
@@ -78,13 +86,15 @@ def main() -> int:
     worst = 0.0
     for tile in (0, 2, 3):
         part = asked if tile == 0 else asked[: len(asked) // 4]
-        scores, stages_ms = score_online(tile, part, service)
+        scores, metrics = score_online(tile, part, service)
         if tile == 0:
             report.scores(console, asked, scores, clicks.items)
             report.quality(console, asked, scores, single)
-            report.latency(console, stages_ms)
+            report.latency(console, metrics)
         difference = report.difference(scores, score_offline(tile, part, clicks.items))
-        console.print(f"max |online - offline| = {difference:.3g}" + (f"   INPUT_TILE {tile}" if tile else ""))
+        console.print(
+            f"max |online - offline| = {difference:.3g}" + (f"   INPUT_TILE {tile}" if tile else "")
+        )
         worst = max(worst, difference)
     console.rule("serve it again")
     console.print(f"recserve serve {bundle(0)} --config {DEMO / 'service.json'} --port 8000", highlight=False)
@@ -122,11 +132,12 @@ def write_service(path: Path) -> dict[str, str]:
 
 def score_online(
     tile: int, asked: list[asking.Request], service: dict[str, str]
-) -> tuple[report.Scores, dict[str, float]]:
-    """Scores from a running server, and the mean time of its stages in milliseconds."""
+) -> tuple[report.Scores, str]:
+    """Scores from a running server, and what its /metrics say afterwards."""
     with serve(bundle(tile), DEMO / "service.json") as server:
-        address = (server.url, service["name"], service["token"])
-        return asking.score(asked, EAS_PYTHON, HERE / "eas_client.py", address), server.stages_ms()
+        address = (server.base_url, service["name"], service["token"])
+        scores = asking.score(asked, EAS_PYTHON, HERE / "eas_client.py", address)
+        return scores, urllib3.request("GET", f"{server.base_url}/metrics").data.decode()
 
 
 def score_offline(tile: int, asked: list[asking.Request], items: pa.Table) -> pa.Table:

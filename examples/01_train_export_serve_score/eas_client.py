@@ -20,7 +20,10 @@ def main() -> None:
     client.init()
     for line in sys.stdin:
         response = client.predict(build(json.loads(line)))
-        print(json.dumps({name: list(array.float_val) for name, array in response.map_outputs.items()}), flush=True)
+        print(
+            json.dumps({name: list(array.float_val) for name, array in response.map_outputs.items()}),
+            flush=True,
+        )
 
 
 def build(request: dict) -> TorchRecRequest:

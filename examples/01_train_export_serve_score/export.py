@@ -54,15 +54,21 @@ class UserOnce(nn.Module):
     def forward(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
         """Embeddings in the layout that `Towers` takes."""
         layout, batch_size = self.layout, data["batch_size"]
-        user, items = self.bags_user(jagged(data, self.user)).to_dict(), self.bags(jagged(data, self.rest)).to_dict()
+        user, items = (
+            self.bags_user(jagged(data, self.user)).to_dict(),
+            self.bags(jagged(data, self.rest)).to_dict(),
+        )
         query = self.query(jagged(data, list(layout.clicked)))
         clicked, lengths = layout.padded_clicks(self.clicks(jagged(data, layout.clicked_names())), data)
         dense = {name: data[f"{name}.values"] for name in layout.dense}
         return {
             "pooled": torch.cat(
-                [repeated(user[n], batch_size) if n in layout.user else items[n] for n in layout.buckets], dim=1
+                [repeated(user[n], batch_size) if n in layout.user else items[n] for n in layout.buckets],
+                dim=1,
             ),
-            "dense": torch.cat([repeated(x, batch_size) if n in layout.user else x for n, x in dense.items()], dim=1),
+            "dense": torch.cat(
+                [repeated(x, batch_size) if n in layout.user else x for n, x in dense.items()], dim=1
+            ),
             "query": torch.cat([query[name].values() for name in layout.clicked], dim=1),
             "clicked": repeated_steps(clicked, batch_size),
             "lengths": repeated(lengths, batch_size),
@@ -108,7 +114,14 @@ def scripted(embedder: Embedder, towers: Towers, tile: int) -> tuple[torch.jit.S
     return torch.jit.script(graph), graph.code
 
 
-def write(bundle: Path, model: tuple[torch.jit.ScriptModule, str], *, fg_json: Path, schema: Mapping[str, object], tile: int) -> None:
+def write(
+    bundle: Path,
+    model: tuple[torch.jit.ScriptModule, str],
+    *,
+    fg_json: Path,
+    schema: Mapping[str, object],
+    tile: int,
+) -> None:
     """Write one bundle directory."""
     bundle.mkdir(parents=True, exist_ok=True)
     model[0].save(str(bundle / "scripted_model.pt"))

@@ -33,7 +33,9 @@ class Layout:
 
     buckets: dict[str, int]  # pooled sparse feature → rows of its table
     dense: dict[str, int]  # dense feature → width
-    clicked: dict[str, int]  # sparse member of the click sequence → rows of its table, shared with the candidate's
+    clicked: dict[
+        str, int
+    ]  # sparse member of the click sequence → rows of its table, shared with the candidate's
     clicked_dense: list[str]
     user: frozenset[str]  # features that only read the user (docs: INPUT_TILE)
     length: int  # clicks at most
@@ -53,12 +55,13 @@ class Layout:
             length=group["sequence_length"],
         )
 
-
     def clicked_names(self) -> list[str]:
         """Sparse members of the click sequence under their full names."""
         return [f"{GROUP}__{name}" for name in self.clicked]
 
-    def padded_clicks(self, steps: Mapping[str, JaggedTensor], data: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def padded_clicks(
+        self, steps: Mapping[str, JaggedTensor], data: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
         """The clicks (B, length, S) from the embeddings of their sparse members, and how many each row has."""
         lengths = data[f"{self.clicked_names()[0]}.lengths"]
         members = [steps[name].values() for name in self.clicked_names()]
@@ -69,7 +72,9 @@ class Layout:
         """Every input tensor of the model, `batch_size` aside."""
         sparse = [*self.buckets, *self.clicked_names()]
         dense = [*self.dense, *(f"{GROUP}__{name}" for name in self.clicked_dense)]
-        return [f"{n}.{part}" for n in sparse for part in ("values", "lengths")] + [f"{n}.values" for n in dense]
+        return [f"{n}.{part}" for n in sparse for part in ("values", "lengths")] + [
+            f"{n}.values" for n in dense
+        ]
 
 
 def rows(feature: Mapping[str, object]) -> int:
@@ -98,19 +103,25 @@ def sides(feature: Mapping[str, object]) -> set[str]:
 def bag_collection(layout: Layout, names: Sequence[str]) -> EmbeddingBagCollection:
     """Mean-free pooled tables, one per feature."""
     tables = [
-        EmbeddingBagConfig(name=f"{name}_emb", embedding_dim=DIM, num_embeddings=layout.buckets[name], feature_names=[name])
+        EmbeddingBagConfig(
+            name=f"{name}_emb", embedding_dim=DIM, num_embeddings=layout.buckets[name], feature_names=[name]
+        )
         for name in names
     ]
     return EmbeddingBagCollection(tables=tables, device=torch.device("cpu"))
 
 
-def sequence_collection(layout: Layout, *, clicks_only: bool = False, query_only: bool = False) -> EmbeddingCollection:
+def sequence_collection(
+    layout: Layout, *, clicks_only: bool = False, query_only: bool = False
+) -> EmbeddingCollection:
     """Tables that the candidate and the clicks share, so that attention compares like with like."""
     tables = []
     for name, size in layout.clicked.items():
         readers = [*([] if clicks_only else [name]), *([] if query_only else [f"{GROUP}__{name}"])]
         tables.append(
-            EmbeddingConfig(name=f"{name}_seq_emb", embedding_dim=DIM, num_embeddings=size, feature_names=readers)
+            EmbeddingConfig(
+                name=f"{name}_seq_emb", embedding_dim=DIM, num_embeddings=size, feature_names=readers
+            )
         )
     return EmbeddingCollection(tables=tables, device=torch.device("cpu"))
 
@@ -163,8 +174,13 @@ class Towers(nn.Module):
         query = len(layout.clicked) * DIM
         step = query + len(layout.clicked_dense)
         pooled = len(layout.buckets) * DIM + sum(layout.dense.values())
-        self.attention = nn.Sequential(nn.Linear(query * 3 + step, 32), nn.ReLU(), nn.Linear(32, 1))
-        self.shared = nn.Sequential(nn.Linear(pooled + query + step, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU())
+        # One layer over [query, clicked, query * clicked], written as the sum of its three parts: the part of the
+        # query is computed once per row and not once per click.
+        self.of_query, self.of_clicked = nn.Linear(query, 32), nn.Linear(step, 32, bias=False)
+        self.of_product, self.attention = nn.Linear(query, 32, bias=False), nn.Linear(32, 1)
+        self.shared = nn.Sequential(
+            nn.Linear(pooled + query + step, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU()
+        )
         self.ctr = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 1))
         self.cvr = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 1))
         self.width = query
@@ -172,10 +188,12 @@ class Towers(nn.Module):
     def forward(self, embedded: dict[str, Tensor]) -> dict[str, Tensor]:
         """logits and probs of both tasks, (B,) each; cvr is the probability of a purchase after a click."""
         query, clicked = embedded["query"], embedded["clicked"]  # (B, Q), (B, L, S)
-        candidate = query.unsqueeze(1).expand(-1, self.length, -1)
-        same = clicked[:, :, : self.width]
-        weights = self.attention(torch.cat([candidate, clicked, candidate - same, candidate * same], dim=2)).squeeze(2)
-        hidden = torch.arange(self.length, device=weights.device).unsqueeze(0) >= embedded["lengths"].unsqueeze(1)
+        product = query.unsqueeze(1) * clicked[:, :, : self.width]
+        layer = self.of_query(query).unsqueeze(1) + self.of_clicked(clicked) + self.of_product(product)
+        weights = self.attention(torch.relu(layer)).squeeze(2)
+        hidden = torch.arange(self.length, device=weights.device).unsqueeze(0) >= embedded[
+            "lengths"
+        ].unsqueeze(1)
         weights = torch.softmax(weights.masked_fill(hidden, -1e9), dim=1)
         interest = torch.bmm(weights.unsqueeze(1), clicked).squeeze(1)  # (B, S)
         shared = self.shared(torch.cat([embedded["pooled"], embedded["dense"], query, interest], dim=1))

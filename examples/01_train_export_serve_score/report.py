@@ -10,13 +10,9 @@ from rich.table import Table
 from rows import auc
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pyarrow as pa
     from asking import Request
     from rich.console import Console
-
-    from recserve.testing import RunningServer
 
 Scores = list[dict[str, list[float]]]
 
@@ -24,7 +20,9 @@ Scores = list[dict[str, list[float]]]
 def scores(console: Console, asked: list[Request], answered: Scores, items: pa.Table) -> None:
     """The best items of a few held-out users."""
     category = dict(zip(items["item_id"].to_pylist(), items["category"].to_pylist(), strict=True))
-    table = Table("user", "likes", "item", "category", "ctr", "cvr", "", title="held-out users, their top items")
+    table = Table(
+        "user", "likes", "item", "category", "ctr", "cvr", "", title="held-out users, their top items"
+    )
     for one, found in list(zip(asked, answered, strict=True))[:5]:
         taste = sorted(one["user"]["taste"][1].items(), key=lambda item: -item[1])[:3]
         best = np.argsort(found["probs_ctr"])[::-1][:3]
@@ -43,15 +41,22 @@ def quality(console: Console, asked: list[Request], answered: Scores, single: tu
     label = np.concatenate([one["clicks"] for one in asked])
     score = np.concatenate([found["probs_ctr"][:SHOWN] for found in answered])
     area = auc(label, score)
-    console.print(f"AUC (ctr) {area:.4f}   best single feature {single[0]} {single[1]:.4f}   gain {area - single[1]:+.4f}")
+    console.print(
+        f"AUC (ctr) {area:.4f}   best single feature {single[0]} {single[1]:.4f}   gain {area - single[1]:+.4f}"
+    )
     return area - single[1]
 
 
-def latency(console: Console, stages_ms: Mapping[str, float]) -> None:
-    """Mean time of each stage."""
+def latency(console: Console, metrics: str) -> None:
+    """Mean time of each stage of a request, from the text that the server gives Prometheus."""
+    values = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if line and line[0] != "#")
     table = Table("stage", "ms", title="latency by stage, mean over all requests")
-    for stage, milliseconds in stages_ms.items():
-        table.add_row(stage, f"{milliseconds:.3f}")
+    for stage in ("receive", "queue", "decode", "look_up", "generate", "run", "encode", "respond"):
+        total, count = (
+            float(values.get(f'recserve_stage_duration_seconds_{part}{{stage="{stage}"}}', 0))
+            for part in ("sum", "count")
+        )
+        table.add_row(stage, f"{1e3 * total / max(count, 1):.3f}")
     console.print(table)
 
 

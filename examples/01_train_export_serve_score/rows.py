@@ -24,7 +24,9 @@ def join(log: pa.Table, items: pa.Table) -> pa.Table:
         if name != "item_id":
             log = log.append_column(name, items[name].combine_chunks().take(rows))
     # item_id itself is an item column too: an unknown id has no row, so it has no id either.
-    log = log.set_column(log.column_names.index("item_id"), "item_id", items["item_id"].combine_chunks().take(rows))
+    log = log.set_column(
+        log.column_names.index("item_id"), "item_id", items["item_id"].combine_chunks().take(rows)
+    )
     clicks = [[numbers[i] for i in text.split(";")] if text else [] for text in log["click_seq"].to_pylist()]
     offsets = pa.array(np.cumsum([0, *map(len, clicks)]), pa.int32())
     elements = pa.array([row for clicked in clicks for row in clicked], pa.int64())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from recserve.features.generator import Generator
 
-ROWS = 2048  # of one training batch
+ROWS = 4096  # of one training batch
 
 Features = list[dict[str, "Tensor"]]
 
@@ -36,8 +36,10 @@ def train(layout: Layout, features: Features, table: pa.Table, *, epochs: int) -
     torch.manual_seed(7)
     embedder, towers = Embedder(layout), Towers(layout)
     parameters = [*embedder.parameters(), *towers.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=2e-3)
-    click, buy = (torch.from_numpy(table[name].to_numpy().astype(np.float32)).split(ROWS) for name in ("click", "buy"))
+    optimizer = torch.optim.Adam(parameters, lr=3e-3)
+    click, buy = (
+        torch.from_numpy(table[name].to_numpy().astype(np.float32)).split(ROWS) for name in ("click", "buy")
+    )
     order = [batch for _ in range(epochs) for batch in torch.randperm(len(features)).tolist()]
     for batch in track(order, description="training the model  "):
         scores = towers(embedder(features[batch]))
@@ -52,14 +54,21 @@ def train(layout: Layout, features: Features, table: pa.Table, *, epochs: int) -
     return embedder.eval(), towers.eval()
 
 
-def best_single_feature(layout: Layout, train: Features, test: Features, clicks: tuple[NDArray[np.int32], ...]) -> tuple[str, float]:
+def best_single_feature(
+    layout: Layout, train: Features, test: Features, clicks: tuple[NDArray[np.int32], ...]
+) -> tuple[str, float]:
     """The feature that alone ranks the test rows best, and its AUC.
 
     An id stands for the click rate that training rows with it had; a number for itself, either way up.
     """
-    found = {name: single_auc(encoded(name, size, train, test, clicks[0]), clicks[1]) for name, size in ids(layout).items()}
+    found = {
+        name: single_auc(encoded(name, size, train, test, clicks[0]), clicks[1])
+        for name, size in ids(layout).items()
+    }
     for name in layout.dense:
-        found[name] = single_auc(torch.cat([batch[f"{name}.values"][:, 0] for batch in test]).numpy(), clicks[1])
+        found[name] = single_auc(
+            torch.cat([batch[f"{name}.values"][:, 0] for batch in test]).numpy(), clicks[1]
+        )
     return max(found.items(), key=lambda item: item[1])
 
 
@@ -68,20 +77,26 @@ def ids(layout: Layout) -> dict[str, int]:
     return layout.buckets | dict(zip(layout.clicked_names(), layout.clicked.values(), strict=True))
 
 
-def encoded(name: str, size: int, train: Features, test: Features, clicks: NDArray[np.int32]) -> NDArray[np.float64]:
+def encoded(
+    name: str, size: int, train: Features, test: Features, clicks: NDArray[np.int32]
+) -> NDArray[np.float64]:
     """Mean click rate of the ids of each test row, smoothed towards the overall rate."""
     values, lengths = flat(name, train)
     rate = clicks.mean()
     clicked = np.bincount(values, weights=np.repeat(clicks, lengths), minlength=size) + 20 * rate
     rates = clicked / (np.bincount(values, minlength=size) + 20)
     values, lengths = flat(name, test)
-    sums = np.bincount(np.repeat(np.arange(len(lengths)), lengths), weights=rates[values], minlength=len(lengths))
+    sums = np.bincount(
+        np.repeat(np.arange(len(lengths)), lengths), weights=rates[values], minlength=len(lengths)
+    )
     return np.where(lengths > 0, sums / np.maximum(lengths, 1), rate)
 
 
 def flat(name: str, features: Features) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Ids and lengths of a feature over all batches."""
-    parts = [torch.cat([batch[f"{name}.{part}"] for batch in features]).numpy() for part in ("values", "lengths")]
+    parts = [
+        torch.cat([batch[f"{name}.{part}"] for batch in features]).numpy() for part in ("values", "lengths")
+    ]
     return parts[0], parts[1]
 
 
