@@ -37,7 +37,7 @@ Request = dict[str, Any]
 
 
 def requests(log: pa.Table, items: pa.Table) -> list[Request]:
-    """One request per session of the log: the items shown, then others; the last id of the first is unknown."""
+    """One request per session of the log: the items shown, then others. One id of the first is unknown."""
     rng = np.random.default_rng(5)
     sessions = [log.slice(start, SHOWN).to_pylist() for start in range(0, log.num_rows, SHOWN)]
     others = rng.integers(0, items.num_rows, (len(sessions), OTHERS))

@@ -1,8 +1,9 @@
 """A seeded click log with the structure of a real one: tastes, prices, habits, popularity.
 
 Users see ten items a session, click on what suits them and sometimes buy. What suits them depends on
-combinations: the item's category under the user's taste, the brand under the user's level, the price under what
-the user usually pays, and on what they clicked before. What a row says of the user was known before the session.
+combinations: the item's category under the user's taste, the brand under the user's level, the price under
+what the user usually pays, and on what they clicked before. What a row says of the user was known before the
+session.
 """
 
 from __future__ import annotations
@@ -38,9 +39,6 @@ WORDS = [
     "vivid",
     "warm",
 ]
-
-Ints = "NDArray[np.int64]"
-Floats = "NDArray[np.float64]"
 
 
 @dataclass(frozen=True)
@@ -177,7 +175,8 @@ def utility(
     habit = np.minimum(same.mean(-1) * 6, 1.5)
     fresh = np.exp(-(START - items.published[shown]) / (60 * DAY))
     price = -users.thrift[:, None] * np.abs(dearer)
-    return taste + price + 1.2 * tags + 0.8 * habit + 0.6 * fresh + 0.7 * items.quality[shown]
+    total: NDArray[np.float64] = taste + price + 1.2 * tags + 0.8 * habit + 0.6 * fresh
+    return total + 0.7 * items.quality[shown]
 
 
 def remember(
@@ -214,9 +213,7 @@ def log_rows(  # noqa: PLR0917 - a row of the log is made of exactly these
     item = shown.ravel()
     columns |= {"item_id": pa.array([f"i{i}" for i in item])}
     columns |= {"hour": pa.array(((now // 3600) % 24)[user]), "now": pa.array(now[user])}
-    columns |= {
-        "scene": pa.array(np.array(["home", "search", "cart"])[item % 3 * 0 + (user + now[user]) % 3])
-    }
+    columns |= {"scene": pa.array(np.array(["home", "search", "cart"])[(user + now[user]) % 3])}
     columns |= {
         "click": pa.array(clicked.ravel().astype(np.int32)),
         "buy": pa.array(bought.ravel().astype(np.int32)),
@@ -291,7 +288,8 @@ def item_table(items: Items) -> pa.Table:
 def zipf(count: int, exponent: float) -> NDArray[np.float64]:
     """Falling probabilities of `count` ranks."""
     weights = np.arange(1, count + 1) ** -exponent
-    return weights / weights.sum()
+    shares: NDArray[np.float64] = weights / weights.sum()
+    return shares
 
 
 def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,20 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
-import os
 import secrets
 import subprocess
 import sys
-import warnings
 from pathlib import Path
-
-# What torch says to its own developers (TorchScript is deprecated, a helper was renamed) is not a reader's concern.
-warnings.simplefilter("ignore")
-logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
-
-# Threads that wait for one another should sleep: torch's would spin, on cores that other work may need.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import asking
 import clicks as click_log
@@ -31,6 +21,7 @@ import export
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import quiet  # noqa: F401 - before torch
 import report
 import urllib3
 from model import Layout
@@ -141,7 +132,7 @@ def score_online(
 
 
 def score_offline(tile: int, asked: list[asking.Request], items: pa.Table) -> pa.Table:
-    """Scores of the same rows by `recserve predict`: the served artefact over joined rows, no store, no rates."""
+    """Scores of the same rows by `recserve predict`: the served artefact, but no store and no rates."""
     log = asking.as_log(asked)
     rows, scores = DEMO / "rows.parquet", DEMO / "scores.parquet"
     known = pa.array(np.isin(log["item_id"].to_pylist(), items["item_id"].to_pylist()))

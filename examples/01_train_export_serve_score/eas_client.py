@@ -2,11 +2,13 @@
 
     python eas_client.py http://127.0.0.1:8000 service token < requests.jsonl > scores.jsonl
 
-A request is a line {"user": {name: [type, value]}, "item_ids": [...], "context": {name: [type, [value per item]]}}.
+A request is a line
+{"user": {name: [type, value]}, "item_ids": [...], "context": {name: [type, [value per item]]}}.
 """
 
 import json
 import sys
+from typing import Any
 
 from eas_prediction import PredictClient
 from eas_prediction.torchrec_request import TorchRecRequest
@@ -26,7 +28,7 @@ def main() -> None:
         )
 
 
-def build(request: dict) -> TorchRecRequest:
+def build(request: dict[str, Any]) -> TorchRecRequest:
     """The client's own request object."""
     built = TorchRecRequest()
     for name, (kind, value) in request["user"].items():

@@ -1,9 +1,9 @@
-"""Write the trained model as a bundle: TorchScript with INT8 embeddings, in the layout of a TorchEasyRec export.
+"""Write the trained model as a bundle: TorchScript with INT8 embeddings, laid out as TorchEasyRec does.
 
     scripted_model.pt  gm.code  fg.json  pipeline.config  model_acc.json  input_schema.json
 
-INPUT_TILE says what a server sends for features that only read the user: 0 every row, 2 and 3 one row. The model
-then repeats ids before the look-up (2) or embeddings after it (3).
+INPUT_TILE says what a server sends for features that only read the user: 0 every row, 2 and 3 one row. The
+model then repeats ids before the look-up (2) or embeddings after it (3).
 """
 
 import copy
@@ -14,13 +14,10 @@ from pathlib import Path
 from typing import Dict  # noqa: UP035 - TorchScript reads annotations, and knows Dict only
 
 import torch
-import torchrec.quant
-from model import GROUP, Embedder, Layout, Towers, bag_collection, jagged, padded, sequence_collection
+from model import GROUP, Embedder, Towers, bag_collection, jagged, sequence_collection
 from torch import Tensor, nn
 from torchrec.fx import symbolic_trace
 from torchrec.inference.modules import quantize_embeddings
-from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
-
 
 CPU = torch.device("cpu")
 
@@ -97,7 +94,8 @@ class Serving(nn.Module):
             inputs["batch_size"] = data["batch_size"]
         if self.tile == 2:
             inputs = {name: self.tiled(name, tensor, inputs) for name, tensor in inputs.items()}
-        return self.towers(self.embedder(inputs))
+        scores: Dict[str, Tensor] = self.towers(self.embedder(inputs))  # noqa: UP006
+        return scores
 
     def tiled(self, name: str, tensor: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
         """A user feature's tensor, repeated for every item; any other as it is."""
@@ -107,7 +105,7 @@ class Serving(nn.Module):
 
 
 def scripted(embedder: Embedder, towers: Towers, tile: int) -> tuple[torch.jit.ScriptModule, str]:
-    """The model as TorchScript, bags in INT8 and sequences in float as TorchEasyRec does, and its graph's code."""
+    """The model as TorchScript, bags in INT8 and sequences in float as TorchEasyRec does, and its code."""
     model = Serving(copy.deepcopy(embedder), copy.deepcopy(towers), tile).eval()
     quantised = quantize_embeddings(model, dtype=torch.qint8, inplace=True, output_dtype=torch.float32)
     graph = symbolic_trace(quantised, leaf_modules=[])

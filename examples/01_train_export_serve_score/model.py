@@ -62,7 +62,7 @@ class Layout:
     def padded_clicks(
         self, steps: Mapping[str, JaggedTensor], data: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """The clicks (B, length, S) from the embeddings of their sparse members, and how many each row has."""
+        """The clicks (B, length, S) from the embeddings of sparse members, and how many each row has."""
         lengths = data[f"{self.clicked_names()[0]}.lengths"]
         members = [steps[name].values() for name in self.clicked_names()]
         members += [data[f"{GROUP}__{name}.values"] for name in self.clicked_dense]
@@ -162,7 +162,8 @@ def jagged(data: Mapping[str, Tensor], names: Sequence[str]) -> KeyedJaggedTenso
 def padded(values: Tensor, lengths: Tensor, length: int) -> Tensor:
     """(B, length, E) of jagged (sum(lengths), E), zeros behind the end."""
     offsets = torch.ops.fbgemm.asynchronous_complete_cumsum(lengths)
-    return torch.ops.fbgemm.jagged_to_padded_dense(values, [offsets], [length], 0.0)
+    dense: Tensor = torch.ops.fbgemm.jagged_to_padded_dense(values, [offsets], [length], 0.0)
+    return dense
 
 
 class Towers(nn.Module):
@@ -174,8 +175,8 @@ class Towers(nn.Module):
         query = len(layout.clicked) * DIM
         step = query + len(layout.clicked_dense)
         pooled = len(layout.buckets) * DIM + sum(layout.dense.values())
-        # One layer over [query, clicked, query * clicked], written as the sum of its three parts: the part of the
-        # query is computed once per row and not once per click.
+        # One layer over [query, clicked, query * clicked], written as the sum of its three parts: the part of
+        # the query is computed once per row and not once per click.
         self.of_query, self.of_clicked = nn.Linear(query, 32), nn.Linear(step, 32, bias=False)
         self.of_product, self.attention = nn.Linear(query, 32, bias=False), nn.Linear(32, 1)
         self.shared = nn.Sequential(

@@ -1,4 +1,4 @@
-"""What the demo prints: scores a person can read, quality, latency by stage, and the parity of online and offline."""
+"""What the demo prints: scores a person can read, quality, latency by stage, and the parity."""
 
 from __future__ import annotations
 
@@ -41,10 +41,11 @@ def quality(console: Console, asked: list[Request], answered: Scores, single: tu
     label = np.concatenate([one["clicks"] for one in asked])
     score = np.concatenate([found["probs_ctr"][:SHOWN] for found in answered])
     area = auc(label, score)
+    name, alone = single
     console.print(
-        f"AUC (ctr) {area:.4f}   best single feature {single[0]} {single[1]:.4f}   gain {area - single[1]:+.4f}"
+        f"AUC (ctr) {area:.4f}   best single feature: {name} {alone:.4f}  gain {area - alone:+.4f}"
     )
-    return area - single[1]
+    return area - alone
 
 
 def latency(console: Console, metrics: str) -> None:

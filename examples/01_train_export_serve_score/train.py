@@ -37,9 +37,7 @@ def train(layout: Layout, features: Features, table: pa.Table, *, epochs: int) -
     embedder, towers = Embedder(layout), Towers(layout)
     parameters = [*embedder.parameters(), *towers.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=3e-3)
-    click, buy = (
-        torch.from_numpy(table[name].to_numpy().astype(np.float32)).split(ROWS) for name in ("click", "buy")
-    )
+    click, buy = (torch.split(torch.from_numpy(label), ROWS) for label in labels(table))
     order = [batch for _ in range(epochs) for batch in torch.randperm(len(features)).tolist()]
     for batch in track(order, description="training the model  "):
         scores = towers(embedder(features[batch]))
@@ -52,6 +50,11 @@ def train(layout: Layout, features: Features, table: pa.Table, *, epochs: int) -
         loss.backward()
         optimizer.step()
     return embedder.eval(), towers.eval()
+
+
+def labels(table: pa.Table) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Clicks and purchases of the rows, 0 or 1."""
+    return table["click"].to_numpy().astype(np.float32), table["buy"].to_numpy().astype(np.float32)
 
 
 def best_single_feature(
