@@ -212,12 +212,11 @@ def generate(generator: Generator, world: World, *, stored: bool = True) -> Mode
         finished = generator.finisher.finish(world.item_batch(world.candidates))
     clicked = {}
     for group, key in generator.sequence_keys.items():
-        listed = world.clicked[: key.length] if key.length else world.clicked
-        everything = world.item_batch(listed)
+        everything = world.item_batch(world.clicked)  # longer than `key.length`: cut here again
         if stored:
-            clicked[group] = (world.item_batch(listed, key.raw), generator.finisher.finish(everything))
+            clicked[group] = (world.item_batch(world.clicked, key.raw), generator.finisher.finish(everything))
         else:
-            clicked[group] = (everything, Batch(len(listed)))
+            clicked[group] = (everything, Batch(len(world.clicked)))
     rows = len(world.candidates)
     return generator.generate(world.user_batch(), world.context_batch(), raw, finished, clicked, rows=rows)
 
