@@ -208,5 +208,5 @@ def test_an_error_names_the_feature_where_it_arose() -> None:
     reader = {"feature_type": "raw_feature", "feature_name": "reader", "expression": "feature:stub"}
     strict = Generator(config.load({"features": [reader, stub]}))
 
-    with pytest.raises(DataError, match="^feature 'stub' reads column 'x': 'two' is not a number$"):
+    with pytest.raises(DataError, match=r"^feature 'stub' reads column 'x': 'two' is not a number$"):
         offline.run(strict, pa.table({"x": pa.array(["two"])}))
