@@ -1,0 +1,94 @@
+# The few words a person types. Each makes what it needs and is quick the second time.
+#
+#   make demo    train, export, serve and score: the main job, end to end
+#   make test    every check of the project
+#   make bench   the benchmarks; writes benchmarks/results.md
+#   make check   lint and types only
+#   make help    this list
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EAS := .venv-eas
+# Set-up prints what it is doing, and pip only when it fails.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+NATIVE := $(shell find cpp proto -name '*.cc' -o -name '*.h' -o -name '*.proto') CMakeLists.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types unit native-test bench soak fuzz format clean
+
+help:
+	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
+
+# --- set-up -----------------------------------------------------------------------------------------------
+
+$(VENV)/.created:
+	@echo "» creating $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "recserve needs Python 3.11 or newer; try: make PYTHON=python3.11 ...")'
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# torch and fbgemm are one pinned pair. torchrec (training side of the demo only) names fbgemm-gpu without a
+# version, which lays the CUDA build over the CPU one; so it comes without its dependencies.
+$(VENV)/.dependencies: $(VENV)/.created pyproject.toml Makefile
+	@echo "» installing dependencies (torch is the big one)"
+	@$(PIP) install --upgrade pip
+	@$(PIP) install torch==2.13.0 fbgemm-gpu-cpu==1.8.0
+	@$(PIP) install --no-deps torchrec==1.8.0
+	@$(PIP) install tensordict torchmetrics==1.0.3 pyre-extensions tqdm 2>&1 | { grep -v 'fbgemm-gpu, which is not installed\|dependency resolver' || true; }
+	@$(BIN)/python tools/requirements.py build dependencies test | xargs -d '\n' $(PIP) install
+	@touch $@
+
+# An editable install, so that Python edits need no second step; native edits rebuild here.
+$(VENV)/.installed: $(VENV)/.dependencies $(NATIVE)
+	@echo "» building the native core"
+	@$(PIP) install --no-build-isolation --no-deps --config-settings=editable.rebuild=false --editable .
+	@cp build/cp*/_core.pyi src/recserve/ && cp build/cp*/messages.desc src/recserve/wire/  # for mypy and tests
+	@touch $@
+
+# The EAS client needs an old protobuf, so it lives in an environment of its own, as its users run it.
+$(EAS)/.installed: Makefile
+	@echo "» creating $(EAS) for the EAS client"
+	@$(PYTHON) -m venv $(EAS)
+	@$(EAS)/bin/python -m pip --disable-pip-version-check --quiet install "eas_prediction==0.36" "protobuf<=3.20.3"
+	@touch $@
+
+# --- what a person asks for -------------------------------------------------------------------------------
+
+demo: $(VENV)/.installed $(EAS)/.installed
+	@$(BIN)/python examples/01_train_export_serve_score/demo.py
+
+test: check native-test unit
+
+check: lint types
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $$(find cpp -name '*.cc' -o -name '*.h')
+
+types: $(VENV)/.installed
+	$(BIN)/mypy
+	$(BIN)/mypy --strict tests benchmarks examples
+
+native-test: $(VENV)/.installed
+	@echo "» building and running the native tests"
+	@$(BIN)/cmake -S . -B build/native-tests -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
+	  -DPython_EXECUTABLE=$(abspath $(BIN))/python -DRECSERVE_TESTS=ON > /dev/null
+	@$(BIN)/ninja -C build/native-tests recserve_tests
+	@build/native-tests/recserve_tests
+
+unit: $(VENV)/.installed $(EAS)/.installed
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $$(find cpp -name '*.cc' -o -name '*.h')
+
+clean:
+	rm -rf build $(VENV) $(EAS) .demo
