@@ -277,9 +277,13 @@ def parses(body: bytes) -> bool:
 
 
 def accepts(body: bytes) -> bool | None:
-    """None: an input disagrees with itself, which is found before what follows is read."""
+    """None: an input disagrees with itself, which is found before what follows is read; or a field has the
+    number 0, which some builds of the generated classes let pass.
+    """
     try:
         tensors.decode(body)
     except RequestError as e:
+        if str(e).endswith("a field tag is malformed"):
+            return None
         return False if str(e).startswith("failed to parse request") else None
     return True

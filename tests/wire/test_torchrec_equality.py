@@ -192,9 +192,13 @@ def test_random_bytes_are_refused_by_every_decoder_of_responses() -> None:
 
 
 def accepts(decoder: Decoder, body: bytes) -> bool | None:
-    """None: a column is too short, which is found before the next one is read."""
+    """None: a column is too short, which is found before the next one is read; or a field has the number 0,
+    which some builds of the generated classes let pass.
+    """
     try:
         decoder.decode(body)
     except RequestError as e:
+        if str(e).endswith("a field tag is malformed"):
+            return None
         return False if str(e).startswith("failed to parse request") else None
     return True
