@@ -8,8 +8,8 @@ good      a pooled client per thread; every answer must be the one that the same
 bad       one wrong thing after the other, each with the status that it must get, and a right one after it
 overload  bursts of more connections than the queue holds: 200, 408, 450 and nothing else
 
-Passes (exit code 0) when no answer was wrong and the memory of the server stays within 5 % of what it is after
-the first minute.
+Passes (exit code 0) when no answer was wrong and the memory of the server stays within 5 % of what it is
+after the first minute.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Traffic:
         self.count("overload", status, {200, 408, 450})
 
     def check_one(self, pool: urllib3.HTTPConnectionPool, kind: str) -> None:
-        """Send one right request: while others overload the server it may be refused, not answered wrongly."""
+        """Send one right request: under the load of others it may be refused, not answered wrong."""
         number = random.randrange(len(self.bodies))
         response = pool.request(
             "POST", PATH, body=self.bodies[number], headers={"Authorization": "soak-token"}
