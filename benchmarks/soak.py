@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import random
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -25,7 +26,6 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import urllib3
 from benchmarks.models import RankModel, write_bundle
 from benchmarks.workloads import TINY
@@ -228,21 +228,27 @@ def run(traffic: Traffic, pid: int, seconds: float) -> list[tuple[float, int]]:
     clients = [
         threading.Thread(target=work) for work in (traffic.good, traffic.good, traffic.bad, traffic.overload)
     ]
-    process, memory = psutil.Process(pid), []
+    memory: list[tuple[float, int]] = []
     for client in clients:
         client.start()
     began = time.monotonic()
     with Progress(console=Console(stderr=True)) as progress:
         bar = progress.add_task("soaking", total=seconds)
-        while (now := time.monotonic() - began) < seconds and process.is_running():
-            memory.append((now, process.memory_info().rss))
+        while (now := time.monotonic() - began) < seconds:
+            memory.append((now, resident_bytes(pid)))
             progress.update(bar, completed=now)
             time.sleep(1.0)
     traffic.done.set()
     for client in clients:
         client.join()
-    memory.append((time.monotonic() - began, process.memory_info().rss))
+    memory.append((time.monotonic() - began, resident_bytes(pid)))
     return memory
+
+
+def resident_bytes(pid: int) -> int:
+    """RSS of a process; fails if it has ended."""
+    shown = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, check=True, text=True)
+    return int(shown.stdout) * 1024
 
 
 def report(traffic: Traffic, memory: list[tuple[float, int]], *, right: bool, status: int) -> int:
