@@ -84,9 +84,8 @@ void bind_kernels(nb::module_& core) {
           nb::arg("formula"), nb::arg("separator"), nb::arg("fill_missing"));
 }
 
-std::shared_ptr<const Rules> make_rules(bool discrete,
-                                        Rules::ValueType value_type, int64_t limit, int64_t width,
-                                        bool weighted, const std::string& prefix,
+std::shared_ptr<const Rules> make_rules(bool discrete, Rules::ValueType value_type, int64_t limit,
+                                        int64_t width, bool weighted, const std::string& prefix,
                                         const std::string& default_value, const std::string& separator,
                                         const std::string& normalizer, const Bucketizer& bucketizer) {
   auto rules = std::make_shared<Rules>();
@@ -106,9 +105,9 @@ std::shared_ptr<const Rules> make_rules(bool discrete,
 
 void bind_rules(nb::module_& core) {
   nb::class_<Rules>(core, "Rules", "What happens to a result between the operator and the column.")
-      .def_static("make", &make_rules, nb::kw_only(), nb::arg("discrete"),
-                  nb::arg("value_type"), nb::arg("limit"), nb::arg("width"), nb::arg("weighted"),
-                  nb::arg("prefix"), nb::arg("default_value"), nb::arg("separator"), nb::arg("normalizer"),
+      .def_static("make", &make_rules, nb::kw_only(), nb::arg("discrete"), nb::arg("value_type"),
+                  nb::arg("limit"), nb::arg("width"), nb::arg("weighted"), nb::arg("prefix"),
+                  nb::arg("default_value"), nb::arg("separator"), nb::arg("normalizer"),
                   nb::arg("bucketizer"))
       .def_prop_ro("single", &Rules::single, "At most one id in a row.")
       .def_prop_ro("sparse", &Rules::sparse)

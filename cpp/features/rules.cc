@@ -34,8 +34,7 @@ void Rules::prepare() {
   if (discrete) {
     if (!bucketized()) return;
     auto id = bucketizer.text(default_value);
-    if (!id)
-      refuse(*this, "is not a number, which its bucketizer needs; give a number or leave it out");
+    if (!id) refuse(*this, "is not a number, which its bucketizer needs; give a number or leave it out");
     default_ids.push_back(*id);
     return;
   }

@@ -105,7 +105,7 @@ ColumnType column_type(const Column& column) {
 }
 
 Layout::Layout(int32_t key_bytes, const ColumnTypes& raw, const ColumnTypes& finished,
-               const std::map<std::string, int64_t>& limits)
+               const std::map<std::string, int64_t>& limits, const std::set<std::string>& always_raw)
     : raw_fields(static_cast<int32_t>(raw.size())) {
   for (const ColumnTypes* columns : {&raw, &finished}) {
     for (const auto& [name, type] : *columns) {
@@ -122,11 +122,14 @@ Layout::Layout(int32_t key_bytes, const ColumnTypes& raw, const ColumnTypes& fin
   bit_words = (bit + 63) / 64;
 
   int32_t end = bits + (bit + 7) / 8;
-  std::vector<int32_t> widest_first(fields.size());
-  std::iota(widest_first.begin(), widest_first.end(), 0);
-  std::stable_sort(widest_first.begin(), widest_first.end(),
-                   [&](int32_t a, int32_t b) { return fields[a].cell_bytes > fields[b].cell_bytes; });
-  for (int32_t i : widest_first) {
+  auto place = [&](int32_t i) {
+    const bool every_request = i >= raw_fields || always_raw.contains(fields[i].name);
+    return std::pair(!every_request, -fields[i].cell_bytes);
+  };
+  std::vector<int32_t> order(fields.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::stable_sort(order, {}, place);
+  for (int32_t i : order) {
     fields[i].offset = end;
     end += fields[i].cell_bytes;
   }

@@ -36,9 +36,11 @@ void check_type(const Field& field, const Column& column) {
   const ColumnType type = column_type(column);
   if (type == field.type) return;
   const bool texts = type.shape == field.type.shape && type.type == Type::String;
-  throw DataError("item column '" + field.name + "' holds " + name_of(type) + "; the store was made for " +
-                  name_of(field.type) +
-                  (texts ? " (numbers with nulls between them come as texts: drop the nulls, or write all as text)" : ""));
+  throw DataError(
+      "item column '" + field.name + "' holds " + name_of(type) + "; the store was made for " +
+      name_of(field.type) +
+      (texts ? " (numbers with nulls between them come as texts: drop the nulls, or write all as text)"
+             : ""));
 }
 
 /// A row is known when the request itself says something about it.
@@ -56,7 +58,8 @@ void mark_brought(const Batch& overrides, std::vector<uint8_t>& known) {
 
 ItemStore::ItemStore(StoreSpec spec)
     : spec_(std::move(spec)),
-      layout_(KeyCells::bytes(spec_.text_keys), spec_.raw, finish_empty_row(), spec_.limits),
+      layout_(KeyCells::bytes(spec_.text_keys), spec_.raw, finish_empty_row(), spec_.limits,
+              spec_.always_raw),
       slots_(layout_.slot_bytes) {
   for (size_t i = 0; i < layout_.fields.size(); ++i) {
     const Field& field = layout_.fields[i];
@@ -134,7 +137,7 @@ void ItemStore::write_keys(const Keys& keys, std::span<uint8_t* const> slots) {
   // Items that are there already keep their key's bytes.
   const Epochs::Pin pin = epochs_.pin();
   std::vector<uint32_t> rows(keys.size());
-  look_up_all(pin, keys, rows);
+  look_up_all(pin, keys, Layout::kKey, rows);
   for (int64_t i = 0; i < keys.size(); ++i) {
     const uint8_t* known = rows[i] == 0 ? nullptr : slots_.at(rows[i]) + Layout::kKey;
     key_cells_.write(keys, i, known, slots[i] + Layout::kKey);
@@ -242,8 +245,10 @@ uint32_t ItemStore::version_at(uint32_t row, uint64_t epoch) const {
   return row;
 }
 
-/// Row numbers as of the pin, 0 for what is not there. Each step asks memory for what the next one reads.
-void ItemStore::look_up_all(const Epochs::Pin& pin, const Keys& keys, std::span<uint32_t> rows) const {
+/// Row numbers as of the pin, 0 for what is not there. Each step asks memory for what the next one reads, and
+/// for `reach` bytes of each slot.
+void ItemStore::look_up_all(const Epochs::Pin& pin, const Keys& keys, int32_t reach,
+                            std::span<uint32_t> rows) const {
   const Index::Table& table = index_.table();
   for (int64_t from = 0; from < keys.size(); from += kLookUps) {
     const int64_t to = std::min(from + kLookUps, keys.size());
@@ -256,8 +261,7 @@ void ItemStore::look_up_all(const Epochs::Pin& pin, const Keys& keys, std::span<
     for (int64_t i = from; i < to; ++i) {
       const uint8_t* slot = slots_.at(rows[i]);
       key_cells_.prefetch(slot + Layout::kKey, keys);
-      for (int32_t line = kLine; line < layout_.slot_bytes + kLine; line += kLine)
-        __builtin_prefetch(slot + line);
+      for (int32_t line = kLine; line < reach + kLine; line += kLine) __builtin_prefetch(slot + line);
     }
     for (int64_t i = from; i < to; ++i) {
       if (rows[i] == 0) continue;
@@ -270,7 +274,7 @@ void ItemStore::look_up_all(const Epochs::Pin& pin, const Keys& keys, std::span<
 Gathered ItemStore::gather(const Epochs::Pin& pin, const Keys& keys, const Selection& selection,
                            const Batch& overrides) const {
   std::vector<uint32_t> rows(keys.size());
-  look_up_all(pin, keys, rows);
+  look_up_all(pin, keys, selection.reach, rows);
   std::vector<const uint8_t*> slots(rows.size());
   std::vector<uint8_t> known(rows.size());
   int64_t misses = 0;
@@ -339,9 +343,11 @@ Selection ItemStore::selection(const std::set<std::string>& raw,
                                const std::set<std::string>& finished) const {
   Selection selected;
   for (int32_t i = 0; i < static_cast<int32_t>(layout_.fields.size()); ++i) {
-    const std::string& name = layout_.fields[i].name;
-    if (i < layout_.raw_fields && raw.contains(name)) selected.raw.push_back(i);
-    if (i >= layout_.raw_fields && finished.contains(name)) selected.finished.push_back(i);
+    const Field& field = layout_.fields[i];
+    const bool is_raw = i < layout_.raw_fields;
+    if (!(is_raw ? raw : finished).contains(field.name)) continue;
+    (is_raw ? selected.raw : selected.finished).push_back(i);
+    selected.reach = std::max(selected.reach, field.offset + field.cell_bytes);
   }
   return selected;
 }

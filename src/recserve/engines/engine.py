@@ -14,7 +14,7 @@ from recserve.errors import BundleError, ConfigError, DeadlineError, ModelError,
 from recserve.messages import TensorResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -115,13 +115,24 @@ def tensors(inputs: ModelInputs) -> dict[str, NDArray[Any]]:
     return views
 
 
-def check_features(features: Iterable[str], reads: Iterable[str]) -> None:
-    """Refuse a model that reads other tensors than the features send. `batch_size` harms no model."""
-    difference = _difference(features, reads)
+def check_features(features: Collection[str], reads: Iterable[str]) -> None:
+    """Refuse a model that reads other tensors than the features send. `batch_size` harms no model.
+
+    Nor does a tensor beside one that the model reads: an export keeps the lengths of one member of a sequence
+    group and drops those of the others, and drops weights that nothing uses.
+    """
+    reads = set(reads)
+    read_features = {_feature_of(name) for name in reads}
+    spare = {name for name in features if name not in reads and _feature_of(name) in read_features}
+    difference = _difference(set(features) - spare, reads)
     if difference:
         raise BundleError(
             f"model inputs differ: {difference}; use the fg.json that was exported with the model"
         )
+
+
+def _feature_of(tensor: str) -> str:
+    return tensor.rpartition(".")[0]
 
 
 def check_request(sent: Iterable[str], reads: Iterable[str]) -> None:

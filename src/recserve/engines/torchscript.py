@@ -181,7 +181,7 @@ def share(inputs: ModelInputs) -> dict[str, torch.Tensor]:
     floats = torch.split_with_sizes(torch.from_numpy(inputs.floats), inputs.float_sizes)
     tensors = dict(zip(inputs.int_names, ints, strict=True))
     for name, tensor, width in zip(inputs.float_names, floats, inputs.float_widths, strict=True):
-        tensors[name] = tensor.view(-1, width)
+        tensors[name] = tensor.view(-1, width) if width else tensor  # width 0: weights, one per id
     return tensors
 
 

@@ -77,7 +77,8 @@ def configure(
     handler.setFormatter(JsonFormatter(secrets))
     root = logging.getLogger()
     root.addHandler(handler)
-    root.setLevel(level.upper())
+    root.setLevel(logging.WARNING)  # of other libraries only what may need somebody's attention
+    logging.getLogger("recserve").setLevel(level.upper())
     # What uvicorn's protocol would say of broken requests is counted and logged by recserve itself.
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
     return handler
