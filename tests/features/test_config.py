@@ -38,7 +38,7 @@ def group(*members: dict[str, Any], **keys: Any) -> dict[str, Any]:
     [
         (
             [{"feature_type": "overlap_feature", "feature_name": "m"}],
-            "feature 'm': feature_type 'overlap_feature' is not supported yet; known: id_feature, raw_feature,",
+            "feature 'm': feature_type 'overlap_feature' is not supported yet; known: id_feature, ",
         ),
         ([{"feature_type": "id_feature"}], "a feature of type 'id_feature' has no feature_name"),
         ([{"feature_name": "f"}], "feature 'f': missing keys ['feature_type']"),

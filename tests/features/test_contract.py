@@ -199,3 +199,14 @@ def test_errors_name_the_feature_and_the_column() -> None:
 
     with pytest.raises(RequestError, match="feature 'f' reads column 'x', which is a map"):
         strict.generate_joined(batch_from_arrow({"x": pa.array([[("a", 1.0)]], MAP)}))
+    with pytest.raises(DataError, match="feature 'f' reads column 'x', which is a map"):
+        strict.finisher.finish(batch_from_arrow({"x": pa.array([[("a", 1.0)]], MAP)}))
+
+
+def test_an_error_names_the_feature_where_it_arose() -> None:
+    stub = {"feature_type": "raw_feature", "feature_name": "stub", "expression": "item:x", "stub_type": True}
+    reader = {"feature_type": "raw_feature", "feature_name": "reader", "expression": "feature:stub"}
+    strict = Generator(config.load({"features": [reader, stub]}))
+
+    with pytest.raises(DataError, match=r"^feature 'stub' reads column 'x': 'two' is not a number$"):
+        offline.run(strict, pa.table({"x": pa.array(["two"])}))

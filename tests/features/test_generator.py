@@ -204,20 +204,28 @@ class Features:
         return {**keys, **self.maybe(value_dim=2), **self.random.choice(NUMBER_BUCKETS)}
 
 
-def generate(generator: Generator, world: World, *, stored: bool = True) -> ModelInputs:
-    """As the server does: finished columns gathered, raw ones only where they are needed."""
-    raw = world.item_batch(world.candidates, generator.pair_columns if stored else None)
+def generate(
+    generator: Generator, world: World, *, stored: bool = True, overridden: Collection[str] = ()
+) -> ModelInputs:
+    """As the server does: finished columns gathered, raw ones only where they are needed.
+
+    A request that overrides raw columns hides the finished ones that read them.
+    """
+    hidden = {name for name, columns in generator.finished.items() if columns & set(overridden)}
+    needed = generator.pair_columns.union(*(generator.finished[name] for name in hidden))
+    raw = world.item_batch(world.candidates, needed if stored else None)
     finished = Batch(len(world.candidates))
     if stored:
-        finished = generator.finisher.finish(world.item_batch(world.candidates))
+        everything = generator.finisher.finish(world.item_batch(world.candidates))
+        for name in set(everything.names) - hidden:
+            finished.add(name, everything[name])
     clicked = {}
     for group, key in generator.sequence_keys.items():
-        listed = world.clicked[: key.length] if key.length else world.clicked
-        everything = world.item_batch(listed)
+        everything = world.item_batch(world.clicked)  # longer than `key.length`: cut here again
         if stored:
-            clicked[group] = (world.item_batch(listed, key.raw), generator.finisher.finish(everything))
+            clicked[group] = (world.item_batch(world.clicked, key.raw), generator.finisher.finish(everything))
         else:
-            clicked[group] = (everything, Batch(len(listed)))
+            clicked[group] = (everything, Batch(len(world.clicked)))
     rows = len(world.candidates)
     return generator.generate(world.user_batch(), world.context_batch(), raw, finished, clicked, rows=rows)
 
@@ -238,7 +246,9 @@ def test_any_staging_gives_what_every_row_for_itself_gives(seed: int) -> None:
 
         expected = generator.generate_joined(world.joined())
 
+        overridden = world.random.sample(sorted(world.items), 2)
         assert_equal(generate(generator, world), expected)
+        assert_equal(generate(generator, world, overridden=overridden), expected)
         assert_equal(generate(generator, world, stored=False), expected)
 
 

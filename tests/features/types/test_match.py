@@ -62,6 +62,7 @@ HIDDEN = {"show_category": False, "show_item": False}
         ({}, "k1", "b", ["f_k1_b_2"]),
         ({"matchType": "multihit"}, "k1", "b", ["f_2"]),
         ({"matchType": "multihit", "category": "ALL", "show_category": True}, "", "a", ["f_k1_1", "f_k2_3"]),
+        ({**HIDDEN, "value_dim": 1}, "k1", "a\x1db", ["f_1"]),
         ({"default_value": "none"}, "k1", "z", ["none"]),
         ({}, "k1", "z", []),
     ],
