@@ -396,3 +396,16 @@ def test_idle_connections_do_not_disturb(rank: Rank) -> None:
     finally:
         for connection in idle:
             connection.close()
+
+
+def test_slow_bodies_are_always_408_whatever_the_clock_rounds_to() -> None:
+    """Many at once: the timer of one in a few goes off in the millisecond before its time."""
+    with running(keepalive=150) as rank:
+        slow = [socket.create_connection(("127.0.0.1", rank.port), 10) for _ in range(50)]
+        for connection in slow:
+            connection.sendall(HEAD + b"content-length: 50\r\n\r\n")
+            time.sleep(0.0013)
+            connection.sendall(b"some")
+        assert [status_of(read_to_end(connection)) for connection in slow] == [408] * 50
+        for connection in slow:
+            connection.close()

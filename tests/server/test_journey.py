@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 import time
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from tests.processors.conftest import service_of, write_bundle
+from tests.server.conftest import Running, running_bundle
 
 import recserve
 from recserve.bundle import Bundle
@@ -24,8 +24,6 @@ from recserve.observe.trace import Trace
 from recserve.processors.load import load
 from recserve.processors.normal import Normal
 from recserve.wire import torchrec
-from tests.processors.conftest import FEATURES, service_of, write_bundle
-from tests.server.conftest import Running, running_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,9 +64,9 @@ def write_torchscript(bundle: Path) -> None:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        model = torch.jit.ScriptModule()  # type: ignore[no-untyped-call]
-        model.define(source)  # type: ignore[no-untyped-call]
-        model.save(str(bundle / "scripted_model.pt"))  # type: ignore[no-untyped-call]
+        model = torch.jit.ScriptModule()
+        model.define(source)
+        model.save(str(bundle / "scripted_model.pt"))
     (bundle / "column_sum.json").unlink()
 
 
@@ -120,7 +118,7 @@ def test_a_request_passes_exactly_the_six_modules_of_the_journey_in_their_order(
 ) -> None:
     """A module is on the way if a call enters its part from another part with the request in hand.
 
-    Help inside a part (the engines' shared checks, the plan that the generator was made of) does not change it.
+    Help inside a part (the engines' shared checks, the plan of the generator) does not change it.
     """
     server, profile = profiled
     body = torchrec.encode_request(request(3))
@@ -195,7 +193,7 @@ def _ticks_during(work: Callable[[], Any]) -> tuple[int, Any]:
 
 
 def test_other_threads_run_during_decode_look_up_generate_run_and_encode(bundle: Path) -> None:
-    """The request is so large that a verb which kept the GIL would let no tick through for its whole duration.
+    """The request is so large that a verb which kept the GIL would let no tick through while it works.
 
     The switch interval is raised above that duration: a tick means that the GIL was given away, not taken.
     """
