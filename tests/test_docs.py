@@ -204,11 +204,9 @@ def test_the_trees_of_errors_are_the_ones_of_the_code() -> None:
 
 def _tree(text: str, module: ModuleType) -> list[str]:
     """The names of the drawn tree, checked against the classes of `module`: all, parents, statuses."""
-    classes = {
-        name: value
-        for name, value in vars(module).items()
-        if isinstance(value, type) and value.__module__ == module.__name__
-    }
+    found = [value for value in vars(module).values() if isinstance(value, type)]
+    errors = [value for value in found if issubclass(value, RecserveError)]
+    classes = {value.__name__: value for value in errors if value.__module__ == module.__name__}
     path: list[str] = []
     drawn = []
     for indent, name, status in re.findall(r"^([│├└─ ]*)(\w+Error)\b +(\d{3})?", text, re.MULTILINE):
