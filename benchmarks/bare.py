@@ -14,44 +14,52 @@ import threading
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from benchmarks.workloads import WORKLOADS
 
 from recserve.bundle import Bundle
-from recserve.engines.torchscript import TorchScript, tensors
+from recserve.engines.torchscript import share
 from recserve.server.serve import tune_allocator
 
 WARM_UP_CALLS = 20
+CPU = torch.device("cpu")
 
 
 def main() -> None:
     """Load, warm and answer lines until the input ends."""
     warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
     tune_allocator()
     bundle, workload = Bundle.open(Path(sys.argv[1])), WORKLOADS[sys.argv[2]]
-    engine = TorchScript.load(bundle)
-    inputs = [tensors(workload.inputs(workload.candidates, tile=bundle.input_tile > 0, seed=k)) for k in range(8)]
-    measure(engine, inputs, threads=2, calls=WARM_UP_CALLS, seconds=60)
+    model = torch.jit.load(bundle.model_path).eval()  # type: ignore[no-untyped-call]
+    tile = bundle.input_tile() > 0
+    inputs = [share(workload.inputs(workload.candidates, tile=tile, seed=seed)) for seed in range(8)]
+    measure(model, inputs, threads=2, calls=WARM_UP_CALLS, seconds=60)
     print("ready", flush=True)
     for line in sys.stdin:
         threads, seconds = line.split()
-        print(json.dumps(measure(engine, inputs, threads=int(threads), seconds=float(seconds))), flush=True)
+        print(json.dumps(measure(model, inputs, threads=int(threads), seconds=float(seconds))), flush=True)
 
 
-def measure(engine, inputs, *, threads: int, seconds: float, calls: int = 1_000_000) -> dict[str, float]:
+def measure(
+    model: Any, inputs: list[dict[str, torch.Tensor]], *, threads: int, seconds: float, calls: int = 1_000_000
+) -> dict[str, float]:
     """Call from that many threads at once; the latency of one call, and calls per second of all."""
     latencies: list[float] = []
     cpu = time.process_time()
     start = time.perf_counter()
 
     def work() -> None:
-        for k in range(calls):
-            before = time.perf_counter()
-            if before - start > seconds:
-                return
-            engine.call(inputs[k % len(inputs)])
-            latencies.append(time.perf_counter() - before)
+        with torch.inference_mode():
+            for k in range(calls):
+                before = time.perf_counter()
+                if before - start > seconds:
+                    return
+                model.forward(inputs[k % len(inputs)], CPU)
+                latencies.append(time.perf_counter() - before)
 
     workers = [threading.Thread(target=work) for _ in range(threads)]
     for worker in workers:
