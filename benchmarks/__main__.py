@@ -2,8 +2,8 @@
 
     python -m benchmarks [--folder build/bench] [--seconds 6] [--rounds 3] [--items 1000000]
 
-Writes benchmarks/results.md and ends with one line of JSON, its figures. Run it on a machine that does nothing
-else.
+Writes benchmarks/results.md and ends with one line of JSON, its figures. Run it on a machine that does
+nothing else.
 """
 
 from __future__ import annotations

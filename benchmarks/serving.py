@@ -2,8 +2,9 @@
 
     python -m benchmarks.serving [--folder build/bench] [--seconds 6] [--rounds 3]
 
-The yardsticks run in the same run, in turns with the server: the *bare call* (benchmarks/bare.py), and the *zero
-model*, which takes the same inputs and returns zeros, so that what a request costs with it is not the model.
+The yardsticks run in the same run, in turns with the server: the *bare call* (benchmarks/bare.py), and the
+*zero model*, which takes the same inputs and returns zeros, so that what a request costs with it is not the
+model.
 """
 
 from __future__ import annotations
