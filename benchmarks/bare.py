@@ -3,7 +3,8 @@
     python -m benchmarks.bare <bundle> <workload>
 
 It reads lines `<threads> <seconds>` and answers each with a line of JSON, so that a run can put bare calls
-and the server in turns. Called in the main thread the model would be up to a fifth slower, by glibc's allocator.
+and the server in turns. Called in the main thread the model would be up to a fifth slower, by glibc's
+allocator.
 """
 
 from __future__ import annotations
