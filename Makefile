@@ -71,7 +71,8 @@ lint: $(VENV)/.installed
 
 types: $(VENV)/.installed
 	$(BIN)/mypy
-	$(BIN)/mypy --strict tests benchmarks examples
+	$(BIN)/mypy --strict tests benchmarks conformance tools
+	MYPYPATH=src:examples/01_train_export_serve_score $(BIN)/mypy --strict examples/01_train_export_serve_score/*.py
 
 native-test: $(VENV)/.installed
 	@echo "» building and running the native tests"
