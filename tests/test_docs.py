@@ -22,7 +22,8 @@ from tests.markdown import (
     shell_lines,
     table_rows,
 )
-from tests.page_run import PageRun, check_options
+from tests.page_run import PAGE_URL, PageRun, check_options
+from typer.testing import CliRunner
 
 import recserve.client.errors
 import recserve.errors
@@ -120,6 +121,19 @@ def test_a_file_that_native_code_points_readers_to_exists() -> None:
 
     assert "docs/reference/missing.md" in named
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_tutorial_shows_what_check_and_serve_print(run: PageRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run.folder)
+    shown = (DOCS / "tutorial.md").read_text()
+    arguments = ["check", ".demo/bundle", "--config", ".demo/service.json"]
+
+    found = re.findall(r"^✓ ([\w ]+):", CliRunner().invoke(app, arguments).stdout, re.MULTILINE)
+    named = re.findall(r"^✓ ([\w ]+):", shown, re.MULTILINE)
+
+    assert [name for name in named if name != "torch and fbgemm"] == found  # a model of sums needs no torch
+    ready_at = run.server.url.replace(run.server.base_url, PAGE_URL)
+    assert f"recserve: '{run.server.name}' is ready at {ready_at}\n" in shown
 
 
 # --- what the code has ------------------------------------------------------------------------------------
