@@ -6,5 +6,6 @@ NB_MODULE(_core, core) {
   bind_columns(core);
   bind_wire(core);
   bind_features(core);
+  bind_formulas(core);
   bind_items(core);
 }

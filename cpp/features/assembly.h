@@ -1,0 +1,52 @@
+// From results to the tensors of the model, laid out in one buffer per type (feature generation, section 3).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "columns/column.h"
+#include "columns/model_inputs.h"
+
+namespace recserve {
+
+/// The tensors of one output feature.
+///
+///   kind             tensors
+///   Dense            F.values float (rows, width)
+///   Sparse           F.values int, F.lengths int (rows)          F.weights float where weighted
+///   SequenceDense    F.values float (steps, width), F.lengths int (rows)
+///   SequenceSparse   F.values int, F.lengths int (rows)          F.key_lengths int (steps) where keyed
+struct Output {
+  enum class Kind : uint8_t { Dense, Sparse, SequenceDense, SequenceSparse };
+
+  std::string name;
+  Kind kind = Kind::Sparse;
+  int64_t width = 1;       // of the dense kinds
+  bool weighted = false;
+  bool keyed = false;      // value_dim != 1: a step may have any number of ids
+  bool once = false;       // under INPUT_TILE: a user feature, one row
+};
+
+/// Fixed for one plan. `assemble` is const and shares nothing between threads.
+class Assembly {
+ public:
+  /// `tile`: outputs marked `once` have one row, and the tensor `batch_size` (one int) is added.
+  Assembly(std::vector<Output> outputs, bool tile);
+
+  /// `results[i]` is the column of output i, of `rows` rows or one that stands for all of them. With
+  /// `expand`, features marked `once` have `rows` rows as well, and batch_size is 1 (what an offline run
+  /// sends). DataError where a column is not of its output's kind.
+  std::shared_ptr<const ModelInputs> assemble(const std::vector<ColumnPtr>& results, int64_t rows,
+                                              bool expand) const;
+
+  const std::vector<Output>& outputs() const { return outputs_; }
+  const ModelInputs::Names& names() const { return *names_; }
+
+ private:
+  std::vector<Output> outputs_;
+  bool tile_;
+  std::shared_ptr<const ModelInputs::Names> names_;
+};
+
+}  // namespace recserve

@@ -1,0 +1,231 @@
+#include "features/bucketize.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "columns/error.h"
+#include "columns/text.h"
+#include "features/hash.h"
+
+namespace recserve {
+
+namespace {
+
+constexpr int64_t kMaxInt64 = std::numeric_limits<int64_t>::max();
+
+/// Digits with an optional sign and blanks around, however many.
+bool is_integer(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\n\v\f\r";
+  size_t first = text.find_first_not_of(kBlanks);
+  if (first == std::string_view::npos) return false;
+  text = text.substr(first, text.find_last_not_of(kBlanks) + 1 - first);
+  if (text[0] == '+' || text[0] == '-') text.remove_prefix(1);
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+}  // namespace
+
+/// An open-addressing table of words: one probe reads 8 bytes, and compares a word only where 32 bits of the
+/// hash agree. The words lie one behind the other in one buffer.
+class Vocab {
+ public:
+  Vocab(const std::vector<std::string>& words, const std::vector<int64_t>& indices, int64_t default_index)
+      : default_index_(default_index), slots_(std::bit_ceil(words.size() + words.size() / 4 + 1)) {
+    if (words.size() >= std::numeric_limits<uint32_t>::max())
+      throw ConfigError("a vocabulary over 2^32 words");
+    entries_.reserve(words.size());
+    for (size_t i = 0; i < words.size(); ++i) insert(words[i], indices[i]);
+  }
+
+  int64_t find(std::string_view word) const {
+    const Slot& slot = slots_[slot_of(word, murmur64a(word))];
+    return slot.entry == 0 ? default_index_ : entries_[slot.entry - 1].index;
+  }
+
+ private:
+  struct Slot {
+    uint32_t hash = 0;
+    uint32_t entry = 0;  // 1 + place in entries_; 0 = free
+  };
+
+  struct Entry {
+    size_t begin, end;  // of the word in bytes_
+    int64_t index;
+  };
+
+  /// Where the word is, or the free slot where it would be.
+  size_t slot_of(std::string_view word, uint64_t hash) const {
+    const size_t mask = slots_.size() - 1;
+    for (size_t at = hash & mask;; at = (at + 1) & mask) {
+      const Slot& slot = slots_[at];
+      if (slot.entry == 0 || (slot.hash == hash >> 32 && word_of(slot) == word)) return at;
+    }
+  }
+
+  std::string_view word_of(const Slot& slot) const {
+    const Entry& entry = entries_[slot.entry - 1];
+    return std::string_view(bytes_).substr(entry.begin, entry.end - entry.begin);
+  }
+
+  void insert(std::string_view word, int64_t index) {
+    uint64_t hash = murmur64a(word);
+    Slot& slot = slots_[slot_of(word, hash)];
+    if (slot.entry != 0) {
+      entries_[slot.entry - 1].index = index;  // listed twice: the last one counts
+      return;
+    }
+    entries_.push_back({bytes_.size(), bytes_.size() + word.size(), index});
+    bytes_ += word;
+    slot = {static_cast<uint32_t>(hash >> 32), static_cast<uint32_t>(entries_.size())};
+  }
+
+  int64_t default_index_;
+  std::vector<Slot> slots_;  // a power of two of them, at most 80 % in use
+  std::vector<Entry> entries_;
+  std::string bytes_;
+};
+
+Bucketizer Bucketizer::hash(uint64_t buckets, bool farm) {
+  if (buckets < 1 || buckets > static_cast<uint64_t>(kMaxInt64)) {
+    throw ConfigError("hash_bucket_size " + std::to_string(buckets) + " is not between 1 and 2^63-1");
+  }
+  Bucketizer made;
+  made.kind_ = Kind::Hash;
+  made.farm_ = farm;
+  made.size_ = static_cast<int64_t>(buckets);
+  return made;
+}
+
+Bucketizer Bucketizer::num_buckets(int64_t buckets) {
+  if (buckets < 1) throw ConfigError("num_buckets " + std::to_string(buckets) + " is not at least 1");
+  Bucketizer made;
+  made.kind_ = Kind::NumBuckets;
+  made.size_ = buckets;
+  return made;
+}
+
+Bucketizer Bucketizer::vocab(const std::vector<std::string>& words, const std::vector<int64_t>& indices,
+                             int64_t default_index) {
+  if (words.size() != indices.size()) {
+    throw ConfigError("a vocabulary has " + std::to_string(words.size()) + " words and " +
+                      std::to_string(indices.size()) + " indices; each word needs one");
+  }
+  int64_t least = default_index;
+  int64_t most = default_index;
+  for (int64_t index : indices) {
+    least = std::min(least, index);
+    most = std::max(most, index);
+  }
+  Bucketizer made;
+  made.kind_ = Kind::Vocab;
+  made.size_ = least >= 0 && most < kMaxInt64 ? most + 1 : 0;
+  made.vocab_ = std::make_shared<const Vocab>(words, indices, default_index);
+  return made;
+}
+
+Bucketizer Bucketizer::boundaries(std::vector<float> boundaries) {
+  char left[kNumberChars];
+  char right[kNumberChars];
+  for (size_t i = 0; i < boundaries.size(); ++i) {
+    if (std::isnan(boundaries[i])) throw ConfigError("boundaries: entry " + std::to_string(i) + " is NaN");
+    if (i > 0 && !(boundaries[i - 1] < boundaries[i])) {
+      throw ConfigError("boundaries must increase (as float32): entry " + std::to_string(i) + " (" +
+                        std::string(format(double{boundaries[i]}, right)) + ") follows " +
+                        std::string(format(double{boundaries[i - 1]}, left)));
+    }
+  }
+  Bucketizer made;
+  made.kind_ = Kind::Boundaries;
+  made.size_ = static_cast<int64_t>(boundaries.size()) + 1;
+  made.boundaries_ = std::make_shared<const std::vector<float>>(std::move(boundaries));
+  return made;
+}
+
+std::optional<int64_t> Bucketizer::text(std::string_view token) const {
+  switch (kind_) {
+    case Kind::None: return 0;
+    case Kind::Hash: return hashed(token);
+    case Kind::NumBuckets: return parsed_id(token);
+    case Kind::Vocab: return vocab_->find(token);
+    case Kind::Boundaries: break;
+  }
+  std::optional<double> value = parse_double(token);
+  if (!value) return {};
+  return bucket_of(static_cast<float>(*value));
+}
+
+int64_t Bucketizer::integer(int64_t token) const {
+  if (kind_ != Kind::Hash) return number_integer(token);
+  char decimal[kNumberChars];
+  return hashed(format(token, decimal));
+}
+
+int64_t Bucketizer::number(float value) const {
+  return kind_ == Kind::Hash ? hashed(hash_float(value)) : number64(value);
+}
+
+int64_t Bucketizer::number64(double value) const {
+  char decimal[kNumberChars];
+  switch (kind_) {
+    case Kind::None: return 0;
+    case Kind::Hash: return hashed(hash_double(value));
+    case Kind::NumBuckets: return in_range(truncated(value));
+    case Kind::Vocab: return vocab_->find(format(value, decimal));
+    case Kind::Boundaries: break;
+  }
+  return bucket_of(static_cast<float>(value));
+}
+
+int64_t Bucketizer::number_integer(int64_t value) const {
+  char decimal[kNumberChars];
+  switch (kind_) {
+    case Kind::None: return 0;
+    case Kind::Hash: return hashed(static_cast<uint64_t>(value));
+    case Kind::NumBuckets: return in_range(value);
+    case Kind::Vocab: return vocab_->find(format(value, decimal));
+    case Kind::Boundaries: break;
+  }
+  return bucket_of(static_cast<float>(value));
+}
+
+int64_t Bucketizer::result(double value, ValueType type) const {
+  switch (type) {
+    case ValueType::Float32: return number(static_cast<float>(value));
+    case ValueType::Float64: return number64(value);
+    case ValueType::Int64: break;
+  }
+  return number_integer(truncated(value));
+}
+
+int64_t Bucketizer::hashed(std::string_view token) const {
+  return hashed(farm_ ? fingerprint64(token) : murmur64a(token));
+}
+
+std::optional<int64_t> Bucketizer::parsed_id(std::string_view token) const {
+  if (std::optional<int64_t> id = parse_int64(token)) return in_range(*id);
+  if (is_integer(token)) return 0;  // an integer that int64 cannot hold is out of range
+  return {};
+}
+
+/// How many boundaries are <= value; NaN is below none of them. The loop has no branch to mispredict.
+int64_t Bucketizer::bucket_of(float value) const {
+  const float* base = boundaries_->data();
+  size_t left = boundaries_->size();
+  while (left > 0) {
+    size_t half = (left + 1) / 2;
+    base += !(value < base[half - 1]) ? half : 0;
+    left -= half;
+  }
+  return base - boundaries_->data();
+}
+
+int64_t truncated(double value) {
+  if (std::isnan(value)) return 0;
+  if (value >= 0x1p63) return kMaxInt64;
+  if (value < -0x1p63) return std::numeric_limits<int64_t>::min();
+  return static_cast<int64_t>(value);
+}
+
+}  // namespace recserve

@@ -1,0 +1,91 @@
+// From a token or a number to the id of its bucket (feature generation, section 5.2).
+//
+//                   hash                   num_buckets     vocab             boundaries
+//   text            hash(text) mod n       parsed integer  index of the word  parsed number
+//   integer         hash(decimal) mod n    itself          of its decimal     count of boundaries <= it
+//   number          hash(4 bytes) mod n    truncated       of its text        count of boundaries <= it
+//   number64        hash(8 bytes) mod n    truncated       of its text        count of boundaries <= it
+//   number_integer  itself mod n           itself          of its decimal     count of boundaries <= it
+//
+// `text` and `integer` are tokens of discrete features; the last three are results of numeric features, by
+// their value_type.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace recserve {
+
+class Vocab;
+
+/// Immutable once made, cheap to copy, used by many threads at once. Looking a token up allocates nothing.
+class Bucketizer {
+ public:
+  enum class Kind { None, Hash, NumBuckets, Vocab, Boundaries };
+
+  /// What the value of a numeric feature is before it is bucketized (`value_type`).
+  enum class ValueType { Float32, Float64, Int64 };
+
+  /// No bucketizer: every id is 0. Ask `kind()` first.
+  Bucketizer() = default;
+
+  /// 1 <= buckets <= 2^63 - 1; `farm` takes Fingerprint64 for text. Numbers hash alike in both modes.
+  static Bucketizer hash(uint64_t buckets, bool farm);
+
+  /// Ids 0 to buckets - 1 stand for themselves; anything outside, however large, is 0.
+  static Bucketizer num_buckets(int64_t buckets);
+
+  /// `indices[i]` is the id of `words[i]`; of a word listed twice the last index counts. Unknown words have
+  /// `default_index`.
+  static Bucketizer vocab(const std::vector<std::string>& words, const std::vector<int64_t>& indices,
+                          int64_t default_index);
+
+  /// Strictly increasing; a value equal to a boundary is in the bucket to its right, NaN in the last one.
+  static Bucketizer boundaries(std::vector<float> boundaries);
+
+  /// The id of a token. Nothing where the token must be a number (NumBuckets: an integer) and is not.
+  std::optional<int64_t> text(std::string_view token) const;
+
+  /// The id of an integer token, as if it were written in decimal.
+  int64_t integer(int64_t token) const;
+
+  /// The id of a numeric result with value_type float.
+  int64_t number(float value) const;
+
+  /// The id of a numeric result with value_type double.
+  int64_t number64(double value) const;
+
+  /// The id of a numeric result with an integer value_type: under `hash` the value itself, as an unsigned
+  /// number, modulo n.
+  int64_t number_integer(int64_t value) const;
+
+  /// Converts a result to its value_type (integers by `truncated`) and gives the id of that.
+  int64_t result(double value, ValueType type) const;
+
+  Kind kind() const { return kind_; }
+
+  /// Every id is below it; 0 = unknown (no bucketizer, or a vocabulary with negative indices).
+  int64_t size() const { return size_; }
+
+ private:
+  int64_t in_range(int64_t id) const { return id >= 0 && id < size_ ? id : 0; }
+  int64_t hashed(uint64_t hash) const { return static_cast<int64_t>(hash % static_cast<uint64_t>(size_)); }
+  int64_t hashed(std::string_view token) const;
+  int64_t bucket_of(float value) const;
+  std::optional<int64_t> parsed_id(std::string_view token) const;
+
+  Kind kind_ = Kind::None;
+  bool farm_ = false;
+  int64_t size_ = 0;
+  std::shared_ptr<const Vocab> vocab_;
+  std::shared_ptr<const std::vector<float>> boundaries_;
+};
+
+/// Toward zero, as every integer value_type does: NaN is 0, what int64 cannot hold is its nearest end.
+int64_t truncated(double value);
+
+}  // namespace recserve

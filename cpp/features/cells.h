@@ -1,0 +1,140 @@
+// What a kernel reads: the cells of one input, row by row (feature generation, section 2).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "columns/column.h"
+#include "columns/text.h"
+
+namespace recserve {
+
+/// One input of an evaluation over `rows` rows. The column has that many rows, or one that stands for all of
+/// them, or `rows` tells for each row which row of the column it reads (elements of a sequence).
+///
+///   evaluation row   0  1  2  3
+///   rows             2  0 -1  2     -> cells c a (missing) c of a column a b c
+struct Cells {
+  const Column* column = nullptr;
+  const int64_t* rows = nullptr;  // null: row i reads row i; -1: missing
+  bool produced = false;          // the result of another feature: its strings are tokens, never cut again
+  const std::string* name = nullptr;  // of the column or the feature, for messages
+
+  /// Every row reads the same cell: prepare it once, before the loop over rows.
+  bool constant() const { return rows == nullptr && column->rows == 1; }
+  int64_t at(int64_t i) const { return rows != nullptr ? rows[i] : column->row_for(i); }
+  bool missing(int64_t i) const {
+    int64_t row = at(i);
+    return row < 0 || column->missing(row);
+  }
+};
+
+/// Positions in Column::values.
+struct Range {
+  int64_t begin;
+  int64_t end;
+};
+
+/// The values of a present row; the elements of a nested row one after the other.
+inline Range entries(const Column& column, int64_t row) {
+  switch (column.shape) {
+    case Shape::Scalar: return {row * column.width, (row + 1) * column.width};
+    case Shape::List:
+    case Shape::Map: return {column.offsets[row], column.offsets[row + 1]};
+    case Shape::Nested: return {column.inner[column.offsets[row]], column.inner[column.offsets[row + 1]]};
+  }
+  return {0, 0};
+}
+
+/// Calls `each` with a string_view, an int64_t, a float or a double for every value in the range.
+template <class Each>
+void for_each_entry(const Values& values, Range range, Each&& each) {
+  switch (values.type) {
+    case Type::String:
+      for (int64_t p = range.begin; p < range.end; ++p) each(values.text(p));
+      return;
+    case Type::Int32:
+      for (int64_t p = range.begin; p < range.end; ++p) each(int64_t{values.as<int32_t>()[p]});
+      return;
+    case Type::Int64:
+      for (int64_t p = range.begin; p < range.end; ++p) each(values.as<int64_t>()[p]);
+      return;
+    case Type::Float32:
+      for (int64_t p = range.begin; p < range.end; ++p) each(values.as<float>()[p]);
+      return;
+    case Type::Float64:
+      for (int64_t p = range.begin; p < range.end; ++p) each(values.as<double>()[p]);
+      return;
+  }
+}
+
+/// The tokens of cell `i` (section 2.2), each as a string_view, int64_t, float or double: a scalar string is
+/// cut at `separator`, an array gives its non-empty entries, a map its keys. A missing cell has none.
+template <class Each>
+void for_each_token(const Cells& cells, int64_t i, char separator, Each&& each) {
+  if (cells.missing(i)) return;
+  const Column& column = *cells.column;
+  const int64_t row = cells.at(i);
+  const Values& values = column.shape == Shape::Map ? column.keys : column.values;
+  if (values.type != Type::String) return for_each_entry(values, entries(column, row), each);
+  if (column.shape == Shape::Scalar && column.width == 1 && !cells.produced) {
+    return for_each_value(values.text(row), separator, each);
+  }
+  const Range range = entries(column, row);
+  for (int64_t p = range.begin; p < range.end; ++p) {
+    std::string_view text = values.text(p);
+    if (!text.empty()) each(text);
+  }
+}
+
+/// Calls `use(text)` with a token as text: numbers as section 2.3 writes them.
+template <class Use>
+void with_text(std::string_view token, Use&& use) {
+  use(token);
+}
+template <class Use>
+void with_text(int64_t token, Use&& use) {
+  char buffer[kNumberChars];
+  use(format(token, buffer));
+}
+template <class Use>
+void with_text(double token, Use&& use) {
+  char buffer[kNumberChars];
+  use(format(token, buffer));
+}
+template <class Use>
+void with_text(float token, Use&& use) {
+  with_text(static_cast<double>(token), use);
+}
+
+/// The tokens of cell `i` as text. A number's text lives only during the call.
+template <class Each>
+void for_each_text(const Cells& cells, int64_t i, char separator, Each&& each) {
+  for_each_token(cells, i, separator, [&](auto token) { with_text(token, each); });
+}
+
+/// Texts put one behind the other, as tokens that outlive the cell they came from.
+class Texts {
+ public:
+  void clear() {
+    bytes_.clear();
+    ends_.clear();
+  }
+  void append(std::string_view text) {
+    bytes_.append(text);
+    ends_.push_back(bytes_.size());
+  }
+  size_t size() const { return ends_.size(); }
+  bool empty() const { return ends_.empty(); }
+  std::string_view operator[](size_t i) const {
+    size_t start = i == 0 ? 0 : ends_[i - 1];
+    return std::string_view(bytes_).substr(start, ends_[i] - start);
+  }
+
+ private:
+  std::string bytes_;
+  std::vector<size_t> ends_;
+};
+
+}  // namespace recserve

@@ -1,0 +1,28 @@
+// The contract of a feature type: columns in, one result per row out.
+#pragma once
+
+#include <span>
+
+#include "features/cells.h"
+#include "features/sink.h"
+
+namespace recserve {
+
+/// A kernel is built once, when the model is loaded, and run by many threads at once: `run` is const and keeps
+/// its scratch on the stack.
+///
+///   map     {a:1 b:2}       one row stands for all (a user value): read once, before the loop
+///   key     a  b  c         rows = 3
+///   sink    [1][2][]        row i depends on row i of the inputs only
+///
+/// A kernel knows neither sides nor rates nor sequences: for a sequence its rows are the elements.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  /// Calls `sink.end_row()` exactly `rows` times. Inputs are in the order of the type's own keys.
+  virtual void run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const = 0;
+  /// Two runs may differ (`rnd`): the result belongs to no rate but pair.
+  virtual bool random() const { return false; }
+};
+
+}  // namespace recserve

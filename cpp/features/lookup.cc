@@ -1,0 +1,176 @@
+#include "features/lookup.h"
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <numeric>
+
+#include "columns/error.h"
+#include "features/text_index.h"
+
+namespace recserve {
+
+namespace {
+
+/// One map cell, by key. Views into the column's memory; number keys are written out into `written`.
+class PairMap {
+ public:
+  void read(const Cells& cells, int64_t row) {
+    keys_.clear();
+    texts_.clear();
+    places_.clear();
+    written_.clear();
+    if (cells.missing(row)) return;
+    const Column& column = *cells.column;
+    if (column.shape != Shape::Map) {
+      for_each_token(cells, row, kValueSeparator, [&]<class T>(T token) {
+        if constexpr (std::is_same_v<T, std::string_view>) insert_pair(token);
+      });
+      return;
+    }
+    native_ = &column.values;
+    const Range range = entries(column, cells.at(row));
+    int64_t place = range.begin;
+    for_each_entry(column.keys, range, [&]<class T>(T key) {
+      if constexpr (std::is_same_v<T, std::string_view>) {
+        insert(key, {}, place++);
+      } else {
+        with_text(key, [&](std::string_view text) { insert(written_.emplace_back(text), {}, place++); });
+      }
+    });
+  }
+
+  int32_t find(std::string_view key) const { return keys_.find(key); }
+
+  /// Calls `use` with the value as text.
+  template <class Use>
+  void text(int32_t found, Use&& use) const {
+    if (places_[found] < 0) return use(texts_[found]);
+    const int64_t place = places_[found];
+    for_each_entry(*native_, {place, place + 1}, [&](auto value) { with_text(value, use); });
+  }
+
+  /// The value as a number; nothing, counted, when it is text that is none.
+  std::optional<double> number(int32_t found, const Cells& cells, Counts& counts) const {
+    std::optional<double> result;
+    const auto parse = [&](std::string_view text) {
+      result = parse_double(text);
+      if (!result) counts.unparsable(text, cells.name);
+    };
+    if (places_[found] < 0) {
+      parse(texts_[found]);
+      return result;
+    }
+    const int64_t place = places_[found];
+    for_each_entry(*native_, {place, place + 1}, [&]<class T>(T value) {
+      if constexpr (std::is_same_v<T, std::string_view>)
+        parse(value);
+      else
+        result = static_cast<double>(value);
+    });
+    return result;
+  }
+
+ private:
+  void insert_pair(std::string_view pair) {
+    size_t colon = pair.find(':');
+    if (colon != std::string_view::npos) insert(pair.substr(0, colon), pair.substr(colon + 1), -1);
+  }
+
+  void insert(std::string_view key, std::string_view text, int64_t place) {
+    auto at = static_cast<size_t>(keys_.insert(key));
+    if (at == texts_.size()) {
+      texts_.push_back(text);
+      places_.push_back(place);
+    } else {
+      texts_[at] = text;
+      places_[at] = place;
+    }
+  }
+
+  TextIndex keys_;
+  std::vector<std::string_view> texts_;  // values that are text of their own
+  std::vector<int64_t> places_;          // or where in the native map's values, else -1
+  const Values* native_ = nullptr;
+  std::deque<std::string> written_;
+};
+
+double combine(LookupKernel::Combiner combiner, std::vector<double>& found) {
+  using Combiner = LookupKernel::Combiner;
+  const double sum = std::accumulate(found.begin(), found.end(), 0.0);
+  switch (combiner) {
+    case Combiner::None:
+    case Combiner::Sum: return sum;
+    case Combiner::Mean: return sum / static_cast<double>(found.size());
+    case Combiner::Min: return *std::min_element(found.begin(), found.end());
+    case Combiner::Max: return *std::max_element(found.begin(), found.end());
+    case Combiner::Count: return static_cast<double>(found.size());
+    case Combiner::GapMin:
+    case Combiner::GapMax: break;
+  }
+  if (found.size() < 2) return 0.0;
+  // NaN goes last: it has no order of its own, and sort needs one.
+  std::sort(found.begin(), found.end(),
+            [](double a, double b) { return std::isnan(b) ? !std::isnan(a) : a < b; });
+  double least = found[1] - found[0];
+  double most = least;
+  for (size_t i = 2; i < found.size(); ++i) {
+    least = std::min(least, found[i] - found[i - 1]);
+    most = std::max(most, found[i] - found[i - 1]);
+  }
+  return combiner == Combiner::GapMin ? least : most;
+}
+
+LookupKernel::Combiner combiner_of(const std::string& name) {
+  using Combiner = LookupKernel::Combiner;
+  static constexpr std::pair<const char*, Combiner> known[] = {
+      {"", Combiner::None},   {"sum", Combiner::Sum},         {"mean", Combiner::Mean},
+      {"avg", Combiner::Mean}, {"min", Combiner::Min},         {"max", Combiner::Max},
+      {"count", Combiner::Count}, {"gap_min", Combiner::GapMin}, {"gap_max", Combiner::GapMax}};
+  for (const auto& [text, combiner] : known) {
+    if (name == text) return combiner;
+  }
+  throw ConfigError("combiner '" + name + "' is not known; known: sum, mean, avg, min, max, count, gap_min, gap_max");
+}
+
+}  // namespace
+
+LookupKernel::LookupKernel(char separator, bool discrete, bool need_key, const std::string& combiner)
+    : separator_(separator), discrete_(discrete), need_key_(need_key), combiner_(combiner_of(combiner)) {}
+
+void LookupKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const {
+  const Cells& map_cells = inputs[0];
+  const Cells& key_cells = inputs[1];
+  PairMap map;
+  if (map_cells.constant()) map.read(map_cells, 0);
+  std::vector<double> found;
+  std::string key_value;
+
+  const auto emit = [&](std::string_view key) {
+    const int32_t at = map.find(key);
+    if (at < 0) return;
+    if (!discrete_) {
+      if (auto number = map.number(at, map_cells, sink.counts())) found.push_back(*number);
+      return;
+    }
+    map.text(at, [&](std::string_view value) {
+      if (!need_key_) return sink.token(value);
+      key_value.assign(key).append("_").append(value);
+      sink.token(std::string_view(key_value));
+    });
+  };
+
+  for (int64_t i = 0; i < rows; ++i) {
+    if (!map_cells.constant()) map.read(map_cells, i);
+    found.clear();
+    for_each_text(key_cells, i, separator_, emit);
+    if (combiner_ == Combiner::None) {
+      for (double number : found) sink.number(number);
+    } else if (!found.empty()) {
+      sink.number(combine(combiner_, found));
+    }
+    sink.end_row();
+  }
+}
+
+}  // namespace recserve

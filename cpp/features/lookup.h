@@ -1,0 +1,36 @@
+// lookup_feature: the values of a map at the tokens of a key (feature generation, section 6.4).
+#pragma once
+
+#include <string>
+
+#include "features/kernel.h"
+
+namespace recserve {
+
+/// Inputs: map, key. The map is native, an array of "k:v" or text "k:v\x1dk:v"; pairs are cut at the first
+/// colon, those without one are ignored, of a repeated key the last counts. Keys compare as text. Found values
+/// come in key order.
+///
+///   map a:1 b:2 c:x    key [b a]    numeric, sum      3
+///                                   discrete          [2 1]
+///                                   needKey           [b_2 a_1]
+///                      key [z]      (missing)
+///
+/// A numeric value that is no number counts as not found. Sums are doubles, rounded once; the normalizer sees
+/// the combined number as it would one of a numeric column.
+class LookupKernel : public Kernel {
+ public:
+  enum class Combiner { None, Sum, Mean, Min, Max, Count, GapMin, GapMax };
+
+  /// `combiner`: "", sum, mean, avg, min, max, count, gap_min, gap_max; ConfigError for any other.
+  LookupKernel(char separator, bool discrete, bool need_key, const std::string& combiner);
+  void run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const override;
+
+ private:
+  char separator_;
+  bool discrete_;
+  bool need_key_;
+  Combiner combiner_;
+};
+
+}  // namespace recserve

@@ -1,0 +1,151 @@
+#include "features/match.h"
+
+#include <deque>
+
+#include "features/text_index.h"
+
+namespace recserve {
+
+namespace {
+
+/// Pairs of text in the order of their keys' first appearance.
+struct Pairs {
+  TextIndex keys;
+  std::vector<std::string_view> values;
+
+  void insert(std::string_view key, std::string_view value) {
+    auto at = static_cast<size_t>(keys.insert(key));
+    if (at == values.size())
+      values.push_back(value);
+    else
+      values[at] = value;
+  }
+  /// Reads "a:1,b:2" and its like; a pair without `colon` is ignored.
+  void insert_all(std::string_view text, char comma, char colon) {
+    for (size_t start = 0; start <= text.size();) {
+      const size_t end = std::min(text.find(comma, start), text.size());
+      std::string_view pair = text.substr(start, end - start);
+      if (size_t cut = pair.find(colon); cut != std::string_view::npos) {
+        insert(pair.substr(0, cut), pair.substr(cut + 1));
+      }
+      start = end + 1;
+    }
+  }
+};
+
+/// One nested map. Inner maps are read when they are first asked for: most never are.
+class NestedMap {
+ public:
+  void read(const Cells& cells, int64_t row) {
+    outer_ = Pairs();
+    inner_.clear();
+    written_.clear();
+    if (cells.missing(row)) return;
+    const Column& column = *cells.column;
+    if (column.shape == Shape::Map) {
+      read_native(column, entries(column, cells.at(row)));
+    } else if (column.values.type == Type::String) {
+      const Range range = entries(column, cells.at(row));
+      for (int64_t p = range.begin; p < range.end; ++p) outer_.insert_all(column.values.text(p), '|', '^');
+    }
+    inner_.resize(outer_.values.size());
+  }
+
+  const TextIndex& outer() const { return outer_.keys; }
+
+  const Pairs& inner(int32_t at) {
+    auto& pairs = inner_[at];
+    if (!pairs) {
+      pairs.emplace();
+      pairs->insert_all(outer_.values[at], ',', ':');
+    }
+    return *pairs;
+  }
+
+ private:
+  void read_native(const Column& column, Range range) {
+    if (column.values.type != Type::String) return;
+    int64_t place = range.begin;
+    for_each_entry(column.keys, range, [&]<class T>(T key) {
+      std::string_view inner = column.values.text(place++);
+      if constexpr (std::is_same_v<T, std::string_view>)
+        outer_.insert(key, inner);
+      else
+        with_text(key, [&](std::string_view text) { outer_.insert(written_.emplace_back(text), inner); });
+    });
+  }
+
+  Pairs outer_;
+  std::vector<std::optional<Pairs>> inner_;  // parallel to outer_.values
+  std::deque<std::string> written_;          // number keys, as text
+};
+
+/// Calls `each` with the numbers of the wanted keys: all of them, or those of the cell's tokens.
+template <class Each>
+void for_each_hit(const TextIndex& keys, bool every, const Texts& wanted, Each&& each) {
+  if (every) {
+    for (int32_t at = 0; at < keys.size(); ++at) each(at);
+    return;
+  }
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (int32_t at = keys.find(wanted[i]); at >= 0) each(at);
+  }
+}
+
+/// Gives one value on to the sink.
+class Emitter {
+ public:
+  Emitter(const MatchKernel::Options& options, const Cells& map, Sink& sink)
+      : options_(options), map_(map), sink_(sink) {}
+
+  void emit(std::string_view category, std::string_view item, std::string_view value) {
+    if (!options_.discrete) {
+      if (auto number = parse_double(value)) return sink_.number(*number);
+      return sink_.counts().unparsable(value, map_.name);
+    }
+    token_.assign(options_.prefix);
+    if (options_.show_category) token_.append(category).push_back('_');
+    if (options_.show_item) token_.append(item).push_back('_');
+    token_.append(value);
+    sink_.token_or(token_, value);
+  }
+
+ private:
+  const MatchKernel::Options& options_;
+  const Cells& map_;
+  Sink& sink_;
+  std::string token_;
+};
+
+}  // namespace
+
+void MatchKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const {
+  const Cells& map_cells = inputs[0];
+  const Cells* categories = options_.every_category ? nullptr : &inputs[1];
+  const Cells* items = options_.every_item ? nullptr : &inputs[inputs.size() - 1];
+  const auto read = [&](const Cells* cells, int64_t row, Texts& texts) {
+    texts.clear();
+    if (cells == nullptr) return;
+    for_each_text(*cells, row, options_.separator, [&](std::string_view token) { texts.append(token); });
+  };
+
+  NestedMap map;
+  if (map_cells.constant()) map.read(map_cells, 0);
+  Emitter emitter(options_, map_cells, sink);
+  Texts wanted_categories;
+  Texts wanted_items;
+  for (int64_t i = 0; i < rows; ++i) {
+    if (!map_cells.constant()) map.read(map_cells, i);
+    read(categories, i, wanted_categories);
+    read(items, i, wanted_items);
+    for_each_hit(map.outer(), options_.every_category, wanted_categories, [&](int32_t outer) {
+      const Pairs& inner = map.inner(outer);
+      for_each_hit(inner.keys, options_.every_item, wanted_items, [&](int32_t at) {
+        emitter.emit(map.outer()[outer], inner.keys[at], inner.values[at]);
+      });
+    });
+    sink.end_row();
+  }
+}
+
+}  // namespace recserve

@@ -1,0 +1,241 @@
+#include "features/plan.h"
+
+#include <algorithm>
+
+#include "columns/error.h"
+
+namespace recserve {
+
+namespace {
+
+const Column* find(const Batch* batch, const std::string& name) {
+  return batch == nullptr ? nullptr : batch->find(name);
+}
+
+ColumnPtr share(const Batch* batch, const std::string& name) {
+  return batch == nullptr ? nullptr : batch->share(name);
+}
+
+}  // namespace
+
+/// One call: results are computed when they are asked for and kept until the call ends.
+class Evaluation {
+ public:
+  Evaluation(const FeaturePlan& plan, const Sources& sources, bool strict)
+      : plan_(plan), sources_(sources), results_(plan.constants_) {
+    counts_.strict = strict;
+  }
+
+  const ColumnPtr& result(int32_t at) {
+    ColumnPtr& result = results_[at];
+    if (!result) result = kept(plan_.steps_[at]);
+    if (!result) {
+      ColumnPtr made = evaluate(plan_.steps_[at]);
+      results_[at] = std::move(made);
+    }
+    return results_[at];
+  }
+
+  const Counts& counts() const { return counts_; }
+
+ private:
+  /// What the item rows hold already; null when nothing does.
+  ColumnPtr kept(const Step& step) const {
+    if (!step.finished.empty()) {
+      if (ColumnPtr column = share(sources_.finished, step.finished)) return column;
+    }
+    if (step.element < 0) return nullptr;
+    int32_t group = -1;
+    for (const Input& input : step.inputs) {
+      if (input.side != Side::Group) continue;
+      group = input.group;
+      // What the request brings itself wins over the store.
+      if (find(sources_.user, input.joined) != nullptr) return nullptr;
+    }
+    const Clicked* clicked = clicked_in(group);
+    if (clicked == nullptr || clicked->finished.rows() == 0) return nullptr;
+    const Column* elements = clicked->finished.find(plan_.steps_[step.element].finished);
+    if (elements == nullptr) return nullptr;
+    return regroup(*elements, {0, static_cast<int32_t>(elements->rows)});
+  }
+
+  const Clicked* clicked_in(int32_t group) const {
+    if (group < 0 || static_cast<size_t>(group) >= sources_.clicked.size()) return nullptr;
+    return sources_.clicked[group];
+  }
+
+  /// The column that an input reads. `gathered`: one row per element of the user's list, rather than cells to
+  /// be cut.
+  ColumnPtr column_of(const Input& input, bool& gathered) {
+    ColumnPtr column;
+    switch (input.side) {
+      case Side::Const: return input.constant;
+      case Side::Feature: return result(input.producer);
+      case Side::User: column = share(batch(sources_.user), input.name); break;
+      case Side::Context: column = share(batch(sources_.context), input.name); break;
+      case Side::Item: column = share(batch(sources_.raw), input.name); break;
+      case Side::Group:
+        column = share(batch(sources_.user), input.joined);
+        if (const Clicked* clicked = clicked_in(input.group); !column && clicked != nullptr) {
+          gathered = true;
+          column = clicked->raw.share(input.name);
+        }
+        break;
+    }
+    if (column) return column;
+    ++counts_.missing_columns;
+    return input.constant;
+  }
+
+  const Batch* batch(const Batch* side) const { return sources_.joined != nullptr ? sources_.joined : side; }
+
+  ColumnPtr evaluate(const Step& step) {
+    try {
+      return step.sequence ? evaluate_sequence(step) : evaluate_rows(step);
+    } catch (const RequestError& error) {
+      throw RequestError("feature '" + step.name + "' " + error.what());
+    } catch (const DataError& error) {
+      if (!counts_.strict) throw;
+      throw DataError("feature '" + step.name + "' " + error.what());
+    }
+  }
+
+  ColumnPtr evaluate_rows(const Step& step) {
+    std::vector<ColumnPtr> columns(step.inputs.size());
+    std::vector<Cells> cells(step.inputs.size());
+    int64_t rows = step.every_row ? sources_.rows : 1;
+    for (size_t k = 0; k < step.inputs.size(); ++k) {
+      const Input& input = step.inputs[k];
+      bool gathered = false;
+      columns[k] = column_of(input, gathered);
+      cells[k] = Cells{columns[k].get(), nullptr, input.side == Side::Feature, &input.name};
+      if (columns[k]->rows != 1) rows = sources_.rows;
+    }
+    Sink sink(*step.rules, rows, counts_);
+    step.kernel->run(cells, rows, sink);
+    return std::make_shared<const Column>(sink.finish());
+  }
+
+  ColumnPtr evaluate_sequence(const Step& step) {
+    std::vector<ColumnPtr> columns(step.inputs.size());
+    std::vector<Elements> sequences;
+    int64_t rows = step.every_row ? sources_.rows : 1;
+    for (size_t k = 0; k < step.inputs.size(); ++k) {
+      const Input& input = step.inputs[k];
+      bool gathered = false;
+      columns[k] = column_of(input, gathered);
+      if (input.sequence) {
+        sequences.push_back(gathered ? gathered_elements(columns[k], clicked_in(input.group)->raw.rows())
+                                     : split(columns[k], step.cut, input.joined.empty() ? input.name : input.joined));
+        if (sequences.back().rows() != 1) rows = sources_.rows;
+        columns[k] = sequences.back().column;
+      } else if (columns[k]->rows != 1) {
+        rows = sources_.rows;
+      }
+    }
+    Alignment alignment(sequences, rows, step.cut.length);
+    std::vector<Cells> cells(step.inputs.size());
+    size_t sequence = 0;
+    for (size_t k = 0; k < step.inputs.size(); ++k) {
+      const Input& input = step.inputs[k];
+      const int64_t* map = nullptr;
+      if (input.sequence)
+        map = alignment.rows_of(sequence++);
+      else if (columns[k]->rows != 1)
+        map = alignment.row_of_elements();
+      cells[k] = Cells{columns[k].get(), map, input.side == Side::Feature, &input.name};
+    }
+    const int64_t elements = alignment.elements();
+    Sink sink(*step.rules, elements, counts_);
+    step.kernel->run(cells, elements, sink);
+    return regroup(sink.finish(), alignment.take_offsets());
+  }
+
+  /// Cells gathered by the user's keys are elements already.
+  static Elements gathered_elements(const ColumnPtr& column, int64_t elements) {
+    ColumnPtr rows = column;
+    if (column->rows != elements) {
+      rows = take(*column, std::vector<int64_t>(elements, 0));
+    }
+    return Elements{std::move(rows), {0, static_cast<int32_t>(elements)}};
+  }
+
+  const FeaturePlan& plan_;
+  const Sources& sources_;
+  std::vector<ColumnPtr> results_;
+  Counts counts_;
+};
+
+FeaturePlan::FeaturePlan(std::vector<Step> steps, std::vector<Output> outputs, std::vector<int32_t> output_steps,
+                         bool tile)
+    : steps_(std::move(steps)),
+      constants_(steps_.size()),
+      output_steps_(std::move(output_steps)),
+      assembly_(std::move(outputs), tile) {
+  Sources none;
+  none.rows = 1;
+  Evaluation evaluation(*this, none, false);
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    if (steps_[i].constant) constants_[i] = evaluation.result(static_cast<int32_t>(i));
+  }
+}
+
+std::shared_ptr<const ModelInputs> FeaturePlan::generate(const Sources& sources) const {
+  Evaluation evaluation(*this, sources, false);
+  std::vector<ColumnPtr> results;
+  results.reserve(output_steps_.size());
+  for (int32_t step : output_steps_) results.push_back(evaluation.result(step));
+  count(evaluation.counts());
+  return assembly_.assemble(results, sources.rows, false);
+}
+
+std::shared_ptr<const ModelInputs> FeaturePlan::generate_joined(const Batch& joined, bool strict) const {
+  Sources sources;
+  sources.joined = &joined;
+  sources.rows = joined.rows();
+  Evaluation evaluation(*this, sources, strict);
+  std::vector<ColumnPtr> results;
+  results.reserve(output_steps_.size());
+  for (int32_t step : output_steps_) results.push_back(evaluation.result(step));
+  count(evaluation.counts());
+  return assembly_.assemble(results, sources.rows, true);
+}
+
+Batch FeaturePlan::columns_joined(const Batch& joined, const std::vector<int32_t>& steps, bool strict) const {
+  Sources sources;
+  sources.joined = &joined;
+  sources.rows = joined.rows();
+  Evaluation evaluation(*this, sources, strict);
+  Batch columns(joined.rows());
+  for (int32_t step : steps) columns.add(steps_[step].name, evaluation.result(step));
+  count(evaluation.counts());
+  return columns;
+}
+
+Batch FeaturePlan::finish(const Batch& raw) const {
+  Sources sources;
+  sources.raw = &raw;
+  sources.rows = raw.rows();
+  Evaluation evaluation(*this, sources, false);
+  Batch finished(raw.rows());
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    if (!steps_[i].finished.empty()) finished.add(steps_[i].finished, evaluation.result(static_cast<int32_t>(i)));
+  }
+  count(evaluation.counts());
+  return finished;
+}
+
+PlanCounts FeaturePlan::counts() const {
+  return {unparsable_numbers_.load(std::memory_order_relaxed), missing_columns_.load(std::memory_order_relaxed)};
+}
+
+void FeaturePlan::count(const Counts& counts) const {
+  if (counts.unparsable_numbers != 0) {
+    unparsable_numbers_.fetch_add(counts.unparsable_numbers, std::memory_order_relaxed);
+  }
+  if (counts.missing_columns != 0) {
+    missing_columns_.fetch_add(counts.missing_columns, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace recserve
