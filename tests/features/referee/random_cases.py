@@ -289,7 +289,7 @@ class _Features:
         return {key: self.rng.choice(choices)} if self.sequence or self.rng.random() < 0.6 else {}
 
     def _discrete(self, kind: str, *, numbers: bool = True, prefix: bool = True) -> Spec:
-        """Bucketizer, default and prefix of a feature that yields tokens; a stub may do without bucketizer."""
+        """Bucketizer, default and prefix of a feature that yields tokens; a stub may have no bucketizer."""
         defaults = [text for text in DISCRETE_DEFAULTS if text or not self.sequence]
         spec: Spec = {"numeric": False, "default_value": self.rng.choice(defaults)}
         drawn = self.rng.random()
