@@ -44,6 +44,7 @@ $(VENV)/.dependencies: $(VENV)/.created pyproject.toml Makefile
 $(VENV)/.installed: $(VENV)/.dependencies $(NATIVE)
 	@echo "» building the native core"
 	@$(PIP) install --no-build-isolation --no-deps --config-settings=editable.rebuild=false --editable .
+	@cp build/cp*/_core.pyi src/recserve/ && cp build/cp*/messages.desc src/recserve/wire/  # for mypy and tests
 	@touch $@
 
 # The EAS client needs an old protobuf, so it lives in an environment of its own, as its users run it.

@@ -62,13 +62,39 @@ ColumnPtr from_arrow(nb::object exporter, const std::string& name) {
   return import_arrow(schema, array, name);
 }
 
+/// The array keeps the inputs alive. It is writable because torch takes no other memory without a copy, and
+/// because fbgemm writes: it sets ids that are out of range to row 0, in place.
 template <class T>
-nb::ndarray<nb::numpy, const T> view(const std::shared_ptr<const ModelInputs>& inputs,
-                                     const std::vector<T>& data) {
-  auto* keep = new std::shared_ptr<const ModelInputs>(inputs);
-  nb::capsule owner(keep,
-                    [](void* p) noexcept { delete static_cast<std::shared_ptr<const ModelInputs>*>(p); });
-  return nb::ndarray<nb::numpy, const T>(data.data(), {data.size()}, owner);
+nb::ndarray<nb::numpy, T> view(const std::shared_ptr<ModelInputs>& inputs, std::vector<T>& data) {
+  auto* keep = new std::shared_ptr<ModelInputs>(inputs);
+  nb::capsule owner(keep, [](void* p) noexcept { delete static_cast<std::shared_ptr<ModelInputs>*>(p); });
+  return nb::ndarray<nb::numpy, T>(data.data(), {data.size()}, owner);
+}
+
+using Ints = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Floats = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+
+/// Copies arrays into the two buffers, as feature generation lays them out.
+ModelInputs join(std::vector<std::string> int_names, const std::vector<Ints>& int_arrays,
+                 std::vector<std::string> float_names, const std::vector<Floats>& float_arrays) {
+  if (int_names.size() != int_arrays.size() || float_names.size() != float_arrays.size()) {
+    throw DataError("model inputs: as many names as arrays, please");
+  }
+  ModelInputs inputs;
+  auto names = std::make_shared<ModelInputs::Names>();
+  for (const Ints& array : int_arrays) {
+    inputs.ints.insert(inputs.ints.end(), array.data(), array.data() + array.size());
+    inputs.int_sizes.push_back(static_cast<int64_t>(array.size()));
+  }
+  for (const Floats& array : float_arrays) {
+    inputs.floats.insert(inputs.floats.end(), array.data(), array.data() + array.size());
+    inputs.float_sizes.push_back(static_cast<int64_t>(array.size()));
+    names->float_widths.push_back(array.ndim() == 2 ? static_cast<int64_t>(array.shape(1)) : 1);
+  }
+  names->ints = std::move(int_names);
+  names->floats = std::move(float_names);
+  inputs.names = std::move(names);
+  return inputs;
 }
 
 }  // namespace
@@ -115,11 +141,28 @@ void bind_columns(nb::module_& core) {
           nb::call_guard<nb::gil_scoped_release>());
 
   nb::class_<ModelInputs>(core, "ModelInputs", "The model's input tensors, one buffer per type.")
+      .def(
+          "__init__",
+          [](ModelInputs* self, std::vector<std::string> int_names, const std::vector<Ints>& int_arrays,
+             std::vector<std::string> float_names, const std::vector<Floats>& float_arrays) {
+            new (self)
+                ModelInputs(join(std::move(int_names), int_arrays, std::move(float_names), float_arrays));
+          },
+          nb::arg("int_names"), nb::arg("int_arrays"), nb::arg("float_names"), nb::arg("float_arrays"),
+          nb::sig("def __init__(self, int_names: collections.abc.Sequence[str], "
+                  "int_arrays: collections.abc.Sequence[numpy.typing.NDArray[numpy.int64]], float_names: "
+                  "collections.abc.Sequence[str], "
+                  "float_arrays: collections.abc.Sequence[numpy.typing.NDArray[numpy.float32]]) -> None"),
+          "Copy arrays into one buffer per type, for tests and tools; a 2-d float array gives its width.")
       .def_prop_ro("int_names", [](const ModelInputs& m) { return m.names->ints; })
       .def_prop_ro("float_names", [](const ModelInputs& m) { return m.names->floats; })
       .def_prop_ro("float_widths", [](const ModelInputs& m) { return m.names->float_widths; })
       .def_prop_ro("int_sizes", [](const ModelInputs& m) { return m.int_sizes; })
       .def_prop_ro("float_sizes", [](const ModelInputs& m) { return m.float_sizes; })
-      .def_prop_ro("ints", [](const std::shared_ptr<const ModelInputs>& m) { return view(m, m->ints); })
-      .def_prop_ro("floats", [](const std::shared_ptr<const ModelInputs>& m) { return view(m, m->floats); });
+      .def_prop_ro(
+          "ints", [](const std::shared_ptr<ModelInputs>& m) { return view(m, m->ints); },
+          nb::rv_policy::automatic)
+      .def_prop_ro(
+          "floats", [](const std::shared_ptr<ModelInputs>& m) { return view(m, m->floats); },
+          nb::rv_policy::automatic);
 }

@@ -5,7 +5,7 @@ NB_MODULE(_core, core) {
   bind_errors(core);
   bind_columns(core);
   bind_wire(core);
-  bind_features(core);
   bind_formulas(core);
+  bind_features(core);
   bind_items(core);
 }

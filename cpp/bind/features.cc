@@ -1,3 +1,215 @@
-#include "bind/bind.h"
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
-void bind_features(nb::module_&) {}
+#include "bind/bind.h"
+#include "columns/error.h"
+#include "features/combo.h"
+#include "features/expr.h"
+#include "features/id.h"
+#include "features/lookup.h"
+#include "features/match.h"
+#include "features/plan.h"
+#include "features/raw.h"
+
+using namespace recserve;
+
+namespace {
+
+char byte_of(const std::string& separator) {
+  if (separator.size() != 1) throw ConfigError("separator '" + separator + "' is not one byte");
+  return separator[0];
+}
+
+ColumnPtr text_constant(const std::string& text) { return column_of(std::vector<std::string_view>{text}); }
+
+ColumnPtr null_of(const std::string& type) {
+  for (Type known : {Type::Int32, Type::Int64, Type::Float32, Type::Float64, Type::String}) {
+    if (type == name_of(known)) return missing_column(1, known);
+  }
+  // An absent list, map or nested column has no values: how it is laid out makes no difference.
+  return missing_column(1, Type::String, Shape::List);
+}
+
+/// One class per feature type, and one line here.
+void bind_kernels(nb::module_& core) {
+  nb::class_<Kernel>(core, "Kernel", "A feature type: columns in, one result per row out.")
+      .def_prop_ro("random", &Kernel::random, "Two runs may differ.");
+
+  nb::class_<IdKernel, Kernel>(core, "IdKernel")
+      .def(
+          "__init__",
+          [](IdKernel* self, const std::string& separator, bool weighted) {
+            new (self) IdKernel(byte_of(separator), weighted);
+          },
+          nb::arg("separator"), nb::arg("weighted"));
+  nb::class_<RawKernel, Kernel>(core, "RawKernel")
+      .def(
+          "__init__",
+          [](RawKernel* self, const std::string& separator, bool null_is_zero) {
+            new (self) RawKernel(byte_of(separator), null_is_zero);
+          },
+          nb::arg("separator"), nb::arg("null_is_zero"));
+  nb::class_<ComboKernel, Kernel>(core, "ComboKernel")
+      .def(
+          "__init__",
+          [](ComboKernel* self, const std::string& separator) { new (self) ComboKernel(byte_of(separator)); },
+          nb::arg("separator"));
+  nb::class_<LookupKernel, Kernel>(core, "LookupKernel")
+      .def(
+          "__init__",
+          [](LookupKernel* self, const std::string& separator, bool discrete, bool need_key,
+             const std::string& combiner) {
+            new (self) LookupKernel(byte_of(separator), discrete, need_key, combiner);
+          },
+          nb::arg("separator"), nb::arg("discrete"), nb::arg("need_key"), nb::arg("combiner"));
+  nb::class_<MatchKernel, Kernel>(core, "MatchKernel")
+      .def(
+          "__init__",
+          [](MatchKernel* self, const std::string& separator, bool discrete, bool every_category, bool every_item,
+             bool show_category, bool show_item, const std::string& prefix) {
+            new (self) MatchKernel({byte_of(separator), discrete, every_category, every_item, show_category,
+                                    show_item, prefix});
+          },
+          nb::kw_only(), nb::arg("separator"), nb::arg("discrete"), nb::arg("every_category"),
+          nb::arg("every_item"), nb::arg("show_category"), nb::arg("show_item"), nb::arg("prefix"));
+  nb::class_<ExprKernel, Kernel>(core, "ExprKernel")
+      .def(
+          "__init__",
+          [](ExprKernel* self, const Expression& formula, const std::string& separator, double fill_missing) {
+            new (self) ExprKernel(formula, byte_of(separator), fill_missing);
+          },
+          nb::arg("formula"), nb::arg("separator"), nb::arg("fill_missing"));
+}
+
+std::shared_ptr<const Rules> make_rules(const std::string& feature, bool discrete, Rules::ValueType value_type,
+                                        int64_t limit, int64_t width, bool weighted, const std::string& prefix,
+                                        const std::string& default_value, const std::string& separator,
+                                        const std::string& normalizer, const Bucketizer& bucketizer) {
+  auto rules = std::make_shared<Rules>();
+  rules->discrete = discrete;
+  rules->value_type = value_type;
+  rules->limit = limit;
+  rules->width = width;
+  rules->weighted = weighted;
+  rules->prefix = prefix;
+  rules->default_value = default_value;
+  rules->separator = byte_of(separator);
+  rules->normalizer = Normalizer::parse(normalizer);
+  rules->bucketizer = bucketizer;
+  rules->prepare(feature);
+  return rules;
+}
+
+void bind_rules(nb::module_& core) {
+  nb::class_<Rules>(core, "Rules", "What happens to a result between the operator and the column.")
+      .def_static("make", &make_rules, nb::kw_only(), nb::arg("feature"), nb::arg("discrete"),
+                  nb::arg("value_type"), nb::arg("limit"), nb::arg("width"), nb::arg("weighted"),
+                  nb::arg("prefix"), nb::arg("default_value"), nb::arg("separator"), nb::arg("normalizer"),
+                  nb::arg("bucketizer"))
+      .def_prop_ro("single", &Rules::single, "At most one id in a row.")
+      .def_prop_ro("sparse", &Rules::sparse)
+      .def_prop_ro("size", [](const Rules& r) { return r.bucketizer.size(); }, "Ids are below it; 0 = unknown.")
+      .def_prop_ro("random", [](const Rules& r) { return r.normalizer.uses_random(); });
+}
+
+void bind_steps(nb::module_& core) {
+  nb::enum_<Side>(core, "Side", "Where a cell comes from.")
+      .value("USER", Side::User)
+      .value("CONTEXT", Side::Context)
+      .value("ITEM", Side::Item)
+      .value("GROUP", Side::Group)
+      .value("CONST", Side::Const)
+      .value("FEATURE", Side::Feature);
+
+  nb::class_<Input>(core, "StepInput", "One input of a step.")
+      .def(
+          "__init__",
+          [](Input* self, Side side, const std::string& name, const std::string& joined, int32_t producer,
+             int32_t group, bool sequence, const std::string& absent_type) {
+            new (self) Input{side,     name,  joined,
+                             producer, group, sequence,
+                             side == Side::Const ? text_constant(name) : null_of(absent_type)};
+          },
+          nb::kw_only(), nb::arg("side"), nb::arg("name"), nb::arg("joined") = "", nb::arg("producer") = -1,
+          nb::arg("group") = -1, nb::arg("sequence") = false, nb::arg("absent_type") = "string");
+
+  nb::class_<Step>(core, "Step", "One feature of a plan.")
+      .def(
+          "__init__",
+          [](Step* self, const std::string& name, std::shared_ptr<const Kernel> kernel,
+             std::shared_ptr<const Rules> rules, const std::vector<Input>& inputs,
+             const std::optional<std::string>& delimiter, int64_t length, const std::string& finished,
+             int32_t element, bool constant, bool every_row) {
+            new (self) Step{name,
+                            std::move(kernel),
+                            std::move(rules),
+                            inputs,
+                            delimiter.has_value(),
+                            {delimiter.value_or(";"), length},
+                            finished,
+                            element,
+                            constant,
+                            every_row};
+          },
+          nb::kw_only(), nb::arg("name"), nb::arg("kernel"), nb::arg("rules"), nb::arg("inputs"),
+          nb::arg("delimiter") = nb::none(), nb::arg("length") = 0, nb::arg("finished") = "",
+          nb::arg("element") = -1, nb::arg("constant") = false, nb::arg("every_row") = false);
+
+  nb::class_<Output> output(core, "Output", "The tensors of one output feature.");
+  nb::enum_<Output::Kind>(output, "Kind")
+      .value("DENSE", Output::Kind::Dense)
+      .value("SPARSE", Output::Kind::Sparse)
+      .value("SEQUENCE_DENSE", Output::Kind::SequenceDense)
+      .value("SEQUENCE_SPARSE", Output::Kind::SequenceSparse);
+  output.def(
+      "__init__",
+      [](Output* self, const std::string& name, Output::Kind kind, int64_t width, bool weighted, bool keyed,
+         bool once) { new (self) Output{name, kind, width, weighted, keyed, once}; },
+      nb::kw_only(), nb::arg("name"), nb::arg("kind"), nb::arg("width"), nb::arg("weighted"), nb::arg("keyed"),
+      nb::arg("once"));
+}
+
+void bind_plan(nb::module_& core) {
+  nb::class_<PlanFinisher, RowFinisher>(core, "PlanFinisher");
+
+  nb::class_<FeaturePlan>(core, "FeaturePlan", "Features in order, each generated at its own rate.")
+      .def(nb::init<std::vector<Step>, std::vector<Output>, std::vector<int32_t>, bool>(), nb::arg("steps"),
+           nb::arg("outputs"), nb::arg("output_steps"), nb::arg("tile"))
+      .def(
+          "generate",
+          [](const FeaturePlan& plan, const Batch& user, const Batch& context, const Batch& raw,
+             const Batch& finished, const std::vector<std::optional<std::pair<const Batch*, const Batch*>>>& clicked,
+             int64_t rows) {
+            nb::gil_scoped_release release;
+            std::vector<Clicked> groups;
+            for (const auto& pair : clicked) {
+              groups.push_back(pair ? Clicked{pair->first, pair->second} : Clicked{});
+            }
+            return plan.generate({&user, &context, &raw, &finished, std::move(groups), nullptr, rows});
+          },
+          nb::arg("user"), nb::arg("context"), nb::arg("raw"), nb::arg("finished"), nb::arg("clicked"),
+          nb::arg("rows"))
+      .def("generate_joined", &FeaturePlan::generate_joined, nb::arg("joined"), nb::arg("strict"),
+           nb::call_guard<nb::gil_scoped_release>())
+      .def("finish", &FeaturePlan::finish, nb::arg("raw"), nb::call_guard<nb::gil_scoped_release>())
+      .def("finisher", [](std::shared_ptr<const FeaturePlan> plan) {
+        return std::make_shared<PlanFinisher>(std::move(plan));
+      })
+      .def_prop_ro("unparsable_numbers", [](const FeaturePlan& p) { return p.counts().unparsable_numbers; })
+      .def_prop_ro("missing_columns", [](const FeaturePlan& p) { return p.counts().missing_columns; })
+      .def_prop_ro("int_names", [](const FeaturePlan& p) { return p.assembly().names().ints; })
+      .def_prop_ro("float_names", [](const FeaturePlan& p) { return p.assembly().names().floats; })
+      .def_prop_ro("float_widths", [](const FeaturePlan& p) { return p.assembly().names().float_widths; });
+}
+
+}  // namespace
+
+void bind_features(nb::module_& core) {
+  bind_kernels(core);
+  bind_rules(core);
+  bind_steps(core);
+  bind_plan(core);
+}

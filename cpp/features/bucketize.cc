@@ -39,6 +39,8 @@ class Vocab {
     for (size_t i = 0; i < words.size(); ++i) insert(words[i], indices[i]);
   }
 
+  bool knows(std::string_view word) const { return slots_[slot_of(word, murmur64a(word))].entry != 0; }
+
   int64_t find(std::string_view word) const {
     const Slot& slot = slots_[slot_of(word, murmur64a(word))];
     return slot.entry == 0 ? default_index_ : entries_[slot.entry - 1].index;
@@ -155,6 +157,8 @@ std::optional<int64_t> Bucketizer::text(std::string_view token) const {
   if (!value) return {};
   return bucket_of(static_cast<float>(*value));
 }
+
+bool Bucketizer::knows(std::string_view word) const { return vocab_ != nullptr && vocab_->knows(word); }
 
 int64_t Bucketizer::integer(int64_t token) const {
   if (kind_ != Kind::Hash) return number_integer(token);

@@ -50,6 +50,9 @@ class Bucketizer {
   /// The id of a token. Nothing where the token must be a number (NumBuckets: an integer) and is not.
   std::optional<int64_t> text(std::string_view token) const;
 
+  /// The vocabulary lists the word; false for every other kind.
+  bool knows(std::string_view word) const;
+
   /// The id of an integer token, as if it were written in decimal.
   int64_t integer(int64_t token) const;
 

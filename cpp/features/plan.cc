@@ -16,6 +16,13 @@ ColumnPtr share(const Batch* batch, const std::string& name) {
   return batch == nullptr ? nullptr : batch->share(name);
 }
 
+/// Kernels trust the row counts, so they are checked at the door.
+void check_rows(const char* side, const Batch* batch, int64_t rows) {
+  if (batch == nullptr || batch->columns().empty() || batch->rows() == rows) return;
+  throw RequestError(std::string("the ") + side + " columns have " + std::to_string(batch->rows()) +
+                     " rows where the request has " + std::to_string(rows));
+}
+
 }  // namespace
 
 /// One call: results are computed when they are asked for and kept until the call ends.
@@ -52,16 +59,17 @@ class Evaluation {
       // What the request brings itself wins over the store.
       if (find(sources_.user, input.joined) != nullptr) return nullptr;
     }
-    const Clicked* clicked = clicked_in(group);
-    if (clicked == nullptr || clicked->finished.rows() == 0) return nullptr;
-    const Column* elements = clicked->finished.find(plan_.steps_[step.element].finished);
-    if (elements == nullptr) return nullptr;
-    return regroup(*elements, {0, static_cast<int32_t>(elements->rows)});
+    const Clicked clicked = clicked_in(group);
+    const Column* elements = find(clicked.finished, plan_.steps_[step.element].finished);
+    if (elements == nullptr || clicked.finished->rows() == 0) return nullptr;
+    int64_t length = clicked.finished->rows();
+    if (step.cut.length > 0) length = std::min(length, step.cut.length);
+    if (elements->rows >= length) return regroup(*elements, {0, static_cast<int32_t>(length)});
+    return regroup(*take(*elements, std::vector<int64_t>(length, 0)), {0, static_cast<int32_t>(length)});
   }
 
-  const Clicked* clicked_in(int32_t group) const {
-    if (group < 0 || static_cast<size_t>(group) >= sources_.clicked.size()) return nullptr;
-    return sources_.clicked[group];
+  Clicked clicked_in(int32_t group) const {
+    return static_cast<size_t>(group) < sources_.clicked.size() ? sources_.clicked[group] : Clicked{};
   }
 
   /// The column that an input reads. `gathered`: one row per element of the user's list, rather than cells to
@@ -76,9 +84,9 @@ class Evaluation {
       case Side::Item: column = share(batch(sources_.raw), input.name); break;
       case Side::Group:
         column = share(batch(sources_.user), input.joined);
-        if (const Clicked* clicked = clicked_in(input.group); !column && clicked != nullptr) {
+        if (const Batch* clicked = clicked_in(input.group).raw; !column && clicked != nullptr) {
           gathered = true;
-          column = clicked->raw.share(input.name);
+          column = clicked->share(input.name);
         }
         break;
     }
@@ -125,7 +133,7 @@ class Evaluation {
       bool gathered = false;
       columns[k] = column_of(input, gathered);
       if (input.sequence) {
-        sequences.push_back(gathered ? gathered_elements(columns[k], clicked_in(input.group)->raw.rows())
+        sequences.push_back(gathered ? gathered_elements(columns[k], clicked_in(input.group).raw->rows())
                                      : split(columns[k], step.cut, input.joined.empty() ? input.name : input.joined));
         if (sequences.back().rows() != 1) rows = sources_.rows;
         columns[k] = sequences.back().column;
@@ -181,6 +189,10 @@ FeaturePlan::FeaturePlan(std::vector<Step> steps, std::vector<Output> outputs, s
 }
 
 std::shared_ptr<const ModelInputs> FeaturePlan::generate(const Sources& sources) const {
+  check_rows("user", sources.user, 1);
+  check_rows("context", sources.context, sources.rows);
+  check_rows("item", sources.raw, sources.rows);
+  check_rows("finished item", sources.finished, sources.rows);
   Evaluation evaluation(*this, sources, false);
   std::vector<ColumnPtr> results;
   results.reserve(output_steps_.size());
@@ -199,17 +211,6 @@ std::shared_ptr<const ModelInputs> FeaturePlan::generate_joined(const Batch& joi
   for (int32_t step : output_steps_) results.push_back(evaluation.result(step));
   count(evaluation.counts());
   return assembly_.assemble(results, sources.rows, true);
-}
-
-Batch FeaturePlan::columns_joined(const Batch& joined, const std::vector<int32_t>& steps, bool strict) const {
-  Sources sources;
-  sources.joined = &joined;
-  sources.rows = joined.rows();
-  Evaluation evaluation(*this, sources, strict);
-  Batch columns(joined.rows());
-  for (int32_t step : steps) columns.add(steps_[step].name, evaluation.result(step));
-  count(evaluation.counts());
-  return columns;
 }
 
 Batch FeaturePlan::finish(const Batch& raw) const {

@@ -53,8 +53,8 @@ struct Step {
 
 /// The rows of the items in a user's list: raw and finished columns, one row per element.
 struct Clicked {
-  Batch raw;
-  Batch finished;
+  const Batch* raw = nullptr;  // null: nothing was gathered
+  const Batch* finished = nullptr;
 };
 
 /// What one request brings. Absent batches stand for "no columns".
@@ -63,7 +63,7 @@ struct Sources {
   const Batch* context = nullptr;
   const Batch* raw = nullptr;
   const Batch* finished = nullptr;
-  std::vector<const Clicked*> clicked;  // by group; null: nothing was gathered
+  std::vector<Clicked> clicked;         // by group
   const Batch* joined = nullptr;        // all sides in one batch; then the others are null
   int64_t rows = 0;
 };
@@ -86,9 +86,6 @@ class FeaturePlan {
   /// The same, naively: every column of `joined` is a column of the training table, every feature is evaluated
   /// on every row. `strict`: text that should be a number is a DataError, as offline runs want it.
   std::shared_ptr<const ModelInputs> generate_joined(const Batch& joined, bool strict) const;
-
-  /// The result columns themselves, by feature name, for the named steps.
-  Batch columns_joined(const Batch& joined, const std::vector<int32_t>& steps, bool strict) const;
 
   /// Every finished column of the rows of `raw`.
   Batch finish(const Batch& raw) const;

@@ -1,0 +1,164 @@
+"""fg.json ──config──▶ records: what the file says, checked key by key, before anything is planned.
+
+`load` reads the whole file or refuses it, naming the feature and the key.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recserve.errors import ConfigError
+from recserve.features.types import FEATURE_TYPES
+from recserve.features.types.feature_type import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recserve.features.types.feature_type import FeatureType
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A sequence group: members are read at the items that the user's key column lists, newest first."""
+
+    name: str
+    key: str  # the user column that holds item ids, `sequence_pk` without its side
+    delimiter: str
+    length: int  # elements kept, from the front; 0: all
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One feature: its record, its name among the outputs and, if it is a sequence, how it is cut."""
+
+    name: str  # of a group's member: "S__NAME"
+    feature_type: str  # as in fg.json
+    type: FeatureType
+    delimiter: str | None = None  # None: no sequence
+    length: int = 0
+    group: Group | None = None
+
+    @property
+    def is_sequence(self) -> bool:
+        """The result is one value, or several, per element."""
+        return self.delimiter is not None
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureConfig:
+    """A checked fg.json."""
+
+    features: tuple[Feature, ...]  # in output order
+    groups: tuple[Group, ...]
+    farm_hash: bool = False  # text is hashed by FarmHash (USE_FARM_HASH_TO_BUCKETIZE), else by MurmurHash
+
+
+def load(
+    source: Path | str | Mapping[str, Any], *, farm_hash: bool = False, folder: Path | None = None
+) -> FeatureConfig:
+    """Read fg.json, a path or its parsed content; files that it names are relative to it, or to `folder`."""
+    if isinstance(source, (str, Path)):
+        path = Path(source)
+        content = _read_json(path)
+        folder = folder or path.parent
+    else:
+        content = dict(source)
+    entries = content.get("features")
+    if not isinstance(entries, list):
+        raise ConfigError("fg.json has no list 'features'")
+    features: list[Feature] = []
+    groups: list[Group] = []
+    for entry in entries:
+        if not isinstance(entry, dict):
+            raise ConfigError(f"fg.json: {entry!r} among the features is not an object")
+        if "sequence_name" in entry:
+            group, members = _read_group(entry, folder or Path())
+            groups.append(group)
+            features += members
+        else:
+            features.append(_read_feature(entry, folder or Path()))
+    _refuse_twice("feature", [feature.name for feature in features])
+    _refuse_twice("sequence group", [group.name for group in groups])
+    return FeatureConfig(tuple(features), tuple(groups), farm_hash)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise ConfigError(f"{path} cannot be read: {e}") from e
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} is not a JSON object")
+    return content
+
+
+def _read_group(entry: Mapping[str, Any], folder: Path) -> tuple[Group, list[Feature]]:
+    name = entry["sequence_name"]
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"sequence_name {name!r} is not a name")
+    where = f"sequence group '{name}'"
+    try:
+        key = Reference.parse(entry.get("sequence_pk") or f"user:{name}")
+        delimiter, length = _read_cut(entry)
+    except ConfigError as e:
+        raise ConfigError(f"{where}: {e}") from e
+    if key.side != "user":
+        raise ConfigError(f"{where}: sequence_pk '{key}' is not on side user")
+    members = entry.get("features")
+    if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
+        raise ConfigError(f"{where}: 'features' is not a list of feature objects")
+    group = Group(name, key.name, delimiter, length)
+    return group, [_read_feature(member, folder, group) for member in members]
+
+
+def _read_cut(entry: Mapping[str, Any]) -> tuple[str, int]:
+    delimiter, length = entry.get("sequence_delim", ";"), entry.get("sequence_length") or 0
+    if not isinstance(delimiter, str) or not delimiter:
+        raise ConfigError(f"sequence_delim {delimiter!r} is not text")
+    if isinstance(length, bool) or not isinstance(length, int) or length < 0:
+        raise ConfigError(f"sequence_length {length!r} is not a number of elements")
+    return delimiter, length
+
+
+def _read_feature(entry: Mapping[str, Any], folder: Path, group: Group | None = None) -> Feature:
+    own_name = entry.get("feature_name")
+    if not isinstance(own_name, str) or not own_name:
+        raise ConfigError(f"a feature of type {entry.get('feature_type')!r} has no feature_name")
+    name = own_name if group is None else f"{group.name}__{own_name}"
+    feature_type = entry.get("feature_type")
+    if not isinstance(feature_type, str):
+        raise ConfigError(f"feature '{name}': missing keys ['feature_type']")
+    plain = feature_type if group is not None else feature_type.removeprefix("sequence_")
+    if plain not in FEATURE_TYPES:
+        raise ConfigError(
+            f"feature '{name}': feature_type '{feature_type}' is not supported yet; known: "
+            + ", ".join(FEATURE_TYPES)
+            + (", each also as sequence_…" if group is None else " (in a group without the prefix sequence_)")
+        )
+    try:
+        record = FEATURE_TYPES[plain].parse(entry, folder)
+        delimiter, length = None, 0
+        if group is not None:
+            delimiter, length = group.delimiter, group.length
+        elif plain != feature_type:
+            delimiter, length = _read_cut(entry)
+        if delimiter is not None:
+            _check_sequence(record)
+    except ConfigError as e:
+        raise ConfigError(f"feature '{name}' ({feature_type}): {e}") from e
+    return Feature(name, feature_type, record, delimiter, length, group)
+
+
+def _check_sequence(record: FeatureType) -> None:
+    if not record.default_value:
+        raise ConfigError("a sequence needs a default_value: an element without a value takes it")
+    if record.is_weighted:
+        raise ConfigError("weighted ids have no place in a sequence; the model takes no weights for it")
+
+
+def _refuse_twice(what: str, names: list[str]) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"{what} names {twice} are there twice")

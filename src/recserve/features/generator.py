@@ -1,0 +1,248 @@
+"""plan ──generator──▶ ModelInputs: the native plan, built once when a model is loaded.
+
+One `Generator` serves many threads; `generate` releases the GIL once for all features.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recserve._core import FeaturePlan, Output, Side, Step, StepInput
+from recserve.errors import ConfigError
+from recserve.features.plan import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recserve._core import Kernel, Rules
+    from recserve.columns import Batch, ModelInputs, RowFinisher
+    from recserve.features.config import Feature, FeatureConfig
+    from recserve.features.plan import PlannedFeature, PlannedInput, SequenceKey
+    from recserve.messages import InputSchema
+
+_SIDES = {
+    "user": Side.USER,
+    "item": Side.ITEM,
+    "context": Side.CONTEXT,
+    "group": Side.GROUP,
+    "const": Side.CONST,
+    "feature": Side.FEATURE,
+}
+
+
+class Generator:
+    """Generates the model's input tensors from raw columns, each feature at its own rate.
+
+    `tile`: the model takes user features with one row, and `batch_size` (INPUT_TILE 2 or 3).
+    `schema` types the columns that a request does not bring; without it they have the value_type of the feature
+    that reads them.
+
+    What staging never changes: `generate` gives bit for bit what `generate_joined` gives for the same user and
+    items written out as rows of a training table.
+    """
+
+    def __init__(
+        self, config: FeatureConfig, *, tile: bool = False, schema: InputSchema | None = None
+    ) -> None:
+        self.plan = Plan(config, tile=tile)
+        self._schema = schema
+        self._groups = [group.name for group in config.groups]
+        self._parts = {feature.name: _native_parts(feature, config) for feature in config.features}
+        self._steps = {name: index for index, name in enumerate(self.plan.order)}
+        #: finished column → its step; element features stand behind all others
+        self._kept = {f.finished: self._steps[f.name] for f in self.plan.features if f.finished}
+        self._kept |= {column: len(self._steps) + k for k, column in enumerate(self.plan.elements)}
+        outputs = [feature for feature in self.plan.features if feature.is_output]
+        self._native = FeaturePlan(
+            self._native_steps(),
+            [self._native_output(feature) for feature in outputs],
+            [self._steps[feature.name] for feature in outputs],
+            tile,
+        )
+        #: Finishes item rows: every column of `finished`.
+        self.finisher: RowFinisher = self._native.finisher()
+
+    def generate(
+        self,
+        user: Batch,
+        context: Batch,
+        raw: Batch,
+        finished: Batch,
+        clicked: Mapping[str, tuple[Batch, Batch]],
+        *,
+        rows: int,
+    ) -> ModelInputs:
+        """Generate for one user and `rows` candidates.
+
+        `user` has one row; `context`, `raw` and `finished` (item columns as they are, and as the finisher made
+        them) have `rows`, or one that stands for all. A finished column that is absent is computed from raw ones.
+        `clicked` has for each sequence group the raw and finished rows of the items in the user's list.
+        """
+        gathered = [clicked.get(group) for group in self._groups]
+        return self._native.generate(user, context, raw, finished, gathered, rows)
+
+    def generate_joined(self, joined: Batch, *, strict: bool = False) -> ModelInputs:
+        """Generate for rows of a training table: every feature on every row, nothing finished, nothing kept.
+
+        Columns are named as in that table ("S__X" for the members of a sequence group). Under `tile` user
+        features have all rows too, and batch_size is 1. `strict`: text that should be a number is a DataError
+        rather than missing.
+        """
+        return self._native.generate_joined(joined, strict)
+
+    @property
+    def finished(self) -> Mapping[str, frozenset[str]]:
+        """Finished columns → the raw item columns that each is made of."""
+        return self.plan.finished
+
+    @property
+    def finished_types(self) -> Mapping[str, str]:
+        """Finished columns → their types, as an InputSchema writes them; `float32[D]` has D values in every row."""
+        return {column: _column_type(*self._source_of(column)) for column in self.finished}
+
+    @property
+    def finished_limits(self) -> Mapping[str, int]:
+        """Finished columns of ids → what all their ids are below; columns without such a limit are left out."""
+        limits = {column: self._parts[self._source_of(column)[0].name][1].size for column in self.finished}
+        return {column: limit for column, limit in limits.items() if limit > 0}
+
+    @property
+    def raw_columns(self) -> frozenset[str]:
+        """Raw item columns that the plan reads: what the row store keeps."""
+        return self.plan.raw_columns
+
+    @property
+    def pair_columns(self) -> frozenset[str]:
+        """Raw item columns that every request needs."""
+        return self.plan.pair_columns
+
+    @property
+    def sequence_keys(self) -> Mapping[str, SequenceKey]:
+        """What to gather for each sequence group."""
+        return self.plan.sequence_keys
+
+    @property
+    def tensors(self) -> Mapping[str, tuple[str, int]]:
+        """Input tensors of the model → dtype and rank, in the order they are laid out in."""
+        ints = {name: ("int64", 1) for name in self._native.int_names}
+        widths = zip(self._native.float_names, self._native.float_widths, strict=True)
+        return ints | {name: ("float32", 2 if width else 1) for name, width in widths}
+
+    @property
+    def id_limits(self) -> Mapping[str, int]:
+        """Output features with ids → what all their ids are below, where that is known."""
+        sizes = {f.name: self._parts[f.name][1].size for f in self.plan.features if f.is_output}
+        return {name: size for name, size in sizes.items() if size > 0}
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What was answered as missing since the start: unparsable numbers, and columns that did not come."""
+        return {
+            "unparsable_numbers": self._native.unparsable_numbers,
+            "missing_columns": self._native.missing_columns,
+        }
+
+    def _native_steps(self) -> list[Step]:
+        planned = {feature.name: feature for feature in self.plan.features}
+        steps = [self._native_step(planned[name]) for name in self.plan.order]
+        for column, name in self.plan.elements.items():
+            kernel, rules = self._parts[name]
+            inputs = [self._native_input(planned[name], i, element=True) for i in planned[name].inputs]
+            steps.append(Step(name=column, kernel=kernel, rules=rules, inputs=inputs, finished=column))
+        return steps
+
+    def _native_step(self, feature: PlannedFeature) -> Step:
+        kernel, rules = self._parts[feature.name]
+        return Step(
+            name=feature.name,
+            kernel=kernel,
+            rules=rules,
+            inputs=[self._native_input(feature, source) for source in feature.inputs],
+            delimiter=feature.feature.delimiter,
+            length=feature.feature.length,
+            finished=feature.finished,
+            element=self._kept[feature.element] if feature.element else -1,
+            constant=feature.rate == "const",
+            every_row=feature.random and feature.rate == "pair",
+        )
+
+    def _native_input(
+        self, feature: PlannedFeature, source: PlannedInput, *, element: bool = False
+    ) -> StepInput:
+        """Describe an input; that of an `element` feature is a cell of the item row itself."""
+        if element and source.source == "group":
+            return StepInput(side=Side.ITEM, name=source.name)
+        return StepInput(
+            side=_SIDES[source.source],
+            name=source.name,
+            joined=source.joined,
+            producer=self._steps[source.name] if source.source == "feature" else -1,
+            group=self._groups.index(feature.feature.group.name)
+            if source.source == "group" and feature.feature.group is not None
+            else -1,
+            sequence=source.sequence,
+            absent_type=self._absent_type(feature, source),
+        )
+
+    def _absent_type(self, feature: PlannedFeature, source: PlannedInput) -> str:
+        declared: Mapping[str, str] = {}
+        if self._schema is not None and source.source in ("user", "context", "item"):
+            declared = getattr(self._schema, source.source)
+        return declared.get(source.name, feature.feature.type.absent_type())
+
+    def _native_output(self, feature: PlannedFeature) -> Output:
+        record = feature.feature.type
+        if record.discrete and not record.bucketized:
+            raise ConfigError(
+                f"feature '{feature.name}' ({feature.type}): its results are texts, and a model takes ids; give it "
+                "a bucketizer (hash_bucket_size, num_buckets, vocab_list, ...) or stub_type true"
+            )
+        kinds = {
+            (False, False): Output.Kind.DENSE,
+            (False, True): Output.Kind.SPARSE,
+            (True, False): Output.Kind.SEQUENCE_DENSE,
+            (True, True): Output.Kind.SEQUENCE_SPARSE,
+        }
+        return Output(
+            name=feature.name,
+            kind=kinds[feature.feature.is_sequence, record.sparse],
+            width=max(1, record.width),
+            weighted=record.is_weighted,
+            keyed=record.value_dim != 1,
+            once=feature.is_user,
+        )
+
+    def _source_of(self, column: str) -> tuple[Feature, bool]:
+        """The feature that a finished column is made by, and whether it holds elements of its sequence."""
+        features = {feature.name: feature for feature in self.plan.config.features}
+        if column in self.plan.elements:
+            return features[self.plan.elements[column]], True
+        return features[column.removeprefix("=")], False
+
+
+def _native_parts(feature: Feature, config: FeatureConfig) -> tuple[Kernel, Rules]:
+    try:
+        kernel = feature.type.kernel(sequence=feature.is_sequence)
+        rules = feature.type.rules(sequence=feature.is_sequence, farm_hash=config.farm_hash)
+    except ConfigError as e:
+        text = str(e)
+        if text.startswith(f"feature '{feature.type.feature_name}': "):
+            text = text.partition(": ")[2]
+        raise ConfigError(f"feature '{feature.name}' ({feature.feature_type}): {text}") from e
+    return kernel, rules
+
+
+def _column_type(feature: Feature, element: bool) -> str:
+    """The type of a result column: what the native sink makes of it."""
+    record = feature.type
+    numbers = {"double": "float64", "int": "int64"}
+    number = "int64" if record.bucketized else numbers.get(record.value_type, "float32")
+    value = "string" if record.discrete and not record.bucketized else number
+    in_sequence = feature.is_sequence and not element
+    if not record.sparse and record.width > 1:
+        return f"list<list<{value}>>" if in_sequence else f"{value}[{record.width}]"
+    if record.is_weighted:
+        return f"map<{value},float32>"
+    single = record.rules(sequence=feature.is_sequence, farm_hash=False).single or not record.sparse
+    row = value if single else f"list<{value}>"
+    return f"list<{row}>" if in_sequence else row

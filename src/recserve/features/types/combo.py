@@ -1,0 +1,42 @@
+"""combo_feature: every combination of the tokens of two or more inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from recserve._core import ComboKernel, Kernel
+from recserve.errors import ConfigError
+from recserve.features.types.feature_type import FeatureType, Reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Combo(FeatureType):
+    """Every combination of the tokens of two or more inputs, joined by `_`; the first input varies slowest.
+
+    | inputs             | keys        | tokens                     |
+    |--------------------|-------------|----------------------------|
+    | {ua, ub} x {ia,ib} |             | ua_ia, ua_ib, ub_ia, ub_ib |
+    | {ua, ub} x {ia,ib} | value_dim 1 | ua_ia                      |
+    | ua x (missing)     |             | (missing) -> default_value |
+
+    Source: spec section 6.3.
+    """
+
+    refused_buckets: ClassVar[tuple[str, ...]] = ("num_buckets", "boundaries")
+
+    expression: tuple[str, ...]
+
+    def check(self) -> None:
+        if len(self.expression) < 2:
+            raise ConfigError(f"expression has {len(self.expression)} inputs; a combo takes two or more")
+
+    @property
+    def discrete(self) -> bool:
+        return True
+
+    def inputs(self) -> tuple[Reference, ...]:
+        return tuple(Reference.parse(text) for text in self.expression)
+
+    def kernel(self, *, sequence: bool) -> Kernel:
+        return ComboKernel(self.separator)

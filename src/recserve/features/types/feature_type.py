@@ -1,0 +1,236 @@
+"""What all feature types share: the keys of spec section 1.2, read from fg.json into frozen records.
+
+A type is a subclass whose fields are its fg.json keys (in snake case; `needDiscrete` is `need_discrete`) and
+whose docstring is its table of cases. `native` work lies in the kernel that it names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from types import UnionType
+from abc import ABC, abstractmethod
+from dataclasses import MISSING, dataclass, field
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args, get_origin, get_type_hints
+
+from recserve._core import Bucketizer, Kernel, Rules
+from recserve.errors import ConfigError
+from recserve.features.types.buckets import Buckets
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+SIDES = ("user", "item", "context", "feature", "const")
+
+#: How keys are spelled elsewhere → the field.
+ALIASES = {
+    "value_dimension": "value_dim",
+    "needDiscrete": "need_discrete",
+    "needKey": "need_key",
+    "matchType": "match_type",
+}
+
+#: value_type in lower case → what a value is before it is bucketized.
+VALUE_TYPES = {
+    "": "",
+    "string": "string",
+    "float": "float",
+    "float32": "float",
+    "double": "double",
+    "float64": "double",
+    **dict.fromkeys(("int", "int32", "int64", "integer", "bigint", "long"), "int"),
+}
+_NATIVE_TYPES = {
+    "float": Bucketizer.ValueType.FLOAT32,
+    "double": Bucketizer.ValueType.FLOAT64,
+    "int": Bucketizer.ValueType.INT64,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One input, `side:name`."""
+
+    side: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Cut at the first colon; a constant may hold more of them."""
+        side, colon, name = text.partition(":")
+        if not colon or side not in SIDES or (not name and side != "const"):
+            raise ConfigError(f"input '{text}' is not side:name; known sides: {', '.join(SIDES)}")
+        return cls(side, name)
+
+    def __str__(self) -> str:
+        return f"{self.side}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureType(ABC):
+    """One feature object of fg.json."""
+
+    #: Tokens (ids, texts) or numbers: whether a result is bucketized as text or as a number.
+    single_input: ClassVar[bool] = False
+    #: Bucketizer keys that this type does not take.
+    refused_buckets: ClassVar[tuple[str, ...]] = ()
+
+    feature_name: str
+    default_value: str = ""
+    value_type: str = ""
+    value_dim: int = 0
+    separator: str = "\x1d"
+    need_prefix: bool = False
+    normalizer: str = ""
+    stub_type: bool = False
+    sequence_fields: tuple[str, ...] | None = None
+    buckets: Buckets = field(default_factory=Buckets)
+
+    def __post_init__(self) -> None:
+        if self.value_type.lower() not in VALUE_TYPES:
+            known = ", ".join(sorted(name for name in VALUE_TYPES if name))
+            raise ConfigError(f"unknown value_type '{self.value_type}'; known: {known}")
+        object.__setattr__(self, "value_type", VALUE_TYPES[self.value_type.lower()])
+        if self.value_dim < 0:
+            raise ConfigError(f"value_dim {self.value_dim} is negative")
+        if len(self.separator.encode()) != 1:
+            raise ConfigError(f"separator {self.separator!r} is not exactly one byte")
+        if self.buckets.key in self.refused_buckets:
+            raise ConfigError(f"{self.buckets.key} cannot be used here")
+        self.check()
+
+    def check(self) -> None:
+        """Raise ConfigError, without the feature's name, for keys that do not go together."""
+        if not self.discrete and self.value_type == "string":
+            raise ConfigError("value_type 'string' on a numeric feature; give float, double or an integer type")
+
+    @classmethod
+    def parse(cls, keys: Mapping[str, Any], folder: Path) -> Self:
+        """Read the fields from a feature object; unknown keys are ignored, null is absent."""
+        named = {ALIASES.get(key, key): value for key, value in keys.items() if value is not None}
+        hints = get_type_hints(cls)
+        fields = [f for f in dataclasses.fields(cls) if f.name != "buckets"]
+        missing = [
+            f.name
+            for f in fields
+            if f.name not in named and f.default is MISSING and f.default_factory is MISSING
+        ]
+        if missing:
+            raise ConfigError(f"missing keys {missing}")
+        values = {f.name: _read(f.name, named[f.name], hints[f.name]) for f in fields if f.name in named}
+        return cls(buckets=Buckets.parse(named, folder), **values)
+
+    @property
+    @abstractmethod
+    def discrete(self) -> bool:
+        """Results are tokens rather than numbers."""
+
+    @abstractmethod
+    def inputs(self) -> tuple[Reference, ...]:
+        """What the kernel reads, in its order."""
+
+    @abstractmethod
+    def kernel(self, *, sequence: bool) -> Kernel:
+        """Build the native kernel; for a `sequence` its rows are elements."""
+
+    @property
+    def bucketized(self) -> bool:
+        """A bucketizer turns every value into an id."""
+        return self.buckets.key != ""
+
+    @property
+    def sparse(self) -> bool:
+        """Any number of ids or texts in a row, rather than `width` numbers."""
+        return self.discrete or self.bucketized
+
+    @property
+    def width(self) -> int:
+        """Numbers in a row, exactly; 0 = as many as there are (sparse)."""
+        return 0 if self.sparse else max(1, self.value_dim)
+
+    @property
+    def is_weighted(self) -> bool:
+        """Every value has a weight."""
+        return False
+
+    @property
+    def prefix(self) -> str:
+        """What is put before each token."""
+        return f"{self.feature_name}_" if self.need_prefix and self.discrete else ""
+
+    def limit(self, *, sequence: bool) -> int:
+        """Values of a row (of an element) at most; 0 = any number.
+
+        An element of a sequence with value_dim 1 has one value, whatever the type: the model has no
+        key_lengths for it.
+        """
+        return self.value_dim
+
+    def absent_type(self) -> str:
+        """The type that an input column has when nothing else tells."""
+        return "string"
+
+    def rules(self, *, sequence: bool, farm_hash: bool) -> Rules:
+        """Build what happens to a result on its way to the column."""
+        return Rules.make(
+            feature=self.feature_name,
+            discrete=self.discrete,
+            value_type=_NATIVE_TYPES.get(self.value_type, Bucketizer.ValueType.FLOAT32),
+            limit=1 if sequence and self.value_dim == 1 else self.limit(sequence=sequence),
+            width=self.width,
+            weighted=self.is_weighted,
+            prefix=self.prefix,
+            default_value=self.default_value,
+            separator=self.separator,
+            normalizer="" if self.discrete else self.normalizer,
+            bucketizer=self.buckets.native(farm_hash=farm_hash),
+        )
+
+
+def _read(key: str, value: Any, hint: Any) -> Any:
+    """Convert a JSON value to a field's type (the first one that its hint names)."""
+    wanted = next(iter(get_args(hint)), hint) if get_origin(hint) is UnionType else hint
+    wanted = get_origin(wanted) or wanted
+    reader, name = _READERS[wanted]
+    read = reader(value)
+    if read is None:
+        raise ConfigError(f"{key} is {value!r}; {name} is wanted")
+    return read
+
+
+def _text(value: Any) -> str | None:
+    """A number stands for its text: default_value 0 is "0"."""
+    if isinstance(value, float):
+        return f"{value:.17g}" if float(f"{value:g}") != value else f"{value:g}"
+    return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else None
+
+
+def _flag(value: Any) -> bool | None:
+    return {"true": True, "false": False, "1": True, "0": False}.get(str(value).lower())
+
+
+def _integer(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return None if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _texts(value: Any) -> tuple[str, ...] | None:
+    listed = isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+    return tuple(value) if listed else None
+
+
+#: The type of a field → what reads it, and what to call it.
+_READERS: dict[Any, tuple[Callable[[Any], Any], str]] = {
+    str: (_text, "text"),
+    bool: (_flag, "true or false"),
+    int: (_integer, "an integer"),
+    float: (_number, "a number"),
+    tuple: (_texts, "a list of texts"),
+}

@@ -1,0 +1,49 @@
+"""lookup_feature: the values of a map at the tokens of a key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recserve._core import Kernel, LookupKernel
+from recserve.features.types.feature_type import FeatureType, Reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup(FeatureType):
+    """The values of a map at the tokens of a key, in key order.
+
+    | map           | key     | keys                  | result                     |
+    |---------------|---------|-----------------------|----------------------------|
+    | `a:1\\x1db:2` | [b, a]  | combiner sum          | 3.0                        |
+    |               |         | combiner ""           | 2.0 1.0                    |
+    |               |         | needDiscrete          | 2, 1                       |
+    |               |         | needDiscrete, needKey | b_2, a_1                   |
+    |               | z       |                       | (missing) -> default_value |
+
+    The map is native, an array of `k:v` or text; pairs part at \\x1d whatever `separator` is. value_dim does not
+    cut the values (but see FeatureType.limit for sequences); it is the width of dense results.
+
+    Ours: a value that is no number is as if it were not found; sums are doubles, rounded once to value_type.
+    Source: spec section 6.4.
+    """
+
+    map: str
+    key: str
+    need_discrete: bool = False
+    need_key: bool = False
+    combiner: str = "sum"
+
+    @property
+    def discrete(self) -> bool:
+        return self.need_discrete or self.value_type == "string"
+
+    def limit(self, *, sequence: bool) -> int:
+        combined = not self.discrete and self.combiner != "" and self.separator not in self.default_value
+        return 1 if combined and self.bucketized else 0
+
+    def inputs(self) -> tuple[Reference, ...]:
+        return (Reference.parse(self.map), Reference.parse(self.key))
+
+    def kernel(self, *, sequence: bool) -> Kernel:
+        need_key = self.need_key and self.value_type in ("", "string")
+        return LookupKernel(self.separator, self.discrete, need_key, "" if self.discrete else self.combiner)

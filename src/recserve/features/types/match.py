@@ -1,0 +1,80 @@
+"""match_feature: a value out of a nested map, at an outer and an inner key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recserve._core import Kernel, MatchKernel
+from recserve.errors import ConfigError
+from recserve.features.types.feature_type import FeatureType, Reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match(FeatureType):
+    """A value out of `user`, a nested map, at the outer key `category` and the inner key `item`.
+
+    With the map `k1^a:1,b:2|k2^a:3`:
+
+    | category | item | keys                             | result                  |
+    |----------|------|----------------------------------|-------------------------|
+    | k1       | b    | needDiscrete false               | 2.0                     |
+    | k1       | b    |                                  | NAME_2                  |
+    | k1       | b    | show_category, show_item         | NAME_k1_b_2             |
+    | k1       | b    | need_prefix false                | 2                       |
+    | ALL      | a    | matchType multihit               | NAME_1, NAME_3          |
+    | ALL      | a    | matchType hit                    | (missing): no key `ALL` |
+
+    num_buckets reads the bare value. A default is never prefixed.
+
+    Ours: needDiscrete absent is true unless value_type is numeric; show_category and show_item absent are true
+    for `hit` with an explicit or implied needDiscrete; a vocabulary is asked for the full token, then for the
+    bare value. Source: spec section 6.5.
+    """
+
+    user: str
+    category: str
+    item: str
+    match_type: str = "hit"
+    need_discrete: bool | None = None
+    show_category: bool | None = None
+    show_item: bool | None = None
+    need_prefix: bool = True
+
+    def check(self) -> None:
+        if self.match_type not in ("hit", "multihit"):
+            raise ConfigError(f"unknown matchType '{self.match_type}'; known: hit, multihit")
+        if self.need_discrete and self.value_type not in ("", "string"):
+            raise ConfigError("needDiscrete is true and value_type is numeric; give one of them up")
+
+    @property
+    def discrete(self) -> bool:
+        if self.need_discrete is None:
+            return self.value_type in ("", "string")
+        return self.need_discrete or self.value_type == "string"
+
+    def limit(self, *, sequence: bool) -> int:
+        return 0
+
+    @property
+    def prefix(self) -> str:
+        return ""  # the kernel puts the token together: a vocabulary may need it without the name
+
+    def inputs(self) -> tuple[Reference, ...]:
+        keys = [key for key in (self.category, self.item) if not self._wildcard(key)]
+        # Without `multihit`, ALL is a key like any other.
+        return (Reference.parse(self.user), *(Reference.parse("const:ALL" if k == "ALL" else k) for k in keys))
+
+    def kernel(self, *, sequence: bool) -> Kernel:
+        shown = self.match_type == "hit" and self.discrete
+        return MatchKernel(
+            separator=self.separator,
+            discrete=self.discrete,
+            every_category=self._wildcard(self.category),
+            every_item=self._wildcard(self.item),
+            show_category=shown if self.show_category is None else self.show_category,
+            show_item=shown if self.show_item is None else self.show_item,
+            prefix=f"{self.feature_name}_" if self.need_prefix else "",
+        )
+
+    def _wildcard(self, key: str) -> bool:
+        return key == "ALL" and self.match_type == "multihit"
