@@ -1,4 +1,4 @@
-"""The native side of a random case: joined rows at full rate, and the stages of a request, put together by hand.
+"""The native side of a random case: joined rows at full rate, and the stages of a request done by hand.
 
 item table ──finisher──▶ finished rows ──take──▶ candidates, clicked ──generate──▶ tensors
 """
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from recserve.features import config
-from recserve.features.generator import Generator
 from tests.features.referee.cells import Cell, elements, is_missing
 from tests.features.referee.config import read
 from tests.features.referee.evaluate import Tensors, join
 
 from recserve.columns import Batch, ModelInputs, column_from_arrow, to_arrow
+from recserve.features import config
+from recserve.features.generator import Generator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,7 +48,7 @@ def generator_of(case: Case, *, tile: bool = False) -> Generator:
 def joined_tensors(case: Case, generator: Generator) -> Tensors:
     """Every feature at full rate over the joined rows."""
     columns, types = join(read(case.fg), case.request, case.table)
-    arrays = {name: array_of(cells, types[name]) for name, cells in columns.items()}
+    arrays = {name: joined_array(cells, types[name]) for name, cells in columns.items()}
     return tensors_of(generator.generate_joined(batch_of(arrays, len(case.request.item_ids))))
 
 
@@ -107,6 +107,20 @@ class _Store:
             {name: array.take(rows) for name, array in self.raw.items() if name in raw},
             {name: array.take(rows) for name, array in self.finished.items() if name in finished},
         )
+
+
+def joined_array(cells: Sequence[Cell], column_type: str) -> pa.Array:
+    """As `array_of`; numbers of which some are missing, as those of unknown items, are arrays of one or none."""
+    entry_type = column_type[5:-1]
+    if entry_type not in SCALARS or entry_type == "string":
+        return array_of(cells, column_type)
+    if not any(isinstance(cell, list) and None in cell for cell in cells):
+        return array_of(cells, column_type)
+    wrapped: list[Cell] = [
+        [[] if entry is None else [entry] for entry in cell] if isinstance(cell, list) else cell
+        for cell in cells
+    ]
+    return array_of(wrapped, f"list<list<{entry_type}>>")
 
 
 def array_of(cells: Sequence[Cell], column_type: str) -> pa.Array:

@@ -18,6 +18,7 @@ ALIASES = {
     "match_type": "matchType",
 }
 INTEGER_TYPES = ("int", "integer", "int32", "int64", "bigint")
+SINGLE_INPUT_TYPES = ("id_feature", "raw_feature")
 DEFAULT_VALUE_DIM = {"raw_feature": 1}
 
 
@@ -194,7 +195,7 @@ def _plain(entry: Spec) -> Feature:
     sequence = feature_type.startswith("sequence_")
     feature_type = feature_type.removeprefix("sequence_")
     references = _references(feature_type, spec)
-    chosen = _sequence_names(spec, references) if sequence else set()
+    chosen = _sequence_names(feature_type, spec, references) if sequence else set()
     inputs = [
         Input(argument, side, name, sequence=sequence and argument in chosen)
         for argument, side, name in references
@@ -207,7 +208,7 @@ def _member(entry: Spec, group: Group) -> Feature:
     spec = _canonical(entry)
     feature_type = str(spec["feature_type"])
     references = _references(feature_type, spec)
-    chosen = _sequence_names(spec, references)
+    chosen = _sequence_names(feature_type, spec, references)
     siblings = set(spec.get("sequence_fields", ()))
     inputs = []
     for argument, side, name in references:
@@ -224,7 +225,7 @@ def _canonical(entry: Spec) -> dict[str, Any]:
 
 def _references(feature_type: str, spec: Spec) -> list[tuple[str, str, str]]:
     """Argument, side and name of every input, in the order of the keys."""
-    if feature_type in ("id_feature", "raw_feature"):
+    if feature_type in SINGLE_INPUT_TYPES:
         named = [("value", spec["expression"])]
     elif feature_type == "combo_feature":
         named = [(str(at), reference) for at, reference in enumerate(spec["expression"])]
@@ -244,11 +245,11 @@ def _split(reference: str) -> tuple[str, str]:
     return side, name
 
 
-def _sequence_names(spec: Spec, references: list[tuple[str, str, str]]) -> set[str]:
+def _sequence_names(feature_type: str, spec: Spec, references: list[tuple[str, str, str]]) -> set[str]:
     """Arguments that are sequences (7.2); edges from sequence features come later."""
     if "sequence_fields" in spec:
         return {argument for argument, _, name in references if name in spec["sequence_fields"]}
-    if len(references) == 1:
+    if feature_type in SINGLE_INPUT_TYPES:
         return {argument for argument, side, _ in references if side != "feature"}
     return {argument for argument, side, _ in references if side == "item"}
 

@@ -121,13 +121,16 @@ class Evaluator:
         return self._tokens(outcome)
 
     def _numeric(self, values: list[int | float]) -> Result:
+        """A dense or raw result has exactly value_dim values, a lookup as many as it finds, others at most."""
         feature = self.feature
         typed = [_typed(value, feature.value_type) for value in values]
-        if self.bucketizer is not None:
-            limit = feature.value_dim if feature.type != "lookup_feature" else 0
-            return Result([self.bucketizer.number(value) for value in typed[: limit or None]])
-        dense = [float(float32(value)) for value in typed[: feature.width]]
-        return Result(dense + [0.0] * (feature.width - len(dense)))
+        if feature.dense or (feature.type == "raw_feature" and feature.value_dim > 0):
+            typed = [*typed[: feature.width], *[0.0] * (feature.width - len(typed))]
+        elif feature.value_dim > 0 and feature.type != "lookup_feature":
+            typed = typed[: feature.value_dim]
+        if self.bucketizer is None:
+            return Result([float(float32(value)) for value in typed])
+        return Result([self.bucketizer.number(value) for value in typed])
 
     def _tokens(self, found: list[Token]) -> Result:
         weights = [token.weight for token in found]

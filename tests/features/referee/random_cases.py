@@ -184,9 +184,8 @@ class _Features:
             source.name.removeprefix(prefix) for source in self.sources if source.name.startswith(prefix)
         }
         plain = [pair for pair in self.inputs if not pair[0].startswith("feature:")]
-        implied = len(self.inputs) == 1 or all(
-            text.startswith("item:") == sequence for text, sequence in plain
-        )
+        implied = "expression" in spec and isinstance(spec["expression"], str) and "variables" not in spec
+        implied = implied or all(text.startswith("item:") == sequence for text, sequence in plain)
         if self.group_name and edges - siblings:
             return implied and not edges & siblings
         implied = implied and not edges

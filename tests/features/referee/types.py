@@ -25,7 +25,7 @@ from tests.features.referee.formula import Formula, Value
 
 @dataclass(frozen=True)
 class Token:
-    """One token; `bare` is what num_buckets parses and vocabularies try last: the text before any prefix."""
+    """One token; `bare` is the value alone of a match, which num_buckets parses and vocabularies try last."""
 
     text: str
     bare: str
@@ -60,12 +60,8 @@ def _weighted(text: str) -> tuple[str, float]:
 
 
 def run_raw(feature: Feature, cells: Cells) -> Outcome:
-    """6.2: the first D numbers, padded with 0.0; any number of them when value_dim is 0."""
-    found = numbers(cells["value"], feature.separator)
-    if found is None or feature.value_dim == 0:
-        return found
-    padding = [0.0] * (feature.value_dim - len(found.values))
-    return Numbers([*found.values[: feature.value_dim], *padding], found.text)
+    """6.2: the numbers of the cell; value_dim cuts and pads them after the normalizer (5)."""
+    return numbers(cells["value"], feature.separator)
 
 
 def run_combo(feature: Feature, cells: Cells) -> Outcome:
@@ -148,7 +144,7 @@ def run_match(feature: Feature, cells: Cells) -> Outcome:
     shown = spec.get("matchType", "hit") == "hit" and bool(spec.get("needDiscrete", True))
     parts = [
         [
-            *([feature.name] if spec.get("need_prefix", True) else []),
+            *([spec["feature_name"]] if spec.get("need_prefix", True) else []),
             *([outer_key] if spec.get("show_category", shown) else []),
             *([inner_key] if spec.get("show_item", shown) else []),
             value,
@@ -215,9 +211,9 @@ def _number(value: str | int | float) -> int | float:
 
 
 def _prefixed(feature: Feature, found: list[Token]) -> list[Token]:
-    if not feature.spec.get("need_prefix", False):
-        return found
-    return [Token(f"{feature.name}_{token.text}", token.text, token.weight) for token in found]
+    prefix = f"{feature.spec['feature_name']}_" if feature.spec.get("need_prefix", False) else ""
+    texts = ((prefix + token.text, token.weight) for token in found)
+    return [Token(text, text, weight) for text, weight in texts]
 
 
 OPERATORS: dict[str, Operator] = {
