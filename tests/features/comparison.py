@@ -58,8 +58,17 @@ def tensor_differences(stage: str, result: Tensors, expected: Tensors) -> str:
     for name, wanted in expected.items():
         got = result[name]
         if got.dtype != wanted.dtype or got.shape != wanted.shape or bits(got) != bits(wanted):
-            return f"{stage}: {name} is {show(got)}, expected {show(wanted)}"
+            return f"{stage}: {name} {show(got, wanted)}"
     return ""
+
+
+def show(got: NDArray[Any], wanted: NDArray[Any]) -> str:
+    """Both tensors when they are short, else their shapes and the first value that differs."""
+    if max(got.size, wanted.size) <= 20:
+        return f"is {got.dtype} {got.tolist()}, expected {wanted.dtype} {wanted.tolist()}"
+    pairs = enumerate(zip(got.ravel().tolist(), wanted.ravel().tolist(), strict=False))
+    first = next((f"at {at} {pair[0]}, expected {pair[1]}" for at, pair in pairs if pair[0] != pair[1]), "")
+    return f"is {got.dtype} {got.shape}, expected {wanted.dtype} {wanted.shape} {first}"
 
 
 def bits(tensor: NDArray[Any]) -> bytes:
@@ -67,10 +76,6 @@ def bits(tensor: NDArray[Any]) -> bytes:
     if tensor.dtype.kind == "f":
         tensor = np.where(np.isnan(tensor), np.array(np.nan, tensor.dtype), tensor)
     return tensor.tobytes()
-
-
-def show(tensor: NDArray[Any]) -> str:
-    return f"{tensor.dtype}{list(tensor.shape)} {tensor.tolist()}"
 
 
 def smallest(case: Case) -> str:

@@ -65,13 +65,11 @@ def staged_tensors(case: Case, generator: Generator) -> Tensors:
     needed = set(generator.pair_columns).union(*(generator.finished[name] for name in hidden))
     raw, finished = store.gather(request.item_ids, needed, generator.finished.keys() - hidden)
     sent = {name: array for name, array in overrides.items() if name in needed}
-    clicked = {
-        group: tuple(
-            batch_of(arrays, len(ids)) for arrays in store.gather(ids, set(key.raw), set(key.finished))
-        )
-        for group, key in generator.sequence_keys.items()
-        for ids in [clicked_ids(request.user[key.column], key.delimiter, key.length)]
-    }
+    clicked: dict[str, tuple[Batch, Batch]] = {}
+    for group, key in generator.sequence_keys.items():
+        ids = clicked_ids(request.user[key.column], key.delimiter, key.length)
+        raw_clicked, finished_clicked = store.gather(ids, set(key.raw), set(key.finished))
+        clicked[group] = (batch_of(raw_clicked, len(ids)), batch_of(finished_clicked, len(ids)))
     inputs = generator.generate(
         user, context, batch_of(raw | sent, rows), batch_of(finished, rows), clicked, rows=rows
     )

@@ -87,15 +87,15 @@ def tokens(cell: Cell, separator: str) -> list[str]:
     return [scalar_to_text(cell)]
 
 
-def numbers(cell: Cell, separator: str) -> Numbers | None:
-    """The numbers of a cell; None when it is missing or any piece is not a number (2.4)."""
+def numbers(cell: Cell, separator: str, most: int = 0) -> Numbers | None:
+    """The numbers of a cell, the first `most` when that is not 0; None when it is missing or not a number (2.4)."""
     if isinstance(cell, tuple):
         raise UnspecifiedError("a map read as numbers")
     if not is_text(cell):
         entries = cell if isinstance(cell, list) else [cell]
-        values = [entry for entry in entries if isinstance(entry, int | float)]
+        values = [entry for entry in entries if isinstance(entry, int | float)][: most or None]
         return Numbers(values, text=False) if values else None
-    parsed = [text_to_number(token) for token in tokens(cell, separator)]
+    parsed = [text_to_number(token) for token in tokens(cell, separator)[: most or None]]
     known = [number for number in parsed if number is not None]
     if not known or len(known) < len(parsed):
         return None

@@ -35,7 +35,7 @@ NUMERIC_COLUMNS = ("int32", "int64", "float32", "float64")
 class Result:
     """The final values of one row, or of one element of a sequence."""
 
-    values: list[int] | list[float] | list[str]
+    values: list[int] | list[int | float] | list[str]
     weights: list[float] = field(default_factory=list)
 
 
@@ -129,7 +129,7 @@ class Evaluator:
         elif feature.value_dim > 0 and feature.type != "lookup_feature":
             typed = typed[: feature.value_dim]
         if self.bucketizer is None:
-            return Result([float(float32(value)) for value in typed])
+            return Result(typed)
         return Result([self.bucketizer.number(value) for value in typed])
 
     def _tokens(self, found: list[Token]) -> Result:
@@ -144,7 +144,7 @@ class Evaluator:
         if feature.default:
             return self._default_of()
         if feature.dense:
-            return Result([0.0] * feature.width)
+            return self._numeric([0.0] * feature.width)
         source = feature.inputs[0]
         column_type = self.columns.types.get(source.name) if source.side not in ("feature", "const") else None
         if feature.type == "raw_feature" and feature.value_dim == 1 and column_type in NUMERIC_COLUMNS:
@@ -230,7 +230,8 @@ def tensors_of(feature: Feature, rows: Rows) -> Tensors:
     if feature.text:
         raise UnspecifiedError(f"{feature.name} yields text")
     if feature.dense:
-        tensors: Tensors = {"values": np.array(values, np.float32).reshape(len(flat), feature.width)}
+        numbers32 = [float32(value) for value in values if not isinstance(value, str)]
+        tensors: Tensors = {"values": np.array(numbers32, np.float32).reshape(len(flat), feature.width)}
         if feature.sequence:
             tensors["lengths"] = np.array(lengths, np.int64)
     else:

@@ -204,7 +204,7 @@ def _maximum(*values: float) -> float:
 
 
 def _total(*values: float) -> float:
-    return reduce(lambda a, b: a + b, values)
+    return reduce(lambda a, b: a + b, values, 0.0)
 
 
 def _average(*values: float) -> float:

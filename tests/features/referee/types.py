@@ -60,8 +60,8 @@ def _weighted(text: str) -> tuple[str, float]:
 
 
 def run_raw(feature: Feature, cells: Cells) -> Outcome:
-    """6.2: the numbers of the cell; value_dim cuts and pads them after the normalizer (5)."""
-    return numbers(cells["value"], feature.separator)
+    """6.2: the first value_dim numbers, those behind are not looked at; padding comes after the normalizer (5)."""
+    return numbers(cells["value"], feature.separator, feature.value_dim)
 
 
 def run_combo(feature: Feature, cells: Cells) -> Outcome:
