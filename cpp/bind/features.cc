@@ -68,10 +68,10 @@ void bind_kernels(nb::module_& core) {
   nb::class_<MatchKernel, Kernel>(core, "MatchKernel")
       .def(
           "__init__",
-          [](MatchKernel* self, const std::string& separator, bool discrete, bool every_category, bool every_item,
-             bool show_category, bool show_item, const std::string& prefix) {
-            new (self) MatchKernel({byte_of(separator), discrete, every_category, every_item, show_category,
-                                    show_item, prefix});
+          [](MatchKernel* self, const std::string& separator, bool discrete, bool every_category,
+             bool every_item, bool show_category, bool show_item, const std::string& prefix) {
+            new (self) MatchKernel(
+                {byte_of(separator), discrete, every_category, every_item, show_category, show_item, prefix});
           },
           nb::kw_only(), nb::arg("separator"), nb::arg("discrete"), nb::arg("every_category"),
           nb::arg("every_item"), nb::arg("show_category"), nb::arg("show_item"), nb::arg("prefix"));
@@ -84,8 +84,9 @@ void bind_kernels(nb::module_& core) {
           nb::arg("formula"), nb::arg("separator"), nb::arg("fill_missing"));
 }
 
-std::shared_ptr<const Rules> make_rules(const std::string& feature, bool discrete, Rules::ValueType value_type,
-                                        int64_t limit, int64_t width, bool weighted, const std::string& prefix,
+std::shared_ptr<const Rules> make_rules(bool discrete,
+                                        Rules::ValueType value_type, int64_t limit, int64_t width,
+                                        bool weighted, const std::string& prefix,
                                         const std::string& default_value, const std::string& separator,
                                         const std::string& normalizer, const Bucketizer& bucketizer) {
   auto rules = std::make_shared<Rules>();
@@ -99,20 +100,20 @@ std::shared_ptr<const Rules> make_rules(const std::string& feature, bool discret
   rules->separator = byte_of(separator);
   rules->normalizer = Normalizer::parse(normalizer);
   rules->bucketizer = bucketizer;
-  rules->prepare(feature);
+  rules->prepare();
   return rules;
 }
 
 void bind_rules(nb::module_& core) {
   nb::class_<Rules>(core, "Rules", "What happens to a result between the operator and the column.")
-      .def_static("make", &make_rules, nb::kw_only(), nb::arg("feature"), nb::arg("discrete"),
+      .def_static("make", &make_rules, nb::kw_only(), nb::arg("discrete"),
                   nb::arg("value_type"), nb::arg("limit"), nb::arg("width"), nb::arg("weighted"),
                   nb::arg("prefix"), nb::arg("default_value"), nb::arg("separator"), nb::arg("normalizer"),
                   nb::arg("bucketizer"))
       .def_prop_ro("single", &Rules::single, "At most one id in a row.")
       .def_prop_ro("sparse", &Rules::sparse)
-      .def_prop_ro("size", [](const Rules& r) { return r.bucketizer.size(); }, "Ids are below it; 0 = unknown.")
-      .def_prop_ro("random", [](const Rules& r) { return r.normalizer.uses_random(); });
+      .def_prop_ro(
+          "size", [](const Rules& r) { return r.bucketizer.size(); }, "Ids are below it; 0 = unknown.");
 }
 
 void bind_steps(nb::module_& core) {
@@ -129,8 +130,12 @@ void bind_steps(nb::module_& core) {
           "__init__",
           [](Input* self, Side side, const std::string& name, const std::string& joined, int32_t producer,
              int32_t group, bool sequence, const std::string& absent_type) {
-            new (self) Input{side,     name,  joined,
-                             producer, group, sequence,
+            new (self) Input{side,
+                             name,
+                             joined,
+                             producer,
+                             group,
+                             sequence,
                              side == Side::Const ? text_constant(name) : null_of(absent_type)};
           },
           nb::kw_only(), nb::arg("side"), nb::arg("name"), nb::arg("joined") = "", nb::arg("producer") = -1,
@@ -168,8 +173,8 @@ void bind_steps(nb::module_& core) {
       "__init__",
       [](Output* self, const std::string& name, Output::Kind kind, int64_t width, bool weighted, bool keyed,
          bool once) { new (self) Output{name, kind, width, weighted, keyed, once}; },
-      nb::kw_only(), nb::arg("name"), nb::arg("kind"), nb::arg("width"), nb::arg("weighted"), nb::arg("keyed"),
-      nb::arg("once"));
+      nb::kw_only(), nb::arg("name"), nb::arg("kind"), nb::arg("width"), nb::arg("weighted"),
+      nb::arg("keyed"), nb::arg("once"));
 }
 
 void bind_plan(nb::module_& core) {
@@ -181,8 +186,8 @@ void bind_plan(nb::module_& core) {
       .def(
           "generate",
           [](const FeaturePlan& plan, const Batch& user, const Batch& context, const Batch& raw,
-             const Batch& finished, const std::vector<std::optional<std::pair<const Batch*, const Batch*>>>& clicked,
-             int64_t rows) {
+             const Batch& finished,
+             const std::vector<std::optional<std::pair<const Batch*, const Batch*>>>& clicked, int64_t rows) {
             nb::gil_scoped_release release;
             std::vector<Clicked> groups;
             for (const auto& pair : clicked) {
@@ -195,9 +200,10 @@ void bind_plan(nb::module_& core) {
       .def("generate_joined", &FeaturePlan::generate_joined, nb::arg("joined"), nb::arg("strict"),
            nb::call_guard<nb::gil_scoped_release>())
       .def("finish", &FeaturePlan::finish, nb::arg("raw"), nb::call_guard<nb::gil_scoped_release>())
-      .def("finisher", [](std::shared_ptr<const FeaturePlan> plan) {
-        return std::make_shared<PlanFinisher>(std::move(plan));
-      })
+      .def("finisher",
+           [](std::shared_ptr<const FeaturePlan> plan) {
+             return std::make_shared<PlanFinisher>(std::move(plan));
+           })
       .def_prop_ro("unparsable_numbers", [](const FeaturePlan& p) { return p.counts().unparsable_numbers; })
       .def_prop_ro("missing_columns", [](const FeaturePlan& p) { return p.counts().missing_columns; })
       .def_prop_ro("int_names", [](const FeaturePlan& p) { return p.assembly().names().ints; })

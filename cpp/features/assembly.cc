@@ -13,8 +13,8 @@ class Writer {
   Writer(const Output& output, const Column& column, int64_t rows, ModelInputs& inputs)
       : output_(output), column_(column), rows_(rows), inputs_(inputs) {
     if (column.rows != rows && column.rows != 1) {
-      throw DataError("feature '" + output.name + "' has " + std::to_string(column.rows) + " rows, its batch has " +
-                      std::to_string(rows));
+      throw DataError("feature '" + output.name + "' has " + std::to_string(column.rows) +
+                      " rows, its batch has " + std::to_string(rows));
     }
     // One row beside n: written once, then repeated.
     repeat_ = column.rows == rows ? 1 : rows;
@@ -209,8 +209,8 @@ Assembly::Assembly(std::vector<Output> outputs, bool tile)
       tile_(tile),
       names_(std::make_shared<const ModelInputs::Names>(names_of(outputs_, tile))) {}
 
-std::shared_ptr<const ModelInputs> Assembly::assemble(const std::vector<ColumnPtr>& results, int64_t rows,
-                                                      bool expand) const {
+std::shared_ptr<ModelInputs> Assembly::assemble(const std::vector<ColumnPtr>& results, int64_t rows,
+                                                bool expand) const {
   auto inputs = std::make_shared<ModelInputs>();
   inputs->names = names_;
   size_t ints = 1;

@@ -22,10 +22,10 @@ struct Output {
 
   std::string name;
   Kind kind = Kind::Sparse;
-  int64_t width = 1;       // of the dense kinds
+  int64_t width = 1;  // of the dense kinds
   bool weighted = false;
-  bool keyed = false;      // value_dim != 1: a step may have any number of ids
-  bool once = false;       // under INPUT_TILE: a user feature, one row
+  bool keyed = false;  // value_dim != 1: a step may have any number of ids
+  bool once = false;   // under INPUT_TILE: a user feature, one row
 };
 
 /// Fixed for one plan. `assemble` is const and shares nothing between threads.
@@ -37,8 +37,8 @@ class Assembly {
   /// `results[i]` is the column of output i, of `rows` rows or one that stands for all of them. With
   /// `expand`, features marked `once` have `rows` rows as well, and batch_size is 1 (what an offline run
   /// sends). DataError where a column is not of its output's kind.
-  std::shared_ptr<const ModelInputs> assemble(const std::vector<ColumnPtr>& results, int64_t rows,
-                                              bool expand) const;
+  std::shared_ptr<ModelInputs> assemble(const std::vector<ColumnPtr>& results, int64_t rows,
+                                        bool expand) const;
 
   const std::vector<Output>& outputs() const { return outputs_; }
   const ModelInputs::Names& names() const { return *names_; }

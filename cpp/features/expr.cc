@@ -23,7 +23,8 @@ void ExprKernel::read(const Cells& cells, int64_t row, Counts& counts, std::vect
 void ExprKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const {
   for (const Cells& cells : inputs) {
     if (cells.column->shape == Shape::Map) {
-      throw RequestError("reads column '" + *cells.name + "', which is a map; a formula reads numbers or text");
+      throw RequestError("reads column '" + *cells.name +
+                         "', which is a map; a formula reads numbers or text");
     }
   }
   std::vector<std::vector<double>> variables(inputs.size());

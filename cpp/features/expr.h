@@ -12,8 +12,8 @@ namespace recserve {
 ///             a = [1 2]  b = 10   [11 12]    (width 1 and no bucketizer: 11)
 ///             a missing           (missing)
 ///
-/// Numeric columns, of whatever type, give float32 values, text gives doubles; the formula is double. Text that
-/// is no number makes its cell missing.
+/// Numeric columns, of whatever type, give float32 values, text gives doubles; the formula is double. Text
+/// that is no number makes its cell missing.
 class ExprKernel : public Kernel {
  public:
   ExprKernel(Expression formula, char separator, double fill_missing)

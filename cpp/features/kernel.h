@@ -8,8 +8,8 @@
 
 namespace recserve {
 
-/// A kernel is built once, when the model is loaded, and run by many threads at once: `run` is const and keeps
-/// its scratch on the stack.
+/// A kernel is built once, when the model is loaded, and run by many threads at once: `run` is const and
+/// keeps its scratch on the stack.
 ///
 ///   map     {a:1 b:2}       one row stands for all (a user value): read once, before the loop
 ///   key     a  b  c         rows = 3

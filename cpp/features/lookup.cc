@@ -124,13 +124,14 @@ double combine(LookupKernel::Combiner combiner, std::vector<double>& found) {
 LookupKernel::Combiner combiner_of(const std::string& name) {
   using Combiner = LookupKernel::Combiner;
   static constexpr std::pair<const char*, Combiner> known[] = {
-      {"", Combiner::None},   {"sum", Combiner::Sum},         {"mean", Combiner::Mean},
-      {"avg", Combiner::Mean}, {"min", Combiner::Min},         {"max", Combiner::Max},
+      {"", Combiner::None},       {"sum", Combiner::Sum},        {"mean", Combiner::Mean},
+      {"avg", Combiner::Mean},    {"min", Combiner::Min},        {"max", Combiner::Max},
       {"count", Combiner::Count}, {"gap_min", Combiner::GapMin}, {"gap_max", Combiner::GapMax}};
   for (const auto& [text, combiner] : known) {
     if (name == text) return combiner;
   }
-  throw ConfigError("combiner '" + name + "' is not known; known: sum, mean, avg, min, max, count, gap_min, gap_max");
+  throw ConfigError("combiner '" + name +
+                    "' is not known; known: sum, mean, avg, min, max, count, gap_min, gap_max");
 }
 
 }  // namespace

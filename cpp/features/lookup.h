@@ -8,8 +8,8 @@
 namespace recserve {
 
 /// Inputs: map, key. The map is native, an array of "k:v" or text "k:v\x1dk:v"; pairs are cut at the first
-/// colon, those without one are ignored, of a repeated key the last counts. Keys compare as text. Found values
-/// come in key order.
+/// colon, those without one are ignored, of a repeated key the last counts. Keys compare as text. Found
+/// values come in key order.
 ///
 ///   map a:1 b:2 c:x    key [b a]    numeric, sum      3
 ///                                   discrete          [2 1]

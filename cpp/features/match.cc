@@ -140,9 +140,8 @@ void MatchKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) c
     read(items, i, wanted_items);
     for_each_hit(map.outer(), options_.every_category, wanted_categories, [&](int32_t outer) {
       const Pairs& inner = map.inner(outer);
-      for_each_hit(inner.keys, options_.every_item, wanted_items, [&](int32_t at) {
-        emitter.emit(map.outer()[outer], inner.keys[at], inner.values[at]);
-      });
+      for_each_hit(inner.keys, options_.every_item, wanted_items,
+                   [&](int32_t at) { emitter.emit(map.outer()[outer], inner.keys[at], inner.values[at]); });
     });
     sink.end_row();
   }

@@ -1,5 +1,5 @@
-// match_feature: a value out of a user's nested map, at an outer and an inner key (feature generation, section
-// 6.5).
+// match_feature: a value out of a user's nested map, at an outer and an inner key (feature generation,
+// section 6.5).
 #pragma once
 
 #include <string>
@@ -17,7 +17,8 @@ namespace recserve {
 /// pairs, the first `^` and the first `:` of a pair end its key; a pair without it is ignored, and of a
 /// repeated key the last counts. Several tokens in a key cell: all combinations in order.
 ///
-/// Discrete: the token is feature name, outer key, inner key and value, as far as they are shown, joined by _.
+/// Discrete: the token is feature name, outer key, inner key and value, as far as they are shown, joined by
+/// _.
 class MatchKernel : public Kernel {
  public:
   struct Options {

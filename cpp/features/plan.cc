@@ -133,8 +133,9 @@ class Evaluation {
       bool gathered = false;
       columns[k] = column_of(input, gathered);
       if (input.sequence) {
-        sequences.push_back(gathered ? gathered_elements(columns[k], clicked_in(input.group).raw->rows())
-                                     : split(columns[k], step.cut, input.joined.empty() ? input.name : input.joined));
+        sequences.push_back(
+            gathered ? gathered_elements(columns[k], clicked_in(input.group).raw->rows())
+                     : split(columns[k], step.cut, input.joined.empty() ? input.name : input.joined));
         if (sequences.back().rows() != 1) rows = sources_.rows;
         columns[k] = sequences.back().column;
       } else if (columns[k]->rows != 1) {
@@ -174,8 +175,8 @@ class Evaluation {
   Counts counts_;
 };
 
-FeaturePlan::FeaturePlan(std::vector<Step> steps, std::vector<Output> outputs, std::vector<int32_t> output_steps,
-                         bool tile)
+FeaturePlan::FeaturePlan(std::vector<Step> steps, std::vector<Output> outputs,
+                         std::vector<int32_t> output_steps, bool tile)
     : steps_(std::move(steps)),
       constants_(steps_.size()),
       output_steps_(std::move(output_steps)),
@@ -188,7 +189,7 @@ FeaturePlan::FeaturePlan(std::vector<Step> steps, std::vector<Output> outputs, s
   }
 }
 
-std::shared_ptr<const ModelInputs> FeaturePlan::generate(const Sources& sources) const {
+std::shared_ptr<ModelInputs> FeaturePlan::generate(const Sources& sources) const {
   check_rows("user", sources.user, 1);
   check_rows("context", sources.context, sources.rows);
   check_rows("item", sources.raw, sources.rows);
@@ -201,7 +202,7 @@ std::shared_ptr<const ModelInputs> FeaturePlan::generate(const Sources& sources)
   return assembly_.assemble(results, sources.rows, false);
 }
 
-std::shared_ptr<const ModelInputs> FeaturePlan::generate_joined(const Batch& joined, bool strict) const {
+std::shared_ptr<ModelInputs> FeaturePlan::generate_joined(const Batch& joined, bool strict) const {
   Sources sources;
   sources.joined = &joined;
   sources.rows = joined.rows();
@@ -220,14 +221,16 @@ Batch FeaturePlan::finish(const Batch& raw) const {
   Evaluation evaluation(*this, sources, false);
   Batch finished(raw.rows());
   for (size_t i = 0; i < steps_.size(); ++i) {
-    if (!steps_[i].finished.empty()) finished.add(steps_[i].finished, evaluation.result(static_cast<int32_t>(i)));
+    if (!steps_[i].finished.empty())
+      finished.add(steps_[i].finished, evaluation.result(static_cast<int32_t>(i)));
   }
   count(evaluation.counts());
   return finished;
 }
 
 PlanCounts FeaturePlan::counts() const {
-  return {unparsable_numbers_.load(std::memory_order_relaxed), missing_columns_.load(std::memory_order_relaxed)};
+  return {unparsable_numbers_.load(std::memory_order_relaxed),
+          missing_columns_.load(std::memory_order_relaxed)};
 }
 
 void FeaturePlan::count(const Counts& counts) const {

@@ -45,10 +45,10 @@ struct Step {
   std::vector<Input> inputs;
   bool sequence = false;
   SequenceRule cut;
-  std::string finished;       // the column that holds its result in an item row; "" = it is not kept there
-  int32_t element = -1;       // sequences: the step whose finished column holds the elements
-  bool constant = false;      // rate const
-  bool every_row = false;     // random: evaluated on every row, whatever its inputs
+  std::string finished;    // the column that holds its result in an item row; "" = it is not kept there
+  int32_t element = -1;    // sequences: the step whose finished column holds the elements
+  bool constant = false;   // rate const
+  bool every_row = false;  // random: evaluated on every row, whatever its inputs
 };
 
 /// The rows of the items in a user's list: raw and finished columns, one row per element.
@@ -63,8 +63,8 @@ struct Sources {
   const Batch* context = nullptr;
   const Batch* raw = nullptr;
   const Batch* finished = nullptr;
-  std::vector<Clicked> clicked;         // by group
-  const Batch* joined = nullptr;        // all sides in one batch; then the others are null
+  std::vector<Clicked> clicked;   // by group
+  const Batch* joined = nullptr;  // all sides in one batch; then the others are null
   int64_t rows = 0;
 };
 
@@ -78,14 +78,15 @@ struct PlanCounts {
 class FeaturePlan {
  public:
   /// `outputs[i]` is made from step `output_steps[i]`. Steps may refer to later ones, never in a circle.
-  FeaturePlan(std::vector<Step> steps, std::vector<Output> outputs, std::vector<int32_t> output_steps, bool tile);
+  FeaturePlan(std::vector<Step> steps, std::vector<Output> outputs, std::vector<int32_t> output_steps,
+              bool tile);
 
   /// The tensors for one request: user columns have one row, the others `sources.rows` or one.
-  std::shared_ptr<const ModelInputs> generate(const Sources& sources) const;
+  std::shared_ptr<ModelInputs> generate(const Sources& sources) const;
 
-  /// The same, naively: every column of `joined` is a column of the training table, every feature is evaluated
-  /// on every row. `strict`: text that should be a number is a DataError, as offline runs want it.
-  std::shared_ptr<const ModelInputs> generate_joined(const Batch& joined, bool strict) const;
+  /// The same, naively: every column of `joined` is a column of the training table, every feature is
+  /// evaluated on every row. `strict`: text that should be a number is a DataError, as offline runs want it.
+  std::shared_ptr<ModelInputs> generate_joined(const Batch& joined, bool strict) const;
 
   /// Every finished column of the rows of `raw`.
   Batch finish(const Batch& raw) const;

@@ -8,7 +8,8 @@ void RawKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) con
   const Cells& input = inputs[0];
   const Column& column = *input.column;
   if (column.shape == Shape::Map) {
-    throw RequestError("reads column '" + *input.name + "', which is a map; a raw_feature reads numbers or text");
+    throw RequestError("reads column '" + *input.name +
+                       "', which is a map; a raw_feature reads numbers or text");
   }
   const bool text = column.values.type == Type::String;
   const bool zero =

@@ -11,8 +11,8 @@ namespace recserve {
 ///   D = 1    3.5 -> 3.5    "3.5" -> 3.5    [3.5 4] -> 3.5
 ///   D = 3    "1,2,3" -> 1 2 3 (separator ,)    [1 2] -> 1 2 0
 ///
-/// Strings inside an array are not cut, unless another feature produced them (a lookup's "0.1,0.2"). Text that
-/// is no number makes the row missing.
+/// Strings inside an array are not cut, unless another feature produced them (a lookup's "0.1,0.2"). Text
+/// that is no number makes the row missing.
 class RawKernel : public Kernel {
  public:
   /// `null_is_zero`: a null of a numeric scalar column is 0.0, bucketized without a normalizer (section 4.2,

@@ -7,18 +7,18 @@ namespace recserve {
 
 namespace {
 
-[[noreturn]] void refuse(const std::string& feature, const Rules& rules, const std::string& what) {
-  throw ConfigError("feature '" + feature + "': default_value '" + rules.default_value + "' " + what);
+[[noreturn]] void refuse(const Rules& rules, const std::string& what) {
+  throw ConfigError("default_value '" + rules.default_value + "' " + what);
 }
 
-std::vector<double> numbers_of(const Rules& rules, const std::string& feature) {
+std::vector<double> numbers_of(const Rules& rules) {
   std::vector<double> numbers;
   for_each_value(rules.default_value, rules.separator, [&](std::string_view piece) {
     auto number = parse_double(piece);
-    if (!number) refuse(feature, rules, "is not a number, or several between separators");
+    if (!number) refuse(rules, "is not a number, or several between separators");
     numbers.push_back(*number);
   });
-  if (numbers.empty()) refuse(feature, rules, "is not a number, or several between separators");
+  if (numbers.empty()) refuse(rules, "is not a number, or several between separators");
   if (rules.width > 0) numbers.resize(rules.width, numbers.size() == 1 ? numbers[0] : 0.0);
   if (rules.limit > 0 && numbers.size() > static_cast<size_t>(rules.limit)) numbers.resize(rules.limit);
   return numbers;
@@ -26,7 +26,7 @@ std::vector<double> numbers_of(const Rules& rules, const std::string& feature) {
 
 }  // namespace
 
-void Rules::prepare(const std::string& feature) {
+void Rules::prepare() {
   if (width > 0) limit = width;
   default_ids.clear();
   default_numbers.clear();
@@ -34,11 +34,12 @@ void Rules::prepare(const std::string& feature) {
   if (discrete) {
     if (!bucketized()) return;
     auto id = bucketizer.text(default_value);
-    if (!id) refuse(feature, *this, "is not a number, which its bucketizer needs; give a number or leave it out");
+    if (!id)
+      refuse(*this, "is not a number, which its bucketizer needs; give a number or leave it out");
     default_ids.push_back(*id);
     return;
   }
-  default_numbers = numbers_of(*this, feature);
+  default_numbers = numbers_of(*this);
   if (!bucketized()) return;
   for (double number : default_numbers) default_ids.push_back(bucketizer.result(number, value_type));
 }

@@ -15,14 +15,14 @@ namespace recserve {
 struct Rules {
   using ValueType = Bucketizer::ValueType;
 
-  bool discrete = true;                         // results are tokens; else numbers
-  ValueType value_type = ValueType::Float32;    // of numbers, before the bucketizer
-  int64_t limit = 0;                            // values of a row at most; 0: any number
-  int64_t width = 0;                            // numbers: values of a row exactly (padded by 0.0); 0: `limit` rules
-  bool weighted = false;                        // every token has a weight
-  std::string prefix;                           // put before each token
-  std::string default_value;                    // "" = none
-  char separator = '\x1d';                      // between the numbers of a default
+  bool discrete = true;                       // results are tokens; else numbers
+  ValueType value_type = ValueType::Float32;  // of numbers, before the bucketizer
+  int64_t limit = 0;                          // values of a row at most; 0: any number
+  int64_t width = 0;          // numbers: values of a row exactly (padded by 0.0); 0: `limit` rules
+  bool weighted = false;      // every token has a weight
+  std::string prefix;         // put before each token
+  std::string default_value;  // "" = none
+  char separator = '\x1d';    // between the numbers of a default
   Normalizer normalizer;
   Bucketizer bucketizer;
 
@@ -30,8 +30,8 @@ struct Rules {
   std::vector<int64_t> default_ids;
   std::vector<double> default_numbers;
 
-  /// Works the default out; ConfigError, naming the feature, where it is not what the bucketizer needs.
-  void prepare(const std::string& feature);
+  /// Works the default out; ConfigError where it is not what the bucketizer needs.
+  void prepare();
 
   bool bucketized() const { return bucketizer.kind() != Bucketizer::Kind::None; }
   /// The result is ids or texts, any number in a row, rather than `width` numbers.

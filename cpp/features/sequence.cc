@@ -116,7 +116,8 @@ Alignment::Alignment(std::span<const Elements> sequences, int64_t rows, int64_t 
       const int64_t end = sequences[k].offsets[own + 1];
       for (int64_t e = begin; e < begin + longest; ++e) maps_[k].push_back(e < end ? e : -1);
     }
-    if (offsets_.back() + longest > INT32_MAX) throw DataError("over 2^31 elements in one batch of sequences");
+    if (offsets_.back() + longest > INT32_MAX)
+      throw DataError("over 2^31 elements in one batch of sequences");
     offsets_.push_back(offsets_.back() + static_cast<int32_t>(longest));
   }
 }

@@ -28,8 +28,8 @@ struct Counts {
 ///   sink.text("a"); sink.text("b"); sink.end_row();    [id(a) id(b)]
 ///   sink.end_row();                                    [default], or [] without one; dense: 0.0
 ///
-/// A row that exceeds value_dim drops the surplus; `full()` lets a kernel stop early. Lives on the stack of one
-/// evaluation.
+/// A row that exceeds value_dim drops the surplus; `full()` lets a kernel stop early. Lives on the stack of
+/// one evaluation.
 class Sink {
  public:
   Sink(const Rules& rules, int64_t rows, Counts& counts);
@@ -81,9 +81,9 @@ class Sink {
   const int64_t limit_;
   int64_t rows_ = 0;
   int64_t row_values_ = 0;
-  std::string prefixed_;         // the prefix, then the token at hand
+  std::string prefixed_;  // the prefix, then the token at hand
   std::vector<int32_t> offsets_;
-  std::vector<int64_t> ids_;     // or numbers of an integer value_type
+  std::vector<int64_t> ids_;  // or numbers of an integer value_type
   std::vector<float> floats_;
   std::vector<double> doubles_;
   std::vector<float> weights_;

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from recserve.features.types import FEATURE_TYPES
 from recserve.features.types.feature_type import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from recserve.features.types.feature_type import FeatureType
 
@@ -45,6 +46,12 @@ class Feature:
     def is_sequence(self) -> bool:
         """The result is one value, or several, per element."""
         return self.delimiter is not None
+
+    @contextmanager
+    def named_errors(self) -> Iterator[None]:
+        """Put this feature's name before what a ConfigError says."""
+        with _named_errors(self.name, self.feature_type):
+            yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +145,7 @@ def _read_feature(entry: Mapping[str, Any], folder: Path, group: Group | None = 
             + ", ".join(FEATURE_TYPES)
             + (", each also as sequence_…" if group is None else " (in a group without the prefix sequence_)")
         )
-    try:
+    with _named_errors(name, feature_type):
         record = FEATURE_TYPES[plain].parse(entry, folder)
         delimiter, length = None, 0
         if group is not None:
@@ -147,9 +154,15 @@ def _read_feature(entry: Mapping[str, Any], folder: Path, group: Group | None = 
             delimiter, length = _read_cut(entry)
         if delimiter is not None:
             _check_sequence(record)
+    return Feature(name, feature_type, record, delimiter, length, group)
+
+
+@contextmanager
+def _named_errors(name: str, feature_type: str) -> Iterator[None]:
+    try:
+        yield
     except ConfigError as e:
         raise ConfigError(f"feature '{name}' ({feature_type}): {e}") from e
-    return Feature(name, feature_type, record, delimiter, length, group)
 
 
 def _check_sequence(record: FeatureType) -> None:

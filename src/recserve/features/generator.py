@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from recserve._core import FeaturePlan, Output, Side, Step, StepInput
 from recserve.errors import ConfigError
-from recserve.features.plan import Plan
+from recserve.features.plan import FINISHED, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from recserve._core import Kernel, Rules
     from recserve.columns import Batch, ModelInputs, RowFinisher
     from recserve.features.config import Feature, FeatureConfig
-    from recserve.features.plan import PlannedFeature, PlannedInput, SequenceKey
+    from recserve.features.inputs import PlannedInput
+    from recserve.features.plan import PlannedFeature, SequenceKey
     from recserve.messages import InputSchema
 
 _SIDES = {
@@ -34,11 +35,11 @@ class Generator:
     """Generates the model's input tensors from raw columns, each feature at its own rate.
 
     `tile`: the model takes user features with one row, and `batch_size` (INPUT_TILE 2 or 3).
-    `schema` types the columns that a request does not bring; without it they have the value_type of the feature
-    that reads them.
+    `schema` types the columns that a request does not bring; without it they have the value_type of the
+    feature that reads them.
 
-    What staging never changes: `generate` gives bit for bit what `generate_joined` gives for the same user and
-    items written out as rows of a training table.
+    What staging never changes: `generate` gives bit for bit what `generate_joined` gives for the same user
+    and items written out as rows of a training table.
     """
 
     def __init__(
@@ -74,9 +75,10 @@ class Generator:
     ) -> ModelInputs:
         """Generate for one user and `rows` candidates.
 
-        `user` has one row; `context`, `raw` and `finished` (item columns as they are, and as the finisher made
-        them) have `rows`, or one that stands for all. A finished column that is absent is computed from raw ones.
-        `clicked` has for each sequence group the raw and finished rows of the items in the user's list.
+        `user` has one row; `context`, `raw` and `finished` (item columns as they are, and as the finisher
+        made them) have `rows`, or one that stands for all. A finished column that is absent is computed from
+        raw ones. `clicked` has for each sequence group the raw and finished rows of the items in the user's
+        list.
         """
         gathered = [clicked.get(group) for group in self._groups]
         return self._native.generate(user, context, raw, finished, gathered, rows)
@@ -97,13 +99,13 @@ class Generator:
 
     @property
     def finished_types(self) -> Mapping[str, str]:
-        """Finished columns → their types, as an InputSchema writes them; `float32[D]` has D values in every row."""
-        return {column: _column_type(*self._source_of(column)) for column in self.finished}
+        """Finished columns → types, as an InputSchema writes them; `float32[D]` has D values in every row."""
+        return {column: self._type_of(column) for column in self.finished}
 
     @property
     def finished_limits(self) -> Mapping[str, int]:
-        """Finished columns of ids → what all their ids are below; columns without such a limit are left out."""
-        limits = {column: self._parts[self._source_of(column)[0].name][1].size for column in self.finished}
+        """Finished columns of ids → what all their ids are below, where that is known."""
+        limits = {column: self._parts[self._maker_of(column)][1].size for column in self.finished}
         return {column: limit for column, limit in limits.items() if limit > 0}
 
     @property
@@ -124,7 +126,7 @@ class Generator:
     @property
     def tensors(self) -> Mapping[str, tuple[str, int]]:
         """Input tensors of the model → dtype and rank, in the order they are laid out in."""
-        ints = {name: ("int64", 1) for name in self._native.int_names}
+        ints = dict.fromkeys(self._native.int_names, ("int64", 1))
         widths = zip(self._native.float_names, self._native.float_widths, strict=True)
         return ints | {name: ("float32", 2 if width else 1) for name, width in widths}
 
@@ -194,8 +196,8 @@ class Generator:
         record = feature.feature.type
         if record.discrete and not record.bucketized:
             raise ConfigError(
-                f"feature '{feature.name}' ({feature.type}): its results are texts, and a model takes ids; give it "
-                "a bucketizer (hash_bucket_size, num_buckets, vocab_list, ...) or stub_type true"
+                f"feature '{feature.name}' ({feature.type}): its results are texts, and a model takes ids; "
+                "give it a bucketizer (hash_bucket_size, num_buckets, vocab_list, ...) or stub_type true"
             )
         kinds = {
             (False, False): Output.Kind.DENSE,
@@ -212,37 +214,28 @@ class Generator:
             once=feature.is_user,
         )
 
-    def _source_of(self, column: str) -> tuple[Feature, bool]:
-        """The feature that a finished column is made by, and whether it holds elements of its sequence."""
-        features = {feature.name: feature for feature in self.plan.config.features}
-        if column in self.plan.elements:
-            return features[self.plan.elements[column]], True
-        return features[column.removeprefix("=")], False
+    def _maker_of(self, column: str) -> str:
+        """The feature that a finished column is made by; it may hold elements of its sequence."""
+        return self.plan.elements.get(column, column.removeprefix(FINISHED))
+
+    def _type_of(self, column: str) -> str:
+        """The type of a finished column: what the native sink makes of it."""
+        feature = next(f.feature for f in self.plan.features if f.name == self._maker_of(column))
+        record, rules = feature.type, self._parts[feature.name][1]
+        in_sequence = feature.is_sequence and column not in self.plan.elements
+        numbers = {"double": "float64", "int": "int64"}
+        value = "string" if record.discrete else numbers.get(record.value_type, "float32")
+        if record.bucketized:
+            value = "int64"
+        if not record.sparse and record.width > 1:
+            return f"list<list<{value}>>" if in_sequence else f"{value}[{record.width}]"
+        if record.is_weighted:
+            return f"map<{value},float32>"
+        row = value if rules.single or not record.sparse else f"list<{value}>"
+        return f"list<{row}>" if in_sequence else row
 
 
 def _native_parts(feature: Feature, config: FeatureConfig) -> tuple[Kernel, Rules]:
-    try:
+    with feature.named_errors():
         kernel = feature.type.kernel(sequence=feature.is_sequence)
-        rules = feature.type.rules(sequence=feature.is_sequence, farm_hash=config.farm_hash)
-    except ConfigError as e:
-        text = str(e)
-        if text.startswith(f"feature '{feature.type.feature_name}': "):
-            text = text.partition(": ")[2]
-        raise ConfigError(f"feature '{feature.name}' ({feature.feature_type}): {text}") from e
-    return kernel, rules
-
-
-def _column_type(feature: Feature, element: bool) -> str:
-    """The type of a result column: what the native sink makes of it."""
-    record = feature.type
-    numbers = {"double": "float64", "int": "int64"}
-    number = "int64" if record.bucketized else numbers.get(record.value_type, "float32")
-    value = "string" if record.discrete and not record.bucketized else number
-    in_sequence = feature.is_sequence and not element
-    if not record.sparse and record.width > 1:
-        return f"list<list<{value}>>" if in_sequence else f"{value}[{record.width}]"
-    if record.is_weighted:
-        return f"map<{value},float32>"
-    single = record.rules(sequence=feature.is_sequence, farm_hash=False).single or not record.sparse
-    row = value if single else f"list<{value}>"
-    return f"list<{row}>" if in_sequence else row
+        return kernel, feature.type.rules(sequence=feature.is_sequence, farm_hash=config.farm_hash)

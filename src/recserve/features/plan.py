@@ -18,12 +18,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from recserve.errors import ConfigError
+from recserve.features.inputs import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from recserve.features.config import Feature, FeatureConfig
-    from recserve.features.types.feature_type import Reference
+    from recserve.features.inputs import PlannedInput
 
 #: How a finished column is called in an item row: no raw column's name starts so.
 FINISHED = "="
@@ -34,16 +35,6 @@ _JOIN = {
     frozenset({"item"}): "item",
     frozenset({"user", "item"}): "pair",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedInput:
-    """Where one input of a feature is read."""
-
-    source: str  # user, item, context, const, feature; group: an item column at the user's keys
-    name: str  # the column, the feature, the constant; group: the item column
-    sequence: bool = False  # its cells are cut into elements
-    joined: str = ""  # the column's name in the training table and, if sent, in a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +86,9 @@ class Plan:
         self.config = config
         self.tile = tile
         self._by_name = {feature.name: feature for feature in config.features}
-        self._inputs = {name: _resolve(feature, self._by_name) for name, feature in self._by_name.items()}
+        self._inputs = {name: resolve(feature, self._by_name) for name, feature in self._by_name.items()}
         self.order = self._sorted()
-        self._random = {
-            name: feature.type.kernel(sequence=feature.is_sequence).random
-            or feature.type.rules(sequence=feature.is_sequence, farm_hash=config.farm_hash).random
-            for name, feature in self._by_name.items()
-        }
+        self._random = {name: _is_random(feature) for name, feature in self._by_name.items()}
         self._users = self._user_features()
         self._rates: dict[str, frozenset[str]] = {}
         for name in self.order:
@@ -139,7 +126,9 @@ class Plan:
     @cached_property
     def finished(self) -> Mapping[str, frozenset[str]]:
         """Columns that are finished in the item rows → the raw columns that they are made of."""
-        columns = {self._finished[name]: self._item_columns(name) for name in self.order if name in self._finished}
+        columns = {
+            self._finished[name]: self._item_columns(name) for name in self.order if name in self._finished
+        }
         for column, name in self.elements.items():
             columns.setdefault(column, self._group_columns(name))
         return columns
@@ -185,7 +174,7 @@ class Plan:
         return keys
 
     def absent_types(self) -> dict[str, dict[str, str]]:
-        """Side → column → the type it has when no schema and no value tells: that of the features reading it."""
+        """Side → column → its type when no schema and no value tells: that of the features reading it."""
         types: dict[str, dict[str, str]] = {"user": {}, "context": {}, "item": {}}
         for feature in self.features:
             wanted = feature.feature.type.absent_type()
@@ -237,8 +226,9 @@ class Plan:
                     rate |= {"user", "item"}
                 case "feature":
                     rate |= self._rates[source.name]
-        if self._random[name] and not (self.tile and name in self._users):
-            rate = {"user", "item"}
+        if self._random[name]:
+            # Drawn for every candidate, but for a model that takes one row of it.
+            rate = rate | {"user"} if self.tile and name in self._users else {"user", "item"}
         return frozenset(rate)
 
     def _user_features(self) -> frozenset[str]:
@@ -251,7 +241,8 @@ class Plan:
                 users.add(name)
             elif linked:
                 if all(
-                    i.source in ("user", "const") or (i.source == "feature" and i.name in users) for i in inputs
+                    i.source in ("user", "const") or (i.source == "feature" and i.name in users)
+                    for i in inputs
                 ):
                     users.add(name)
             elif all(i.source == "user" for i in inputs):
@@ -262,9 +253,13 @@ class Plan:
         """Item-rate features kept in the item rows: outputs, and what features of another rate read."""
         items = [name for name in self.order if self._rates[name] == {"item"}]
         read = {
-            i.name for name, i in self._all_inputs() if i.source == "feature" and self._rates[name] != {"item"}
+            i.name
+            for name, i in self._all_inputs()
+            if i.source == "feature" and self._rates[name] != {"item"}
         }
-        return {name: FINISHED + name for name in items if name in read or not self._by_name[name].type.stub_type}
+        return {
+            name: FINISHED + name for name in items if name in read or not self._by_name[name].type.stub_type
+        }
 
     def _add_elements(self) -> None:
         """Give the members that read item columns (and constants) only an element feature each.
@@ -277,7 +272,7 @@ class Plan:
                 columns.setdefault(self._definition(name), column)
         for name in self.order:
             inputs = self._inputs[name]
-            alone = all(i.source == "const" or (i.source == "group" and i.sequence) for i in inputs)
+            alone = all(i.source == "group" or (i.source == "const" and not i.sequence) for i in inputs)
             if not alone or self._by_name[name].group is None or self._random[name]:
                 continue
             if all(i.source == "const" for i in inputs):
@@ -317,8 +312,8 @@ class Plan:
         for feature in self.features:
             if feature.is_user and feature.rate not in ("const", "user"):
                 raise ConfigError(
-                    f"feature '{feature.name}' is a user feature to a model exported with INPUT_TILE, and reads "
-                    f"{[i.joined or i.name for i in feature.inputs]}, which differ by candidate; export without "
+                    f"feature '{feature.name}' is a user feature to a model exported with INPUT_TILE, and "
+                    f"reads {[i.joined for i in feature.inputs]}, which differ by candidate; export without "
                     "INPUT_TILE"
                 )
 
@@ -337,39 +332,6 @@ class Plan:
         return frozenset(i.name for i in self._inputs[name] if i.source == "group")
 
 
-def _resolve(feature: Feature, features: Mapping[str, Feature]) -> tuple[PlannedInput, ...]:
-    """Find out where a feature reads each input and which of them are sequences (spec section 7)."""
-    try:
-        references = feature.type.inputs()
-        fields = feature.type.sequence_fields
-        if feature.is_sequence and fields is not None:
-            if unknown := set(fields) - {reference.name for reference in references}:
-                raise ConfigError(f"sequence_fields {sorted(unknown)} are not among its inputs")
-        inputs = tuple(_resolve_input(feature, reference, features) for reference in references)
-        if feature.is_sequence and not any(i.sequence for i in inputs):
-            raise ConfigError("none of its inputs is a sequence; name them in sequence_fields")
-    except ConfigError as e:
-        raise ConfigError(f"feature '{feature.name}' ({feature.feature_type}): {e}") from e
-    return inputs
-
-
-def _resolve_input(feature: Feature, reference: Reference, features: Mapping[str, Feature]) -> PlannedInput:
-    side, name = reference.side, reference.name
-    fields = feature.type.sequence_fields
-    listed = feature.is_sequence and fields is not None and name in fields
-    prefixed = name if feature.group is None else f"{feature.group.name}__{name}"
-    if side == "feature":
-        producer = prefixed if listed else name
-        if producer not in features:
-            raise ConfigError(f"reads the feature '{producer}', which fg.json does not have")
-        if feature.is_sequence and fields is None:
-            listed = features[producer].is_sequence
-        return PlannedInput("feature", producer, listed, producer)
-    sequence = listed
-    if feature.is_sequence and fields is None:
-        sequence = feature.type.single_input or side == "item"
-    if side == "const" or not sequence or feature.group is None:
-        return PlannedInput(side, name, sequence, name)
-    if side == "item":
-        return PlannedInput("group", name, True, prefixed)
-    return PlannedInput(side, prefixed, True, prefixed)
+def _is_random(feature: Feature) -> bool:
+    with feature.named_errors():
+        return feature.type.random

@@ -45,6 +45,12 @@ class Expr(FeatureType):
     def inputs(self) -> tuple[Reference, ...]:
         return tuple(Reference.parse(text) for text in self.variables)
 
+    @property
+    def random(self) -> bool:
+        return self._formula().uses_random
+
     def kernel(self, *, sequence: bool) -> Kernel:
-        formula = Expression.parse(self.expression, [reference.name for reference in self.inputs()])
-        return ExprKernel(formula, self.separator, self.fill_missing)
+        return ExprKernel(self._formula(), self.separator, self.fill_missing)
+
+    def _formula(self) -> Expression:
+        return Expression.parse(self.expression, [reference.name for reference in self.inputs()])

@@ -7,18 +7,17 @@ whose docstring is its table of cases. `native` work lies in the kernel that it 
 from __future__ import annotations
 
 import dataclasses
-from types import UnionType
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, field
-from collections.abc import Callable
+from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args, get_origin, get_type_hints
 
-from recserve._core import Bucketizer, Kernel, Rules
+from recserve._core import Bucketizer, Kernel, Normalizer, Rules
 from recserve.errors import ConfigError
-from recserve.features.types.buckets import Buckets
+from recserve.features.bucketize import Buckets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 SIDES = ("user", "item", "context", "feature", "const")
@@ -71,7 +70,7 @@ class Reference:
 class FeatureType(ABC):
     """One feature object of fg.json."""
 
-    #: Tokens (ids, texts) or numbers: whether a result is bucketized as text or as a number.
+    #: The type has one input, which is the sequence where the feature is one.
     single_input: ClassVar[bool] = False
     #: Bucketizer keys that this type does not take.
     refused_buckets: ClassVar[tuple[str, ...]] = ()
@@ -103,7 +102,9 @@ class FeatureType(ABC):
     def check(self) -> None:
         """Raise ConfigError, without the feature's name, for keys that do not go together."""
         if not self.discrete and self.value_type == "string":
-            raise ConfigError("value_type 'string' on a numeric feature; give float, double or an integer type")
+            raise ConfigError(
+                "value_type 'string' on a numeric feature; give float, double or an integer type"
+            )
 
     @classmethod
     def parse(cls, keys: Mapping[str, Any], folder: Path) -> Self:
@@ -155,6 +156,11 @@ class FeatureType(ABC):
         return False
 
     @property
+    def random(self) -> bool:
+        """Two evaluations may differ (`rnd`)."""
+        return Normalizer.parse("" if self.discrete else self.normalizer).uses_random
+
+    @property
     def prefix(self) -> str:
         """What is put before each token."""
         return f"{self.feature_name}_" if self.need_prefix and self.discrete else ""
@@ -174,7 +180,6 @@ class FeatureType(ABC):
     def rules(self, *, sequence: bool, farm_hash: bool) -> Rules:
         """Build what happens to a result on its way to the column."""
         return Rules.make(
-            feature=self.feature_name,
             discrete=self.discrete,
             value_type=_NATIVE_TYPES.get(self.value_type, Bucketizer.ValueType.FLOAT32),
             limit=1 if sequence and self.value_dim == 1 else self.limit(sequence=sequence),

@@ -9,7 +9,6 @@ from recserve._core import IdKernel, Kernel
 from recserve.features.types.feature_type import FeatureType, Reference
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Id(FeatureType):
     """The tokens of one input, as ids.

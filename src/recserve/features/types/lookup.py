@@ -20,8 +20,8 @@ class Lookup(FeatureType):
     |               |         | needDiscrete, needKey | b_2, a_1                   |
     |               | z       |                       | (missing) -> default_value |
 
-    The map is native, an array of `k:v` or text; pairs part at \\x1d whatever `separator` is. value_dim does not
-    cut the values (but see FeatureType.limit for sequences); it is the width of dense results.
+    The map is native, an array of `k:v` or text; pairs part at \\x1d whatever `separator` is. value_dim does
+    not cut the values (but see FeatureType.limit for sequences); it is the width of dense results.
 
     Ours: a value that is no number is as if it were not found; sums are doubles, rounded once to value_type.
     Source: spec section 6.4.

@@ -26,9 +26,9 @@ class Match(FeatureType):
 
     num_buckets reads the bare value. A default is never prefixed.
 
-    Ours: needDiscrete absent is true unless value_type is numeric; show_category and show_item absent are true
-    for `hit` with an explicit or implied needDiscrete; a vocabulary is asked for the full token, then for the
-    bare value. Source: spec section 6.5.
+    Ours: needDiscrete absent is true unless value_type is numeric; show_category and show_item absent are
+    true for `hit` with an explicit or implied needDiscrete; a vocabulary is asked for the full token, then
+    for the bare value. Source: spec section 6.5.
     """
 
     user: str
@@ -62,7 +62,10 @@ class Match(FeatureType):
     def inputs(self) -> tuple[Reference, ...]:
         keys = [key for key in (self.category, self.item) if not self._wildcard(key)]
         # Without `multihit`, ALL is a key like any other.
-        return (Reference.parse(self.user), *(Reference.parse("const:ALL" if k == "ALL" else k) for k in keys))
+        return (
+            Reference.parse(self.user),
+            *(Reference.parse("const:ALL" if k == "ALL" else k) for k in keys),
+        )
 
     def kernel(self, *, sequence: bool) -> Kernel:
         shown = self.match_type == "hit" and self.discrete

@@ -1,0 +1,65 @@
+"""Where a feature reads each of its inputs, and which of them are sequences (spec sections 1.3 and 7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recserve.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recserve.features.config import Feature
+    from recserve.features.types.feature_type import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedInput:
+    """Where one input of a feature is read."""
+
+    source: str  # user, item, context, const, feature; group: an item column at the user's keys
+    name: str  # the column, the feature, the constant; group: the item column
+    sequence: bool  # its cells are cut into elements
+    joined: str  # the column's name in the training table and, if sent, in a request
+
+
+def resolve(feature: Feature, features: Mapping[str, Feature]) -> tuple[PlannedInput, ...]:
+    """Resolve the inputs of one feature among all `features` of the file.
+
+    Which inputs of a sequence feature are sequences: those in `sequence_fields`; else the input of a
+    single-input type and the item inputs of another; and any feature that is a sequence itself.
+    """
+    with feature.named_errors():
+        references = feature.type.inputs()
+        fields = feature.type.sequence_fields
+        if feature.is_sequence and fields is not None:
+            unknown = set(fields) - {reference.name for reference in references}
+            if unknown:
+                raise ConfigError(f"sequence_fields {sorted(unknown)} are not among its inputs")
+        inputs = tuple(_resolve_input(feature, reference, features) for reference in references)
+        if feature.is_sequence and not any(i.sequence for i in inputs):
+            raise ConfigError("none of its inputs is a sequence; name them in sequence_fields")
+    return inputs
+
+
+def _resolve_input(feature: Feature, reference: Reference, features: Mapping[str, Feature]) -> PlannedInput:
+    side, name = reference.side, reference.name
+    fields = feature.type.sequence_fields
+    listed = feature.is_sequence and fields is not None and name in fields
+    prefixed = name if feature.group is None else f"{feature.group.name}__{name}"
+    if side == "feature":
+        producer = prefixed if listed else name
+        if producer not in features:
+            raise ConfigError(f"reads the feature '{producer}', which fg.json does not have")
+        if feature.is_sequence and fields is None:
+            listed = features[producer].is_sequence
+        return PlannedInput("feature", producer, listed, producer)
+    sequence = listed
+    if feature.is_sequence and fields is None:
+        sequence = feature.type.single_input or side == "item"
+    if side == "const" or not sequence or feature.group is None:
+        return PlannedInput(side, name, sequence, name)
+    if side == "item":
+        return PlannedInput("group", name, True, prefixed)
+    return PlannedInput(side, prefixed, True, prefixed)
