@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def differences(case: Case) -> str:
-    """The first tensor that differs and how; empty when all agree or the specification leaves the case open."""
+    """The first tensor that differs; empty when all agree or the specification leaves the case open."""
     try:
         expected = referee_tensors(case, tile=False)
     except UnspecifiedError:
@@ -33,7 +33,10 @@ def differences(case: Case) -> str:
     if found or not case.request.item_ids or not read(case.fg).can_tile():
         return found
     tiled = generator_of(case, tile=True)
-    return tensor_differences("tiled", staged_tensors(case, tiled), referee_tensors(case, tile=True))
+    # A joined batch is tiled nowhere: all rows, and batch_size 1.
+    whole = expected | {"batch_size": np.array([1], np.int64)}
+    found = tensor_differences("tiled", staged_tensors(case, tiled), referee_tensors(case, tile=True))
+    return found or tensor_differences("joined for tile", joined_tensors(case, tiled), whole)
 
 
 def referee_tensors(case: Case, *, tile: bool) -> Tensors:
@@ -80,18 +83,13 @@ def bits(tensor: NDArray[Any]) -> bytes:
 
 def smallest(case: Case) -> str:
     """Drop features, keys and rows while the case still differs."""
-    if not fails(case):
-        return "the failure does not repeat"
-    shrinking = True
+    stage = failure(case).partition(":")[0]
+    shrinking = bool(stage)
     while shrinking:
-        smaller = next((other for other in simpler(case) if fails(other)), None)
+        smaller = next((other for other in simpler(case) if failure(other).startswith(stage)), None)
         shrinking = smaller is not None
         case = smaller or case
     return f"{failure(case)}\n{describe(case)}"
-
-
-def fails(case: Case) -> bool:
-    return bool(failure(case))
 
 
 def failure(case: Case) -> str:

@@ -108,7 +108,7 @@ class _Store:
 
 
 def joined_array(cells: Sequence[Cell], column_type: str) -> pa.Array:
-    """As `array_of`; numbers of which some are missing, as those of unknown items, are arrays of one or none."""
+    """As `array_of`, but numbers with missing ones among them (unknown items) are arrays of one or none."""
     entry_type = column_type[5:-1]
     if entry_type not in SCALARS or entry_type == "string":
         return array_of(cells, column_type)

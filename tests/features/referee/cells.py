@@ -88,7 +88,7 @@ def tokens(cell: Cell, separator: str) -> list[str]:
 
 
 def numbers(cell: Cell, separator: str, most: int = 0) -> Numbers | None:
-    """The numbers of a cell, the first `most` when that is not 0; None when it is missing or not a number (2.4)."""
+    """The numbers of a cell, the first `most` unless that is 0; None for missing and for no number (2.4)."""
     if isinstance(cell, tuple):
         raise UnspecifiedError("a map read as numbers")
     if not is_text(cell):

@@ -121,7 +121,7 @@ class Evaluator:
         return self._tokens(outcome)
 
     def _numeric(self, values: list[int | float]) -> Result:
-        """A dense or raw result has exactly value_dim values, a lookup as many as it finds, others at most."""
+        """Dense and raw results have exactly value_dim values, lookups all that they find, others at most."""
         feature = self.feature
         typed = [_typed(value, feature.value_type) for value in values]
         if feature.dense or (feature.type == "raw_feature" and feature.value_dim > 0):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 
 MASK = (1 << 64) - 1
@@ -29,13 +30,18 @@ def murmur(data: bytes) -> int:
 
 
 def murmur_float32(number: float) -> int:
-    """`std::hash<float>`: both zeros give 0, all else the hash of the four bytes (5.2)."""
-    return 0 if number == 0 else murmur(struct.pack("<f", number))
+    """`std::hash<float>`: both zeros give 0, all else the hash of the four bytes, NaN positive (5.2)."""
+    return 0 if number == 0 else murmur(struct.pack("<f", _one_nan(number)))
 
 
 def murmur_float64(number: float) -> int:
     """`std::hash<double>`, the same over eight bytes (5.2)."""
-    return 0 if number == 0 else murmur(struct.pack("<d", number))
+    return 0 if number == 0 else murmur(struct.pack("<d", _one_nan(number)))
+
+
+def _one_nan(number: float) -> float:
+    """The number; every NaN, whose sign no platform promises, as the same one."""
+    return math.nan if math.isnan(number) else number
 
 
 def fingerprint(data: bytes) -> int:

@@ -60,7 +60,7 @@ def _weighted(text: str) -> tuple[str, float]:
 
 
 def run_raw(feature: Feature, cells: Cells) -> Outcome:
-    """6.2: the first value_dim numbers, those behind are not looked at; padding comes after the normalizer (5)."""
+    """6.2: the first value_dim numbers, not looking at those behind; padding comes after the normalizer."""
     return numbers(cells["value"], feature.separator, feature.value_dim)
 
 
