@@ -47,6 +47,11 @@ inline Range entries(const Column& column, int64_t row) {
   return {0, 0};
 }
 
+/// What a cell's tokens are: a map's keys, or else the values.
+inline const Values& tokens_of(const Column& column) {
+  return column.shape == Shape::Map ? column.keys : column.values;
+}
+
 /// Calls `each` with a string_view, an int64_t, a float or a double for every value in the range.
 template <class Each>
 void for_each_entry(const Values& values, Range range, Each&& each) {
@@ -76,7 +81,7 @@ void for_each_token(const Cells& cells, int64_t i, char separator, Each&& each) 
   if (cells.missing(i)) return;
   const Column& column = *cells.column;
   const int64_t row = cells.at(i);
-  const Values& values = column.shape == Shape::Map ? column.keys : column.values;
+  const Values& values = tokens_of(column);
   if (values.type != Type::String) return for_each_entry(values, entries(column, row), each);
   if (column.shape == Shape::Scalar && column.width == 1 && !cells.produced) {
     return for_each_value(values.text(row), separator, each);

@@ -22,7 +22,7 @@ void ExprKernel::read(const Cells& cells, int64_t row, Counts& counts, std::vect
 
 void ExprKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const {
   for (const Cells& cells : inputs) {
-    if (cells.column->shape == Shape::Map) {
+    if (cells.column->shape == Shape::Map && !cells.produced) {
       throw RequestError("reads column '" + *cells.name +
                          "', which is a map; a formula reads numbers or text");
     }

@@ -7,11 +7,12 @@ namespace recserve {
 void RawKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const {
   const Cells& input = inputs[0];
   const Column& column = *input.column;
-  if (column.shape == Shape::Map) {
+  if (column.shape == Shape::Map && !input.produced) {
     throw RequestError("reads column '" + *input.name +
                        "', which is a map; a raw_feature reads numbers or text");
   }
-  const bool text = column.values.type == Type::String;
+  const Values& values = tokens_of(column);
+  const bool text = values.type == Type::String;
   const bool zero =
       null_is_zero_ && !text && !input.produced && column.shape == Shape::Scalar && column.width == 1;
   for (int64_t i = 0; i < rows; ++i) {
@@ -20,7 +21,7 @@ void RawKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) con
     } else if (text) {
       run_text(input, i, sink);
     } else {
-      for_each_entry(column.values, entries(column, input.at(i)), [&]<class T>(T number) {
+      for_each_entry(values, entries(column, input.at(i)), [&]<class T>(T number) {
         if constexpr (!std::is_same_v<T, std::string_view>) sink.number(number);
       });
     }

@@ -62,10 +62,10 @@ def _tensors(inputs: ModelInputs) -> dict[str, NDArray[np.int64] | NDArray[np.fl
     """Name → values, dense ones flat."""
     tensors: dict[str, NDArray[np.int64] | NDArray[np.float32]] = {}
     ends = np.cumsum([0, *inputs.int_sizes])
-    for name, start, end in zip(inputs.int_names, ends, ends[1:], strict=True):
+    for name, start, end in zip(inputs.int_names, ends[:-1], ends[1:], strict=True):
         tensors[name] = inputs.ints[start:end]
     ends = np.cumsum([0, *inputs.float_sizes])
-    for name, start, end in zip(inputs.float_names, ends, ends[1:], strict=True):
+    for name, start, end in zip(inputs.float_names, ends[:-1], ends[1:], strict=True):
         tensors[name] = inputs.floats[start:end]
     return tensors
 

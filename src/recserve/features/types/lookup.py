@@ -39,7 +39,7 @@ class Lookup(FeatureType):
 
     def limit(self, *, sequence: bool) -> int:
         combined = not self.discrete and self.combiner != "" and self.separator not in self.default_value
-        return 1 if combined and self.bucketized else 0
+        return 1 if combined and self.bucketized and not sequence else 0
 
     def inputs(self) -> tuple[Reference, ...]:
         return (Reference.parse(self.map), Reference.parse(self.key))
