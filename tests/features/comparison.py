@@ -29,6 +29,7 @@ def differences(case: Case) -> str:
         return ""
     generator = generator_of(case)
     found = tensor_differences("joined", joined_tensors(case, generator), expected)
+    found = found or tensor_differences("repeated", joined_tensors(case, generator, repeat=True), expected)
     found = found or tensor_differences("staged", staged_tensors(case, generator), expected)
     if found or not case.request.item_ids or not read(case.fg).can_tile():
         return found

@@ -19,6 +19,7 @@ from tests.features.referee.evaluate import Tensors, join
 from recserve.columns import Batch, ModelInputs, column_from_arrow, to_arrow
 from recserve.features import config
 from recserve.features.generator import Generator
+from recserve.messages import InputSchema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,24 +43,36 @@ def generator_of(case: Case, *, tile: bool = False) -> Generator:
             Path(folder, name).write_bytes(text.encode())
         path = Path(folder, "fg.json")
         path.write_text(json.dumps(case.fg, ensure_ascii=False), encoding="utf-8")
-        return Generator(config.load(path, farm_hash=case.farm_hash), tile=tile)
+        return Generator(config.load(path, farm_hash=case.farm_hash), tile=tile, schema=schema_of(case))
 
 
-def joined_tensors(case: Case, generator: Generator) -> Tensors:
-    """Every feature at full rate over the joined rows."""
+def schema_of(case: Case) -> InputSchema:
+    """What a bundle declares of the columns."""
+    request, table = case.request, case.table
+    sides = {"user": request.user, "context": request.context, "item": table.columns}
+    return InputSchema(
+        **{side: {name: request.types[name] for name in columns} for side, columns in sides.items()}
+    )
+
+
+def joined_tensors(case: Case, generator: Generator, *, repeat: bool = False) -> Tensors:
+    """Every feature at full rate over the joined rows; `repeat` writes what stands for all into every row."""
     columns, types = join(read(case.fg), case.request, case.table)
-    arrays = {name: joined_array(cells, types[name]) for name, cells in columns.items()}
-    return tensors_of(generator.generate_joined(batch_of(arrays, len(case.request.item_ids))))
+    rows = len(case.request.item_ids)
+    arrays = {
+        name: joined_array(list(cells) * rows if repeat and len(cells) == 1 else cells, types[name])
+        for name, cells in columns.items()
+        if name not in case.absent
+    }
+    return tensors_of(generator.generate_joined(batch_of(arrays, rows)))
 
 
 def staged_tensors(case: Case, generator: Generator) -> Tensors:
     """Item features finished in the table and gathered, user features once, the rest per candidate."""
     request, rows = case.request, len(case.request.item_ids)
     store = _Store(case, generator)
-    user = batch_of({name: array_of([cell], request.types[name]) for name, cell in request.user.items()}, 1)
-    context = batch_of(
-        {name: array_of(cells, request.types[name]) for name, cells in request.context.items()}, rows
-    )
+    user = {name: [cell] for name, cell in request.user.items() if name not in case.absent}
+    context = {name: cells for name, cells in request.context.items() if name not in case.absent}
     overrides = {name: array_of(cells, request.types[name]) for name, cells in request.item_features.items()}
     hidden = {name for name, reads in generator.finished.items() if not reads.isdisjoint(overrides)}
     needed = set(generator.pair_columns).union(*(generator.finished[name] for name in hidden))
@@ -71,7 +84,12 @@ def staged_tensors(case: Case, generator: Generator) -> Tensors:
         raw_clicked, finished_clicked = store.gather(ids, set(key.raw), set(key.finished))
         clicked[group] = (batch_of(raw_clicked, len(ids)), batch_of(finished_clicked, len(ids)))
     inputs = generator.generate(
-        user, context, batch_of(raw | sent, rows), batch_of(finished, rows), clicked, rows=rows
+        batch_of({name: array_of(cells, request.types[name]) for name, cells in user.items()}, 1),
+        batch_of({name: array_of(cells, request.types[name]) for name, cells in context.items()}, rows),
+        batch_of(raw | sent, rows),
+        batch_of(finished, rows),
+        clicked,
+        rows=rows,
     )
     return tensors_of(inputs)
 
@@ -90,7 +108,7 @@ class _Store:
         self.raw = {
             name: array_of([*cells, None], table.types[name])
             for name, cells in table.columns.items()
-            if name in generator.raw_columns
+            if name in generator.raw_columns and name not in case.absent
         }
         finished = generator.finisher.finish(batch_of(self.raw, len(self.keys) + 1))
         self.finished = {name: to_arrow(finished[name]) for name in generator.finished}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.features.referee.evaluate import Request, Table
 from tests.features.referee.random_columns import Columns
-from tests.features.referee.random_data import WORDS
+from tests.features.referee.random_data import NUMBER_LISTS, SCALAR_NUMBERS, WORDS
 from tests.features.referee.random_formulas import formula, reduction
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Case:
     table: Table
     request: Request
     files: dict[str, str] = field(default_factory=dict)
-    int_keys: bool = False
+    absent: frozenset[str] = frozenset()  # columns that are null because they do not come at all
     farm_hash: bool = False
 
 
@@ -74,7 +74,8 @@ def case(seed: int) -> Case:
     item_types = {name: columns.types[name] for name in columns.items}
     request = Request(columns.user, columns.context, ids, item_features, columns.types)
     table = Table(keys, columns.items, item_types)
-    return Case({"features": features}, table, request, files, int_keys, rng.random() < 0.1)
+    fg: Spec = {"features": features, **({"reserves": ["x"]} if rng.random() < 0.1 else {})}
+    return Case(fg, table, request, files, frozenset(columns.absent), rng.random() < 0.1)
 
 
 class _Features:
@@ -132,6 +133,8 @@ class _Features:
             return self._draw()
         if self.rng.random() < 0.3:
             spec.setdefault("separator", self.rng.choice(("\x1d", "|", ",")))
+        if self.rng.random() < 0.1:
+            spec |= {"group": "g", "embedding_dim": 16, "is_multi": True, "needWeighting": False}
         name = f"{self.group_name}__{spec['feature_name']}" if self.group_name else spec["feature_name"]
         self.sources.append(_Source(name, self.sequence, spec.pop("numeric")))
         return spec
@@ -196,10 +199,19 @@ class _Features:
     # Types
 
     def _id(self) -> Spec:
+        spec: Spec
+        if not self.sequence and self.rng.random() < 0.1:
+            number = self._input("number", types=SCALAR_NUMBERS + NUMBER_LISTS)
+            spec = {
+                "feature_type": "id_feature",
+                "expression": number,
+                "boundaries": self.rng.choice(BOUNDARIES),
+            }
+            return spec | {"numeric": False, "default_value": self.rng.choice(NUMBER_DEFAULTS)}
         weighted = not self.sequence and self.rng.random() < 0.2
         kind = "weighted" if weighted else self.rng.choice(("word", "word", "integer", "weighted"))
         kind = "word" if kind == "weighted" and self.sequence else kind
-        spec: Spec = {"feature_type": "id_feature", "expression": self._input(kind)}
+        spec = {"feature_type": "id_feature", "expression": self._input(kind)}
         spec |= {"weighted": True} if weighted else {}
         return spec | self._discrete(kind) | self._value_dim((0, 1, 1, 2))
 

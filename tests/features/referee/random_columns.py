@@ -27,6 +27,8 @@ class Columns:
         self.user: dict[str, Cell] = {}
         self.context: dict[str, Sequence[Cell]] = {}
         self.items: dict[str, Sequence[Cell]] = {}
+        self.absent: set[str] = set()  # columns that do not come at all; their cells are null
+        self._absence = rng.choice((0.0, 0.0, 0.0, 0.2))
         self._draws: dict[str, Callable[[], Cell]] = {}
         self._plain: dict[str, tuple[str, str]] = {}  # name → side and kind
         self._count = 0
@@ -55,7 +57,7 @@ class Columns:
             types = [name for name in TYPES[kind] if not name.startswith("map<")]
             name = self._item(kind, types)
             if f"{group}__{name}" not in self.types and self.rng.random() < 0.15:
-                self._add("user", f"{group}__{name}", column_type, draw)
+                self._add("user", f"{group}__{name}", column_type, draw, comes=True)
             return f"item:{name}"
         name = self._name(f"{side[0]}s")
         self._add(side, f"{group}__{name}" if group else name, column_type, draw)
@@ -79,7 +81,8 @@ class Columns:
 
     def overrides(self, share: float) -> dict[str, Sequence[Cell]]:
         """Item columns that the request brings itself."""
-        return {name: self._cells(self._draws[name]) for name in self.items if self.rng.random() < share}
+        names = [name for name in self.items if name not in self.absent and self.rng.random() < share]
+        return {name: self._cells(self._draws[name]) for name in names}
 
     def _item(self, kind: str, types: Sequence[str]) -> str:
         known = self._known("item", kind, types)
@@ -99,8 +102,13 @@ class Columns:
         self._count += 1
         return f"{prefix}{self._count}"
 
-    def _add(self, side: str, name: str, column_type: str, draw: Callable[[], Cell]) -> None:
+    def _add(
+        self, side: str, name: str, column_type: str, draw: Callable[[], Cell], *, comes: bool = False
+    ) -> None:
         self.types[name] = column_type
+        if not comes and self.rng.random() < self._absence:
+            self.absent.add(name)
+            draw = _nothing
         if side == "user":
             self.user[name] = draw()
         elif side == "context":
@@ -112,6 +120,10 @@ class Columns:
     def _cells(self, draw: Callable[[], Cell]) -> list[Cell]:
         one_for_all = self.rows > 0 and self.rng.random() < 0.2
         return [draw() for _ in range(1 if one_for_all else self.rows)]
+
+
+def _nothing() -> Cell:
+    return None
 
 
 def sequence_types(kind: str) -> list[str]:

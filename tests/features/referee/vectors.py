@@ -6,6 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from tests.features.referee.cells import float32
 from tests.features.referee.evaluate import Tensors, evaluate
 from tests.features.referee.more_cases import MORE_CASES
 from tests.features.referee.spec_cases import SPEC_CASES, Columns
@@ -30,7 +31,7 @@ def vectors() -> dict[str, list[Vector]]:
 def vector(name: str, features: Any, columns: Columns) -> Vector:
     """One case with the tensors that the referee gives; `features` is one spec or several."""
     listed = features if isinstance(features, list) else [{"feature_name": "f", **features}]
-    cells = {column: values for column, (_, values) in columns.items()}
+    cells = {column: [rounded(cell, kind) for cell in values] for column, (kind, values) in columns.items()}
     types = {column: column_type for column, (column_type, _) in columns.items()}
     rows = max(map(len, cells.values()))
     tensors = evaluate({"features": listed}, cells, types, rows)
@@ -44,6 +45,13 @@ def vector(name: str, features: Any, columns: Columns) -> Vector:
         },
         "tensors": written(tensors),
     }
+
+
+def rounded(cell: Any, column_type: str) -> Any:
+    """A cell as its column holds it: float32 numbers rounded."""
+    if isinstance(cell, list | tuple):
+        return type(cell)(rounded(entry, column_type) for entry in cell)
+    return float(float32(cell)) if isinstance(cell, float) and "float32" in column_type else cell
 
 
 def written(tensors: Tensors) -> dict[str, Any]:
