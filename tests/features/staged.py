@@ -118,11 +118,16 @@ class _Store:
     ) -> tuple[dict[str, pa.Array], dict[str, pa.Array]]:
         """Rows by id; an unknown id takes the empty row."""
         known = {key: row for row, key in enumerate(self.keys)}
-        rows = pa.array([known.get(key, len(self.keys)) for key in ids], pa.int64())
+        rows = [known.get(key, len(self.keys)) for key in ids]
         return (
-            {name: array.take(rows) for name, array in self.raw.items() if name in raw},
-            {name: array.take(rows) for name, array in self.finished.items() if name in finished},
+            {name: _taken(array, rows) for name, array in self.raw.items() if name in raw},
+            {name: _taken(array, rows) for name, array in self.finished.items() if name in finished},
         )
+
+
+def _taken(array: pa.Array, rows: list[int]) -> pa.Array:
+    """Rows of a column; one of a single row, as of a column that the table lacks, stands for all."""
+    return array.take(pa.array([0] * len(rows) if len(array) == 1 else rows, pa.int64()))
 
 
 def joined_array(cells: Sequence[Cell], column_type: str) -> pa.Array:
