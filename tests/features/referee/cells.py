@@ -89,8 +89,8 @@ def tokens(cell: Cell, separator: str) -> list[str]:
 
 def numbers(cell: Cell, separator: str, most: int = 0) -> Numbers | None:
     """The numbers of a cell, the first `most` unless that is 0; None for missing and for no number (2.4)."""
-    if isinstance(cell, tuple):
-        raise UnspecifiedError("a map read as numbers")
+    if isinstance(cell, tuple) or (isinstance(cell, list) and any(isinstance(entry, list) for entry in cell)):
+        raise UnspecifiedError("a map, or a sequence of arrays, read as numbers")
     if not is_text(cell):
         entries = cell if isinstance(cell, list) else [cell]
         values = [entry for entry in entries if isinstance(entry, int | float)][: most or None]
