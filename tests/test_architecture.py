@@ -45,7 +45,18 @@ FOUNDATION_MAY_IMPORT = {
 }
 
 #: Libraries that not everybody installs → the one file per part that may import them.
-EXTRAS = {"torch", "fbgemm_gpu", "google", "tensorflow", "onnxruntime", "faiss", "psycopg", "redis", "feast", "ray"}
+EXTRAS = {
+    "torch",
+    "fbgemm_gpu",
+    "google",
+    "tensorflow",
+    "onnxruntime",
+    "faiss",
+    "psycopg",
+    "redis",
+    "feast",
+    "ray",
+}
 
 CPP_PARTS = {"columns", "wire", "features", "items", "recall", "engines"}
 
@@ -77,7 +88,9 @@ CPP_FILES = sorted([*CPP.rglob("*.h"), *CPP.rglob("*.cc")])
 def allowed(part: str) -> set[str]:
     if part in FOUNDATION:
         return FOUNDATION_MAY_IMPORT[part] | {part, "__init__", "__version__"}
-    assert part in MAY_IMPORT, f"'{part}' is a new part: say in MAY_IMPORT and docs/architecture.md what it may import"
+    assert part in MAY_IMPORT, (
+        f"'{part}' is a new part: say in MAY_IMPORT and docs/architecture.md what it may import"
+    )
     return MAY_IMPORT[part] | FOUNDATION | {part, "__version__"}
 
 
@@ -123,4 +136,6 @@ def test_native_files_carry_the_stem_of_the_python_ones() -> None:
     if types.is_dir():
         stems = {path.stem for path in types.glob("*.py")} - {"__init__"}
         native = {path.stem for path in (CPP / "features").glob("*.cc")}
-        assert {stem for stem in stems if stem.startswith(tuple("abcdefghijklmnopqrstuvwxyz"))} <= native | {"feature_type"}
+        assert {stem for stem in stems if stem.startswith(tuple("abcdefghijklmnopqrstuvwxyz"))} <= native | {
+            "feature_type"
+        }

@@ -1,6 +1,8 @@
 #include "bind/bind.h"
 
 NB_MODULE(_core, core) {
+  // What a script's globals hold at exit is no leak, and a page of warnings after its results would alarm.
+  nb::set_leak_warnings(false);
   core.doc() = "The native core of recserve: columns, wire, features, items.";
   bind_errors(core);
   bind_columns(core);

@@ -84,11 +84,11 @@ void bind_kernels(nb::module_& core) {
           nb::arg("formula"), nb::arg("separator"), nb::arg("fill_missing"));
 }
 
-std::shared_ptr<const Rules> make_rules(bool discrete,
-                                        Rules::ValueType value_type, int64_t limit, int64_t width,
-                                        bool weighted, const std::string& prefix,
-                                        const std::string& default_value, const std::string& separator,
-                                        const std::string& normalizer, const Bucketizer& bucketizer) {
+std::shared_ptr<const Rules> make_rules(bool discrete, Rules::ValueType value_type, int64_t limit,
+                                        int64_t width, bool weighted, const std::string& prefix,
+                                        const std::string& default_value, int64_t default_count,
+                                        const std::string& separator, const std::string& normalizer,
+                                        const Bucketizer& bucketizer) {
   auto rules = std::make_shared<Rules>();
   rules->discrete = discrete;
   rules->value_type = value_type;
@@ -97,6 +97,7 @@ std::shared_ptr<const Rules> make_rules(bool discrete,
   rules->weighted = weighted;
   rules->prefix = prefix;
   rules->default_value = default_value;
+  rules->default_count = default_count;
   rules->separator = byte_of(separator);
   rules->normalizer = Normalizer::parse(normalizer);
   rules->bucketizer = bucketizer;
@@ -106,10 +107,10 @@ std::shared_ptr<const Rules> make_rules(bool discrete,
 
 void bind_rules(nb::module_& core) {
   nb::class_<Rules>(core, "Rules", "What happens to a result between the operator and the column.")
-      .def_static("make", &make_rules, nb::kw_only(), nb::arg("discrete"),
-                  nb::arg("value_type"), nb::arg("limit"), nb::arg("width"), nb::arg("weighted"),
-                  nb::arg("prefix"), nb::arg("default_value"), nb::arg("separator"), nb::arg("normalizer"),
-                  nb::arg("bucketizer"))
+      .def_static("make", &make_rules, nb::kw_only(), nb::arg("discrete"), nb::arg("value_type"),
+                  nb::arg("limit"), nb::arg("width"), nb::arg("weighted"), nb::arg("prefix"),
+                  nb::arg("default_value"), nb::arg("default_count"), nb::arg("separator"),
+                  nb::arg("normalizer"), nb::arg("bucketizer"))
       .def_prop_ro("single", &Rules::single, "At most one id in a row.")
       .def_prop_ro("sparse", &Rules::sparse)
       .def_prop_ro(

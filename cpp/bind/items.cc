@@ -1,3 +1,136 @@
-#include "bind/bind.h"
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/set.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
 
-void bind_items(nb::module_&) {}
+#include "bind/bind.h"
+#include "items/store.h"
+
+using namespace recserve;
+using namespace recserve::items;
+
+namespace {
+
+using NamedTypes = std::vector<std::pair<std::string, std::string>>;
+
+void make_store(ItemStore* self, bool text_keys, const NamedTypes& raw, std::shared_ptr<RowFinisher> finisher,
+                std::map<std::string, std::set<std::string>> reads, std::set<std::string> always_raw,
+                std::map<std::string, int64_t> limits) {
+  StoreSpec spec{.text_keys = text_keys,
+                 .raw = {},
+                 .finisher = std::move(finisher),
+                 .reads = std::move(reads),
+                 .always_raw = std::move(always_raw),
+                 .limits = std::move(limits)};
+  for (const auto& [name, type] : raw) spec.raw.emplace_back(name, parse_type(type));
+  nb::gil_scoped_release release;  // finishes the empty row
+  new (self) ItemStore(std::move(spec));
+}
+
+nb::ndarray<nb::numpy, const bool> mask(std::vector<uint8_t> known) {
+  auto* owned = new std::vector<uint8_t>(std::move(known));
+  nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<uint8_t>*>(p); });
+  return nb::ndarray<nb::numpy, const bool>(owned->data(), {owned->size()}, owner);
+}
+
+nb::tuple gather(const ItemStore& store, const Epochs::Pin& pin, const Column& ids, int64_t rows,
+                 const Selection& selection, const Batch& overrides) {
+  Gathered gathered;
+  {
+    nb::gil_scoped_release release;
+    gathered = ids.rows == 0 ? store.gather_empty(rows, selection, overrides)
+                             : store.gather(pin, Keys(store.text_keys(), ids), selection, overrides);
+  }
+  return nb::make_tuple(std::move(gathered.raw), std::move(gathered.finished),
+                        mask(std::move(gathered.known)));
+}
+
+nb::tuple gather_sequence(const ItemStore& store, const Epochs::Pin& pin, const Column& column,
+                          const std::string& delimiter, int64_t length, const Selection& selection,
+                          const std::string& group, const std::string& name) {
+  Gathered gathered;
+  {
+    nb::gil_scoped_release release;
+    const Keys keys = sequence_keys(store.text_keys(), column, delimiter, length, group, name);
+    gathered = store.gather(pin, keys, selection);
+  }
+  return nb::make_tuple(std::move(gathered.raw), std::move(gathered.finished));
+}
+
+nb::dict figures(const ItemStore& store) {
+  const StoreFigures f = store.figures();
+  nb::dict named;
+  named["rows"] = f.rows;
+  named["slots"] = f.slots;
+  named["free_slots"] = f.free_slots;
+  named["slot_bytes"] = f.slot_bytes;
+  named["rows_bytes"] = f.rows_bytes;
+  named["arena_bytes"] = f.arena_bytes;
+  named["dictionary_bytes"] = f.dictionary_bytes;
+  named["index_bytes"] = f.index_bytes;
+  named["lookups"] = f.lookups;
+  named["misses"] = f.misses;
+  return named;
+}
+
+}  // namespace
+
+void bind_items(nb::module_& core) {
+  nb::class_<Epochs::Pin>(core, "EpochPin", "A reader's hold on the rows as they are now.")
+      .def_prop_ro("epoch", &Epochs::Pin::epoch)
+      .def("release", &Epochs::Pin::release);
+
+  nb::class_<Selection>(core, "Selection", "Columns to gather.");
+
+  nb::class_<ItemStore::Prepared>(core, "PreparedRows", "Item rows that are written but not yet visible.");
+
+  nb::class_<ItemStore>(core, "ItemStore", "The native row store; recserve/items/store.py is its face.")
+      .def("__init__", &make_store, nb::arg("text_keys"), nb::arg("raw"), nb::arg("finisher").none(),
+           nb::arg("reads"), nb::arg("always_raw"), nb::arg("limits"))
+      .def("prepare", &ItemStore::prepare, nb::arg("raw"), nb::arg("keys"), nb::keep_alive<0, 1>(),
+           nb::call_guard<nb::gil_scoped_release>())
+      .def(
+          "publish",
+          [](ItemStore& store, ItemStore::Prepared& prepared, uint64_t since) {
+            const Published published = store.publish(std::move(prepared), since);
+            return std::make_tuple(published.inserted, published.replaced, published.repeated);
+          },
+          nb::arg("prepared"), nb::arg("since"), nb::call_guard<nb::gil_scoped_release>(),
+          "Rows inserted, rows replaced, and of these the ones published after epoch `since`.")
+      .def("remove", &ItemStore::remove, nb::arg("keys"), nb::call_guard<nb::gil_scoped_release>())
+      .def("pin", &ItemStore::pin, nb::keep_alive<0, 1>())
+      .def_prop_ro("epoch", &ItemStore::epoch)
+      .def(
+          "select_sent",
+          [](const ItemStore& s, const std::vector<std::string>& sent) { return s.selection(sent); },
+          nb::arg("sent"))
+      .def(
+          "select",
+          [](const ItemStore& s, const std::set<std::string>& raw, const std::set<std::string>& finished) {
+            return s.selection(raw, finished);
+          },
+          nb::arg("raw"), nb::arg("finished"))
+      .def("gather", &gather, nb::arg("pin"), nb::arg("ids"), nb::arg("rows"), nb::arg("selection"),
+           nb::arg("overrides"),
+           nb::sig("def gather(self, pin: EpochPin, ids: Column, rows: int, selection: Selection, overrides: "
+                   "Batch) "
+                   "-> tuple[Batch, Batch, numpy.typing.NDArray[numpy.bool_]]"))
+      .def("gather_sequence", &gather_sequence, nb::arg("pin"), nb::arg("column"), nb::arg("delimiter"),
+           nb::arg("length"), nb::arg("selection"), nb::arg("group"), nb::arg("name"),
+           nb::sig("def gather_sequence(self, pin: EpochPin, column: Column, delimiter: str, length: int, "
+                   "selection: Selection, group: str, name: str) -> tuple[Batch, Batch]"))
+      .def_prop_ro("columns",
+                   [](const ItemStore& store) {
+                     NamedTypes columns;
+                     for (const Field& field : store.layout().fields) {
+                       columns.emplace_back(field.name, name_of(field.type));
+                     }
+                     return columns;
+                   })
+      .def("figures", &figures, nb::sig("def figures(self) -> dict[str, int]"));
+}

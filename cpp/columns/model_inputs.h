@@ -20,7 +20,7 @@ struct ModelInputs {
   struct Names {
     std::vector<std::string> ints;
     std::vector<std::string> floats;
-    std::vector<int64_t> float_widths;  // columns of each dense tensor: (size / width, width)
+    std::vector<int64_t> float_widths;  // of each dense tensor, (size / width, width); 0: weights, one per id
   };
   std::shared_ptr<const Names> names;
   std::vector<int64_t> ints;

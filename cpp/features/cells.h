@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "columns/column.h"
 #include "columns/text.h"
@@ -119,27 +121,31 @@ void for_each_text(const Cells& cells, int64_t i, char separator, Each&& each) {
   for_each_token(cells, i, separator, [&](auto token) { with_text(token, each); });
 }
 
-/// Texts put one behind the other, as tokens that outlive the cell they came from.
-class Texts {
+/// The tokens of one cell as texts: views into the column, and numbers written out here. `read` keeps the
+/// memory, so that one Tokens serves all rows.
+class Tokens {
  public:
-  void clear() {
-    bytes_.clear();
-    ends_.clear();
+  void read(const Cells& cells, int64_t i, char separator) {
+    texts_.clear();
+    size_t numbers = 0;
+    for_each_token(cells, i, separator, [&]<class T>(T token) {
+      if constexpr (std::is_same_v<T, std::string_view>) {
+        texts_.push_back(token);
+      } else {
+        if (numbers == numbers_.size()) numbers_.emplace_back();
+        std::string& number = numbers_[numbers++];
+        with_text(token, [&](std::string_view text) { number = text; });
+        texts_.push_back(number);
+      }
+    });
   }
-  void append(std::string_view text) {
-    bytes_.append(text);
-    ends_.push_back(bytes_.size());
-  }
-  size_t size() const { return ends_.size(); }
-  bool empty() const { return ends_.empty(); }
-  std::string_view operator[](size_t i) const {
-    size_t start = i == 0 ? 0 : ends_[i - 1];
-    return std::string_view(bytes_).substr(start, ends_[i] - start);
-  }
+  size_t size() const { return texts_.size(); }
+  bool empty() const { return texts_.empty(); }
+  std::string_view operator[](size_t i) const { return texts_[i]; }
 
  private:
-  std::string bytes_;
-  std::vector<size_t> ends_;
+  std::vector<std::string_view> texts_;
+  std::deque<std::string> numbers_;  // a deque: views into it stay good while it grows
 };
 
 }  // namespace recserve

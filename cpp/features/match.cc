@@ -82,7 +82,7 @@ class NestedMap {
 
 /// Calls `each` with the numbers of the wanted keys: all of them, or those of the cell's tokens.
 template <class Each>
-void for_each_hit(const TextIndex& keys, bool every, const Texts& wanted, Each&& each) {
+void for_each_hit(const TextIndex& keys, bool every, const Tokens& wanted, Each&& each) {
   if (every) {
     for (int32_t at = 0; at < keys.size(); ++at) each(at);
     return;
@@ -123,21 +123,15 @@ void MatchKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) c
   const Cells& map_cells = inputs[0];
   const Cells* categories = options_.every_category ? nullptr : &inputs[1];
   const Cells* items = options_.every_item ? nullptr : &inputs[inputs.size() - 1];
-  const auto read = [&](const Cells* cells, int64_t row, Texts& texts) {
-    texts.clear();
-    if (cells == nullptr) return;
-    for_each_text(*cells, row, options_.separator, [&](std::string_view token) { texts.append(token); });
-  };
-
   NestedMap map;
   if (map_cells.constant()) map.read(map_cells, 0);
   Emitter emitter(options_, map_cells, sink);
-  Texts wanted_categories;
-  Texts wanted_items;
+  Tokens wanted_categories;
+  Tokens wanted_items;
   for (int64_t i = 0; i < rows; ++i) {
     if (!map_cells.constant()) map.read(map_cells, i);
-    read(categories, i, wanted_categories);
-    read(items, i, wanted_items);
+    if (categories != nullptr) wanted_categories.read(*categories, i, options_.separator);
+    if (items != nullptr) wanted_items.read(*items, i, options_.separator);
     for_each_hit(map.outer(), options_.every_category, wanted_categories, [&](int32_t outer) {
       const Pairs& inner = map.inner(outer);
       for_each_hit(inner.keys, options_.every_item, wanted_items,

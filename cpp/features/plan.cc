@@ -72,92 +72,97 @@ class Evaluation {
     return static_cast<size_t>(group) < sources_.clicked.size() ? sources_.clicked[group] : Clicked{};
   }
 
-  /// The column that an input reads. `gathered`: one row per element of the user's list, rather than cells to
+  /// The column that an input reads. Gathered: one row per element of the user's list, rather than cells to
   /// be cut.
-  ColumnPtr column_of(const Input& input, bool& gathered) {
+  struct Read {
     ColumnPtr column;
+    bool gathered = false;
+  };
+
+  Read read(const Input& input) {
+    Read read;
     switch (input.side) {
-      case Side::Const: return input.constant;
-      case Side::Feature: return result(input.producer);
-      case Side::User: column = share(batch(sources_.user), input.name); break;
-      case Side::Context: column = share(batch(sources_.context), input.name); break;
-      case Side::Item: column = share(batch(sources_.raw), input.name); break;
-      case Side::Group:
-        column = share(batch(sources_.user), input.joined);
-        if (const Batch* clicked = clicked_in(input.group).raw; !column && clicked != nullptr) {
-          gathered = true;
-          column = clicked->share(input.name);
-        }
-        break;
+      case Side::Const: return {input.constant};
+      case Side::Feature: return {result(input.producer)};
+      case Side::User: read.column = share(batch(sources_.user), input.name); break;
+      case Side::Context: read.column = share(batch(sources_.context), input.name); break;
+      case Side::Item: read.column = share(batch(sources_.raw), input.name); break;
+      case Side::Group: read.column = share(batch(sources_.user), input.joined); break;
     }
-    if (column) return column;
-    ++counts_.missing_columns;
-    return input.constant;
+    if (const Batch* clicked = clicked_in(input.group).raw; !read.column && clicked != nullptr) {
+      read = {clicked->share(input.name), true};
+    }
+    if (!read.column) {
+      ++counts_.missing_columns;
+      read.column = input.constant;
+    }
+    return read;
   }
 
   const Batch* batch(const Batch* side) const { return sources_.joined != nullptr ? sources_.joined : side; }
 
   ColumnPtr evaluate(const Step& step) {
+    // Inputs first: an error in another feature's evaluation has that feature's name already.
+    std::vector<Read> reads;
+    reads.reserve(step.inputs.size());
+    for (const Input& input : step.inputs) reads.push_back(read(input));
     try {
-      return step.sequence ? evaluate_sequence(step) : evaluate_rows(step);
+      return step.sequence ? evaluate_sequence(step, reads) : evaluate_rows(step, reads);
     } catch (const RequestError& error) {
       throw RequestError("feature '" + step.name + "' " + error.what());
     } catch (const DataError& error) {
-      if (!counts_.strict) throw;
       throw DataError("feature '" + step.name + "' " + error.what());
     }
   }
 
-  ColumnPtr evaluate_rows(const Step& step) {
-    std::vector<ColumnPtr> columns(step.inputs.size());
-    std::vector<Cells> cells(step.inputs.size());
+  ColumnPtr evaluate_rows(const Step& step, const std::vector<Read>& reads) {
+    std::vector<Cells> cells;
+    cells.reserve(reads.size());
     int64_t rows = step.every_row ? sources_.rows : 1;
-    for (size_t k = 0; k < step.inputs.size(); ++k) {
-      const Input& input = step.inputs[k];
-      bool gathered = false;
-      columns[k] = column_of(input, gathered);
-      cells[k] = Cells{columns[k].get(), nullptr, input.side == Side::Feature, &input.name};
-      if (columns[k]->rows != 1) rows = sources_.rows;
+    for (size_t k = 0; k < reads.size(); ++k) {
+      cells.push_back(cells_of(step.inputs[k], *reads[k].column, nullptr));
+      if (reads[k].column->rows != 1) rows = sources_.rows;
     }
     Sink sink(*step.rules, rows, counts_);
     step.kernel->run(cells, rows, sink);
     return std::make_shared<const Column>(sink.finish());
   }
 
-  ColumnPtr evaluate_sequence(const Step& step) {
-    std::vector<ColumnPtr> columns(step.inputs.size());
+  ColumnPtr evaluate_sequence(const Step& step, const std::vector<Read>& reads) {
     std::vector<Elements> sequences;
     int64_t rows = step.every_row ? sources_.rows : 1;
-    for (size_t k = 0; k < step.inputs.size(); ++k) {
-      const Input& input = step.inputs[k];
-      bool gathered = false;
-      columns[k] = column_of(input, gathered);
-      if (input.sequence) {
-        sequences.push_back(
-            gathered ? gathered_elements(columns[k], clicked_in(input.group).raw->rows())
-                     : split(columns[k], step.cut, input.joined.empty() ? input.name : input.joined));
-        if (sequences.back().rows() != 1) rows = sources_.rows;
-        columns[k] = sequences.back().column;
-      } else if (columns[k]->rows != 1) {
-        rows = sources_.rows;
-      }
+    for (size_t k = 0; k < reads.size(); ++k) {
+      if (step.inputs[k].sequence) sequences.push_back(elements_of(step, step.inputs[k], reads[k]));
+      const int64_t own = step.inputs[k].sequence ? sequences.back().rows() : reads[k].column->rows;
+      if (own != 1) rows = sources_.rows;
     }
     Alignment alignment(sequences, rows, step.cut.length);
-    std::vector<Cells> cells(step.inputs.size());
+    std::vector<Cells> cells;
+    cells.reserve(reads.size());
     size_t sequence = 0;
-    for (size_t k = 0; k < step.inputs.size(); ++k) {
-      const Input& input = step.inputs[k];
-      const int64_t* map = nullptr;
-      if (input.sequence)
-        map = alignment.rows_of(sequence++);
-      else if (columns[k]->rows != 1)
-        map = alignment.row_of_elements();
-      cells[k] = Cells{columns[k].get(), map, input.side == Side::Feature, &input.name};
+    for (size_t k = 0; k < reads.size(); ++k) {
+      if (step.inputs[k].sequence) {
+        cells.push_back(cells_of(step.inputs[k], *sequences[sequence].column, alignment.rows_of(sequence)));
+        ++sequence;
+      } else {
+        const Column& column = *reads[k].column;
+        cells.push_back(
+            cells_of(step.inputs[k], column, column.rows == 1 ? nullptr : alignment.row_of_elements()));
+      }
     }
     const int64_t elements = alignment.elements();
     Sink sink(*step.rules, elements, counts_);
     step.kernel->run(cells, elements, sink);
     return regroup(sink.finish(), alignment.take_offsets());
+  }
+
+  static Cells cells_of(const Input& input, const Column& column, const int64_t* rows) {
+    return Cells{&column, rows, input.side == Side::Feature, &input.shown()};
+  }
+
+  Elements elements_of(const Step& step, const Input& input, const Read& read) const {
+    if (!read.gathered) return split(read.column, step.cut, input.shown());
+    return gathered_elements(read.column, clicked_in(input.group).raw->rows());
   }
 
   /// Cells gathered by the user's keys are elements already.
@@ -214,7 +219,7 @@ std::shared_ptr<ModelInputs> FeaturePlan::generate_joined(const Batch& joined, b
   return assembly_.assemble(results, sources.rows, true);
 }
 
-Batch FeaturePlan::finish(const Batch& raw) const {
+Batch FeaturePlan::finish(const Batch& raw) const try {
   Sources sources;
   sources.raw = &raw;
   sources.rows = raw.rows();
@@ -226,6 +231,8 @@ Batch FeaturePlan::finish(const Batch& raw) const {
   }
   count(evaluation.counts());
   return finished;
+} catch (const RequestError& error) {
+  throw DataError(error.what());  // no request is to blame for an item table
 }
 
 PlanCounts FeaturePlan::counts() const {

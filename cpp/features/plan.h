@@ -35,6 +35,9 @@ struct Input {
   int32_t group = -1;     // Group: which
   bool sequence = false;  // its cells are cut into elements
   ColumnPtr constant;     // Const: one row. Else what an absent column is: one null of the type it would have
+
+  /// What messages call it.
+  const std::string& shown() const { return joined.empty() ? name : joined; }
 };
 
 /// One feature.

@@ -19,7 +19,8 @@ std::vector<double> numbers_of(const Rules& rules) {
     numbers.push_back(*number);
   });
   if (numbers.empty()) refuse(rules, "is not a number, or several between separators");
-  if (rules.width > 0) numbers.resize(rules.width, numbers.size() == 1 ? numbers[0] : 0.0);
+  if (numbers.size() == 1 && rules.default_count > 1) numbers.resize(rules.default_count, numbers[0]);
+  if (rules.width > 0) numbers.resize(rules.width, 0.0);
   if (rules.limit > 0 && numbers.size() > static_cast<size_t>(rules.limit)) numbers.resize(rules.limit);
   return numbers;
 }
@@ -34,8 +35,7 @@ void Rules::prepare() {
   if (discrete) {
     if (!bucketized()) return;
     auto id = bucketizer.text(default_value);
-    if (!id)
-      refuse(*this, "is not a number, which its bucketizer needs; give a number or leave it out");
+    if (!id) refuse(*this, "is not a number, which its bucketizer needs; give a number or leave it out");
     default_ids.push_back(*id);
     return;
   }

@@ -22,6 +22,7 @@ struct Rules {
   bool weighted = false;      // every token has a weight
   std::string prefix;         // put before each token
   std::string default_value;  // "" = none
+  int64_t default_count = 0;  // a default of one number is repeated this often
   char separator = '\x1d';    // between the numbers of a default
   Normalizer normalizer;
   Bucketizer bucketizer;

@@ -6,8 +6,10 @@ namespace recserve {
 
 void Counts::unparsable(std::string_view text, const std::string* column) {
   if (strict) {
-    std::string where = column == nullptr ? "" : "reads column '" + *column + "': ";
-    throw DataError(where + "'" + std::string(text) + "' is not a number");
+    std::string where = column == nullptr ? "has the value '" : "reads column '" + *column + "': '";
+    where.append(text);
+    throw DataError(
+        where + (column == nullptr ? "', which is not a number its bucketizer takes" : "' is not a number"));
   }
   ++unparsable_numbers;
 }

@@ -1,11 +1,13 @@
-// Native tests without a framework: what cannot be seen from Python.
+// What the native tests are written in:
 //
-//   TEST(a_sentence_about_what_holds) { CHECK(rows == 3); CHECK_EQ(text, "a"); }
+//   TEST(a_reader_sees_whole_rows) { CHECK(rows > 0); CHECK_EQ(read, written); }
+//
+// A failed check says where it stands and what it compared, and the test goes on; `main.cc` runs every test,
+// or those whose name contains one of its arguments, and returns how many failed.
 #pragma once
 
 #include <functional>
 #include <sstream>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -16,36 +18,38 @@ struct Test {
   std::function<void()> run;
 };
 
-inline std::vector<Test>& tests() {
-  static std::vector<Test> all;
-  return all;
-}
+/// Every TEST of the program, filled before main.
+std::vector<Test>& tests();
+
+/// Counts and prints a failure; threads may call it.
+void fail(const char* file, int line, const std::string& what);
+
+/// Failures so far.
+int failures();
 
 struct Registration {
-  Registration(const char* name, std::function<void()> run) { tests().push_back({name, std::move(run)}); }
+  Registration(const char* name, void (*run)()) { tests().push_back({name, run}); }
 };
-
-struct Failure : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-inline void check(bool holds, const char* what, const char* file, int line) {
-  if (!holds) throw Failure(std::string(file) + ":" + std::to_string(line) + ": " + what);
-}
 
 template <class A, class B>
-void check_equal(const A& a, const B& b, const char* what, const char* file, int line) {
-  if (a == b) return;
-  std::ostringstream text;
-  text << what << ": " << a << " != " << b;
-  check(false, text.str().c_str(), file, line);
+void check_equal(const char* file, int line, const char* text, const A& actual, const B& expected) {
+  if (actual == expected) return;
+  std::ostringstream what;
+  what << text << ": " << actual << " is not " << expected;
+  fail(file, line, what.str());
 }
 
 }  // namespace recserve::testing
 
-#define TEST(name)                                                          \
-  static void test_##name();                                                \
-  static const recserve::testing::Registration name##_(#name, test_##name); \
+#define TEST(name)                                                                  \
+  static void test_##name();                                                        \
+  static const recserve::testing::Registration register_##name(#name, test_##name); \
   static void test_##name()
-#define CHECK(expr) recserve::testing::check((expr), #expr, __FILE__, __LINE__)
-#define CHECK_EQ(a, b) recserve::testing::check_equal((a), (b), #a " == " #b, __FILE__, __LINE__)
+
+#define CHECK(expression)                                                        \
+  do {                                                                           \
+    if (!(expression)) recserve::testing::fail(__FILE__, __LINE__, #expression); \
+  } while (false)
+
+#define CHECK_EQ(actual, expected) \
+  recserve::testing::check_equal(__FILE__, __LINE__, #actual " == " #expected, actual, expected)

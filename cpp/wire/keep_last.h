@@ -27,7 +27,7 @@ inline uint64_t hash_of(std::string_view text) {
     hash = mix(hash ^ word, 0x9E3779B97F4A7C15);
   }
   word = 0;
-  std::memcpy(&word, text.data(), text.size());
+  if (!text.empty()) std::memcpy(&word, text.data(), text.size());
   return mix(hash ^ word, 0xD6E8FEB86659FD93);
 }
 

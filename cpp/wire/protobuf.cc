@@ -78,6 +78,26 @@ void Reader::skip(Tag tag, int groups_left) {
 
 namespace {
 
+/// Throws unless the bytes are whole fields.
+void check_fields(std::string_view message) {
+  Reader reader(message);
+  for (Tag tag; reader.next(tag);) reader.skip(tag);
+}
+
+}  // namespace
+
+std::string_view Pieces::join(std::string_view first, std::string_view more) {
+  if (first.empty()) return more;
+  if (joined_.empty() || joined_.back().data() != first.data()) {
+    check_fields(first);
+    joined_.emplace_back(first);
+  }
+  check_fields(more);
+  return joined_.back().append(more);
+}
+
+namespace {
+
 /// `value(reader)` reads field 2 where its wire type is right.
 template <class Value>
 std::string_view read_entry(std::string_view entry, Value&& value) {

@@ -141,12 +141,9 @@ bool read_repeated(Reader& reader, Tag tag, WireType element, Each&& each) {
 /// defines the merge of two messages as the message of their joined bytes.
 class Pieces {
  public:
-  /// `first` and `more` in one; `first` must not be used any more.
-  std::string_view join(std::string_view first, std::string_view more) {
-    if (first.empty()) return more;
-    if (joined_.empty() || joined_.back().data() != first.data()) joined_.emplace_back(first);
-    return joined_.back().append(more);
-  }
+  /// `first` and `more` in one; `first` must not be used any more. Each must end where a field ends, or the
+  /// end of one would be completed by the start of the next.
+  std::string_view join(std::string_view first, std::string_view more);
 
  private:
   std::deque<std::string> joined_;

@@ -34,7 +34,45 @@ def column_from_arrow(array: pa.Array | pa.ChunkedArray, name: str = "") -> Colu
     wanted = storage_type(array.type, name)
     if wanted != array.type:
         array = array.cast(wanted)
+    if pa.types.is_nested(wanted):
+        array = _without_null_entries(array, name)
     return Column.from_arrow(array, name)
+
+
+def _without_null_entries(array: pa.Array, name: str) -> pa.Array:
+    """The same cells with no null inside a list or map: a column knows missing rows, not missing entries.
+
+    A null text is the empty text, which feature generation drops from lists and takes as a missing element
+    of a sequence. Integers with nulls become such texts, which says the same ids. Floats would lose digits,
+    so they are refused.
+    """
+    is_map = pa.types.is_map(array.type)
+    entries = array.items if is_map else _entries(array)
+    if entries.null_count == 0:
+        return array
+    if is_map or not (pa.types.is_integer(entries.type) or pa.types.is_string(entries.type)):
+        raise DataError(
+            f"column '{name}' ({array.type}) has null entries inside its cells; "
+            "drop them, or write the numbers as text"
+        )
+    return _rebuilt(array)
+
+
+def _entries(array: pa.Array) -> pa.Array:
+    """The innermost entries of the rows that are present."""
+    while pa.types.is_nested(array.type):
+        array = array.flatten()
+    return array
+
+
+def _rebuilt(array: pa.Array) -> pa.Array:
+    """`array` as lists with texts as their innermost entries, empty where they were null."""
+    if not pa.types.is_nested(array.type):
+        return array.cast(pa.string()).fill_null("")
+    if pa.types.is_fixed_size_list(array.type):
+        array = array.cast(pa.list_(array.type.value_type))
+    missing = array.is_null() if array.null_count else None
+    return pa.ListArray.from_arrays(array.offsets, _rebuilt(array.values), mask=missing)
 
 
 def storage_type(arrow: pa.DataType, name: str = "") -> pa.DataType:

@@ -43,7 +43,9 @@ class ScoreResponse:
     item_ids: Column
     outputs: Mapping[str, NDArray[Any]]  # (rows,) or (rows, k) each
     pass_through: Mapping[str, str] = field(default_factory=dict)
-    generate_features: Mapping[str, str] = field(default_factory=dict)  # item id -> FG outputs as text (debug)
+    generate_features: Mapping[str, str] = field(
+        default_factory=dict
+    )  # item id -> FG outputs as text (debug)
     raw_features: Mapping[str, str] = field(default_factory=dict)  # item id -> FG inputs as text (debug)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
+from recserve.columns import batch_from_arrow
 from recserve.errors import ConfigError
 from recserve.features import config
 from recserve.features.generator import Generator
@@ -37,7 +38,7 @@ def group(*members: dict[str, Any], **keys: Any) -> dict[str, Any]:
     [
         (
             [{"feature_type": "overlap_feature", "feature_name": "m"}],
-            "feature 'm': feature_type 'overlap_feature' is not supported yet; known: id_feature, raw_feature,",
+            "feature 'm': feature_type 'overlap_feature' is not supported yet; known: id_feature, ",
         ),
         ([{"feature_type": "id_feature"}], "a feature of type 'id_feature' has no feature_name"),
         ([{"feature_name": "f"}], "feature 'f': missing keys ['feature_type']"),
@@ -169,8 +170,6 @@ def test_words_have_their_last_index(generate: Generate, keys: dict[str, Any], e
 def test_farm_hash_is_an_argument() -> None:
     farm = Generator(config.load({"features": [{**ID, "hash_bucket_size": 100}]}, farm_hash=True))
     murmur = Generator(config.load({"features": [{**ID, "hash_bucket_size": 100}]}))
-
-    from recserve.columns import batch_from_arrow
 
     batch = batch_from_arrow({"x": pa.array(["abc"])})
     assert (farm.generate_joined(batch).ints[0], murmur.generate_joined(batch).ints[0]) == (85, 33)

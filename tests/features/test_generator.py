@@ -18,7 +18,7 @@ from recserve.features import config
 from recserve.features.generator import Generator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from recserve.columns import Column, ModelInputs
 
@@ -72,7 +72,7 @@ class World:
     def context_batch(self) -> Batch:
         return _batch(self.context, len(self.candidates))
 
-    def item_batch(self, rows: Sequence[int], columns: Mapping[str, Any] | None = None) -> Batch:
+    def item_batch(self, rows: Sequence[int], columns: Collection[str] | None = None) -> Batch:
         kept = {name: column for name, column in self.items.items() if columns is None or name in columns}
         return _batch({name: (t, [v[row] for row in rows]) for name, (t, v) in kept.items()}, len(rows))
 
@@ -116,7 +116,7 @@ class Features:
         self.readable = [f"feature:{stub['feature_name']}" for stub in stubs]
         plain = [self.feature() for _ in range(8)]
         members = [self.feature(member=True) for _ in range(5)]
-        group = {"sequence_name": "s", "sequence_pk": "user:clicks", "features": members}
+        group: dict[str, Any] = {"sequence_name": "s", "sequence_pk": "user:clicks", "features": members}
         if self.random.random() < 0.5:
             group["sequence_length"] = 3
         return {"features": [*stubs, *plain[:4], group, *plain[4:]]}
@@ -204,20 +204,28 @@ class Features:
         return {**keys, **self.maybe(value_dim=2), **self.random.choice(NUMBER_BUCKETS)}
 
 
-def generate(generator: Generator, world: World, *, stored: bool = True) -> ModelInputs:
-    """As the server does: finished columns gathered, raw ones only where they are needed."""
-    raw = world.item_batch(world.candidates, generator.pair_columns if stored else None)
+def generate(
+    generator: Generator, world: World, *, stored: bool = True, overridden: Collection[str] = ()
+) -> ModelInputs:
+    """As the server does: finished columns gathered, raw ones only where they are needed.
+
+    A request that overrides raw columns hides the finished ones that read them.
+    """
+    hidden = {name for name, columns in generator.finished.items() if columns & set(overridden)}
+    needed = generator.pair_columns.union(*(generator.finished[name] for name in hidden))
+    raw = world.item_batch(world.candidates, needed if stored else None)
     finished = Batch(len(world.candidates))
     if stored:
-        finished = generator.finisher.finish(world.item_batch(world.candidates))
+        everything = generator.finisher.finish(world.item_batch(world.candidates))
+        for name in set(everything.names) - hidden:
+            finished.add(name, everything[name])
     clicked = {}
     for group, key in generator.sequence_keys.items():
-        rows = world.clicked[: key.length] if key.length else world.clicked
-        everything = world.item_batch(rows)
+        everything = world.item_batch(world.clicked)  # longer than `key.length`: cut here again
         if stored:
-            clicked[group] = (world.item_batch(rows, key.raw), generator.finisher.finish(everything))
+            clicked[group] = (world.item_batch(world.clicked, key.raw), generator.finisher.finish(everything))
         else:
-            clicked[group] = (everything, Batch(len(rows)))
+            clicked[group] = (everything, Batch(len(world.clicked)))
     rows = len(world.candidates)
     return generator.generate(world.user_batch(), world.context_batch(), raw, finished, clicked, rows=rows)
 
@@ -238,7 +246,9 @@ def test_any_staging_gives_what_every_row_for_itself_gives(seed: int) -> None:
 
         expected = generator.generate_joined(world.joined())
 
+        overridden = world.random.sample(sorted(world.items), 2)
         assert_equal(generate(generator, world), expected)
+        assert_equal(generate(generator, world, overridden=overridden), expected)
         assert_equal(generate(generator, world, stored=False), expected)
 
 

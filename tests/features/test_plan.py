@@ -102,7 +102,9 @@ def test_raw_columns_that_pair_features_read_are_always_needed() -> None:
 
     assert result.pair_columns == {"b"}
     assert result.raw_columns == {"a", "b"}
-    assert (result.user_inputs, result.item_inputs, result.context_inputs) == ({"u"}, {"a", "b"}, {"c"})
+    assert result.user_inputs == {"u"}
+    assert result.item_inputs == {"a", "b"}
+    assert result.context_inputs == {"c"}
 
 
 def test_members_read_gathered_rows_finished_where_they_can_be() -> None:

@@ -64,7 +64,9 @@ class Authorizer:
             message = _message(method, resource, received)
             if any([hmac.compare_digest(signature, _signature(token, message)) for token in self._tokens]):
                 return
-        raise UnauthorizedError("not authorized: the signature does not fit the token, the path and the headers")
+        raise UnauthorizedError(
+            "not authorized: the signature does not fit the token, the path and the headers"
+        )
 
 
 def sign(

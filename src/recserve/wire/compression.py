@@ -17,6 +17,7 @@ Nothing inflates beyond `limit`: snappy and raw LZ4 say their size first, the ot
 from __future__ import annotations
 
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -55,10 +56,8 @@ def inflate(body: bytes, decompressor: str | None, limit: int) -> bytes:
     size = _snappy_size(body)
     if size is not None and _could_be_snappy(len(body), size):
         _check(size, limit)
-        try:
+        with suppress(RequestError):  # not an exact block: plain
             return _decode("snappy", body, size)
-        except OSError:
-            pass  # not an exact block: plain
     _check(len(body), limit)
     return body
 
@@ -90,10 +89,7 @@ def _snappy(body: bytes, limit: int) -> bytes:
     if size is None or not _could_be_snappy(len(body), size):
         raise _broken("snappy", "its length does not fit")
     _check(size, limit)
-    try:
-        return _decode("snappy", body, size)
-    except OSError as e:
-        raise _broken("snappy", str(e)) from e
+    return _decode("snappy", body, size)
 
 
 def _snappy_size(body: bytes) -> int | None:
@@ -130,7 +126,10 @@ def _lz4(body: bytes, limit: int) -> bytes:
 
 
 def _decode(codec: str, body: bytes, size: int) -> bytes:
-    plain: bytes = pa.Codec(codec).decompress(body, size, asbytes=True)
+    try:
+        plain: bytes = pa.Codec(codec).decompress(body, size, asbytes=True)
+    except OSError as e:
+        raise _broken(codec.removesuffix("_raw"), str(e)) from e
     return plain
 
 

@@ -1,4 +1,4 @@
-'''The torchrec messages (PBRequest, PBResponse) of a service with feature generation.
+"""The torchrec messages (PBRequest, PBResponse) of a service with feature generation.
 
 bytes ──Decoder.decode──▶ ScoreRequest ── … ──▶ ScoreResponse ──encode──▶ bytes
 
@@ -51,7 +51,7 @@ Which row an entry belongs to
 
 Source: the oneof of 30 members and the alignment of the client packages eas_prediction 0.36, eas-sdk 2.0.32 and pairec;
 broadcasting one entry and refusing fewer is ours.
-'''
+"""
 
 from __future__ import annotations
 

@@ -70,6 +70,12 @@ def test_a_bucketized_vector_has_one_value_per_entry(generate: Generate) -> None
     assert result == {"values": [0, 1], "lengths": [2, 0]}
 
 
+def test_a_default_of_one_number_is_repeated_to_value_dim(generate: Generate) -> None:
+    keys = {**EXPR, "boundaries": [15], "value_dim": 3, "default_value": "20"}
+
+    assert generate(keys, {"a": [""], "b": [1]}) == {"values": [1, 1, 1], "lengths": [3]}
+
+
 def test_the_float32_result_reaches_the_boundary(generate: Generate) -> None:
     feature = {
         "feature_type": "expr_feature",

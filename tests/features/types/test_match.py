@@ -14,14 +14,13 @@ MATCH = {"feature_type": "match_feature", "user": "user:m", "category": "item:c"
 TEXT = "k1^a:1,b:2|k2^a:3|bad|k3^x,y:7"
 
 
-@pytest.mark.parametrize(
-    "map_cell",
-    [
-        pa.array([TEXT]),
-        pa.array([TEXT.split("|")]),
-        pa.array([[("k1", "a:1,b:2"), ("k2", "a:3"), ("k3", "x,y:7")]], pa.map_(pa.string(), pa.string())),
-    ],
-)
+MAPS = [
+    pa.array([TEXT]),
+    pa.array([TEXT.split("|")]),
+    pa.array([[("k1", "a:1,b:2"), ("k2", "a:3"), ("k3", "x,y:7")]], pa.map_(pa.string(), pa.string())),
+]
+
+
 @pytest.mark.parametrize(
     ("keys", "category", "item", "expected"),
     [
@@ -41,16 +40,14 @@ TEXT = "k1^a:1,b:2|k2^a:3|bad|k3^x,y:7"
     ],
 )
 def test_numbers_at_an_outer_and_an_inner_key(
-    generate: Generate,
-    map_cell: pa.Array,
-    keys: dict[str, Any],
-    category: str,
-    item: str,
-    expected: float | list[float],
+    generate: Generate, keys: dict[str, Any], category: str, item: str, expected: float | list[float]
 ) -> None:
     feature = {**MATCH, "needDiscrete": False, "default_value": "9", **keys}
 
-    assert generate(feature, {"m": map_cell, "c": [category], "i": [item]}) == {"values": [expected]}
+    for map_cell in MAPS:
+        result = generate(feature, {"m": map_cell, "c": [category], "i": [item]})
+
+        assert result == {"values": [expected]}
 
 
 HIDDEN = {"show_category": False, "show_item": False}
@@ -65,6 +62,7 @@ HIDDEN = {"show_category": False, "show_item": False}
         ({}, "k1", "b", ["f_k1_b_2"]),
         ({"matchType": "multihit"}, "k1", "b", ["f_2"]),
         ({"matchType": "multihit", "category": "ALL", "show_category": True}, "", "a", ["f_k1_1", "f_k2_3"]),
+        ({**HIDDEN, "value_dim": 1}, "k1", "a\x1db", ["f_1"]),
         ({"default_value": "none"}, "k1", "z", ["none"]),
         ({}, "k1", "z", []),
     ],

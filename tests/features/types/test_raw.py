@@ -96,6 +96,7 @@ def test_a_default_is_never_normalized(generate: Generate) -> None:
             {"values": [[1.0, 2.0], [9.0, 9.0], [3.0, 4.0]], "lengths": [3]},
         ),
         (BUCKETS, pa.array(["0.5;;20"]), {"values": [1, 2, 3], "lengths": [3]}),
+        ({"value_dim": 0, **BUCKETS}, pa.array(["0.5;;20"]), {"values": [1, 2, 3], "lengths": [3]}),
         (
             {"value_dim": 2, **BUCKETS},
             pa.array([["1\x1d20"]]),

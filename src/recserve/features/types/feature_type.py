@@ -187,6 +187,7 @@ class FeatureType(ABC):
             weighted=self.is_weighted,
             prefix=self.prefix,
             default_value=self.default_value,
+            default_count=self.value_dim,
             separator=self.separator,
             normalizer="" if self.discrete else self.normalizer,
             bucketizer=self.buckets.native(farm_hash=farm_hash),

@@ -38,8 +38,9 @@ class Lookup(FeatureType):
         return self.need_discrete or self.value_type == "string"
 
     def limit(self, *, sequence: bool) -> int:
-        combined = not self.discrete and self.combiner != "" and self.separator not in self.default_value
-        return 1 if combined and self.bucketized and not sequence else 0
+        combined = not self.discrete and self.bucketized and self.combiner != ""
+        one_default = self.value_dim <= 1 and self.separator not in self.default_value
+        return 1 if combined and one_default and not sequence else 0
 
     def inputs(self) -> tuple[Reference, ...]:
         return (Reference.parse(self.map), Reference.parse(self.key))

@@ -52,9 +52,6 @@ class Match(FeatureType):
             return self.value_type in ("", "string")
         return self.need_discrete or self.value_type == "string"
 
-    def limit(self, *, sequence: bool) -> int:
-        return 0
-
     @property
     def prefix(self) -> str:
         return ""  # the kernel puts the token together: a vocabulary may need it without the name

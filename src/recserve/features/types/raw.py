@@ -22,7 +22,7 @@ class Raw(FeatureType):
     | null, numeric column      | boundaries, no default      | bucket of 0.0                   |
     | null, text or array       | boundaries, no default      | no id                           |
 
-    Ours: a padded 0.0 is not normalized; a text that is no number makes the whole cell missing; strings
+    Ours: value_dim 0 is 1; a padded 0.0 is not normalized; a text that is no number makes the whole cell missing; strings
     inside an array are cut at the separator only where another feature produced them
     (`feature:NAME__lookup`).
     Source: spec sections 6.2 and 4.2.
@@ -34,13 +34,17 @@ class Raw(FeatureType):
     value_type: str = "float"
     value_dim: int = 1
 
+    def check(self) -> None:
+        FeatureType.check(self)
+        object.__setattr__(self, "value_dim", max(1, self.value_dim))
+
     @property
     def discrete(self) -> bool:
         return False
 
     @property
     def width(self) -> int:
-        return max(1, self.value_dim)
+        return self.value_dim
 
     def inputs(self) -> tuple[Reference, ...]:
         return (Reference.parse(self.expression),)

@@ -1,0 +1,51 @@
+#include "items/key_cells.h"
+
+#include <cstring>
+#include <mutex>
+#include <vector>
+
+#include "items/cell_codec.h"
+
+namespace recserve::items {
+
+bool KeyCells::matches(const uint8_t* cell, const Keys& keys, int64_t i) const {
+  if (!keys.text()) return load<int64_t>(cell) == keys.int_key(i);
+  const std::string_view key = keys.text_key(i);
+  if (cell[0] == kLong) return matches_long(cell, key);
+  return cell[0] == key.size() && std::memcmp(cell + 1, key.data(), key.size()) == 0;
+}
+
+bool KeyCells::matches_long(const uint8_t* cell, std::string_view key) const {
+  const uint8_t* bytes = texts_.at(load<uint32_t>(cell + 4));
+  const uint64_t size = take_length(bytes);
+  return size == key.size() && std::memcmp(bytes, key.data(), size) == 0;
+}
+
+void KeyCells::prefetch(const uint8_t* cell, const Keys& keys) const {
+  if (keys.text() && cell[0] == kLong) __builtin_prefetch(texts_.at(load<uint32_t>(cell + 4)));
+}
+
+void KeyCells::write(const Keys& keys, int64_t i, const uint8_t* known, uint8_t* cell) {
+  if (!keys.text()) {
+    const int64_t key = keys.int_key(i);
+    std::memcpy(cell, &key, sizeof(key));
+    return;
+  }
+  const std::string_view key = keys.text_key(i);
+  if (known != nullptr) {
+    std::memcpy(cell, known, bytes(true));
+  } else if (key.size() <= kInline) {
+    cell[0] = static_cast<uint8_t>(key.size());
+    std::memcpy(cell + 1, key.data(), key.size());
+  } else {
+    std::vector<char> text;
+    put_length(text, key.size());
+    text.insert(text.end(), key.begin(), key.end());
+    std::lock_guard lock(texts_.mutex());
+    const uint32_t handle = texts_.append({text.data(), text.size()});
+    cell[0] = kLong;
+    std::memcpy(cell + 4, &handle, sizeof(handle));
+  }
+}
+
+}  // namespace recserve::items

@@ -1,0 +1,67 @@
+"""The command line: which commands there are, and what becomes of their errors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from recserve.cli.bench import bench
+from recserve.cli.check import check
+from recserve.cli.inspect import inspect
+from recserve.cli.predict import predict
+from recserve.cli.score import score
+from recserve.cli.serve import serve
+from recserve.cli.version import version
+from recserve.errors import RecserveError
+
+
+class Commands(TyperGroup):
+    """Turns our own errors into one line and exit code 1; usage errors are 2, as everywhere."""
+
+    def invoke(self, ctx: Any) -> Any:  # click's Context, or that of the copy of click in newer typers
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except RecserveError as error:
+            if ctx.params["debug"]:
+                raise
+            typer.echo(f"recserve: {error}", err=True)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="recserve",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="The open, self-hosted recommendation scoring server.",
+    epilog="[bold]Example[/bold]: recserve serve my_export --config service.json --port 8000",
+)
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the whole trace of an error.")] = False,
+) -> None:
+    """Hold the options that stand before the command."""
+
+
+for _command, _example in (
+    (serve, "recserve serve my_export --config service.json --port 8000"),
+    (check, "recserve check my_export --config service.json"),
+    (inspect, "recserve inspect my_export"),
+    (score, "recserve score request.json --config service.json --url http://127.0.0.1:8000"),
+    (predict, "recserve predict my_export joined.parquet scores.parquet --keep user_id --keep item_id"),
+    (bench, "recserve bench requests.jsonl --config service.json --rate 200 --duration 30"),
+    (version, "recserve version --json"),
+):
+    app.command(epilog=f"[bold]Example[/bold]: {_example}")(_command)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app(prog_name="recserve")

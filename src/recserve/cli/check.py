@@ -1,0 +1,179 @@
+"""`recserve check`: everything that would fail at start, before it does."""
+
+from collections import Counter
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from recserve.cli.output import print_json
+from recserve.errors import RecserveError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from recserve.bundle import Bundle
+    from recserve.config.service import ServiceSpec, Table
+    from recserve.engines.engine import Engine
+    from recserve.features.generator import Generator
+    from recserve.items.store import ItemStore
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found; `ok` is None for a remark that keeps nobody from starting."""
+
+    check: str
+    ok: bool | None
+    detail: str
+
+
+_MARKS = {True: "✓", False: "✗", None: "!"}
+
+
+def check(
+    path: Annotated[
+        Path, typer.Argument(help="An exported model directory, or a service file.", show_default=False)
+    ],
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="The service file to serve it with.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check a bundle, a service file or both; exit code 1 if the service would not start."""
+    bundle, service_file = (None, path) if path.suffix == ".json" else (path, config)
+    report = Report(print_as_found=not as_json)
+    with suppress(FailedError):
+        _check_all(report, bundle, service_file)
+    failed = any(finding.ok is False for finding in report.findings)
+    if as_json:
+        print_json({"ok": not failed, "findings": [asdict(finding) for finding in report.findings]})
+    raise typer.Exit(int(failed))
+
+
+class FailedError(Exception):
+    """A check failed, and was reported; those that stand on it are not tried."""
+
+
+class Report:
+    """What was found so far."""
+
+    def __init__(self, *, print_as_found: bool) -> None:
+        self.findings: list[Finding] = []
+        self._print = print_as_found
+
+    def note(self, check: str, ok: bool | None, detail: str) -> None:
+        """Keep a finding, and print it."""
+        self.findings.append(Finding(check, ok, detail))
+        if self._print:
+            typer.echo(f"{_MARKS[ok]} {check}: {detail}")
+
+    def attempt(self, check: str, work: "Callable[[], tuple[T, str]]") -> T:
+        """Do one check, which gives its result and what to say of it; an error of ours is what it found."""
+        try:
+            result, detail = work()
+        except RecserveError as error:
+            self.note(check, False, str(error))
+            raise FailedError from error
+        self.note(check, True, detail)
+        return result
+
+
+def _check_all(report: Report, path: Path | None, service_file: Path | None) -> None:
+    """Check from the outside in."""
+    spec = report.attempt("service file", lambda: _service_file(service_file))
+    for warning in spec.warnings:
+        report.note("service file", None, warning)
+    if path is None:
+        for table in spec.model.tables:
+            report.attempt("item table", partial(_table, table))
+        return
+    bundle = report.attempt("bundle", lambda: _bundle(path))
+    if bundle.engine == "torchscript":
+        report.attempt("torch and fbgemm", _torch_pair)
+    if spec.model.generates_features(bundle.fg_path is not None):
+        features = report.attempt("features", lambda: _features(bundle, spec))
+        engine = report.attempt("model", lambda: _model(bundle, spec, features))
+        items = report.attempt("items", lambda: _items(report, features, spec))
+        report.attempt("answer", lambda: _answer(items, features, engine))
+        return
+    report.attempt("model", lambda: _model(bundle, spec, None))
+    if bundle.fg_path is not None:
+        report.note("features", None, "the bundle has an fg.json, and fg_mode bypass does not use it")
+
+
+def _service_file(path: Path | None) -> tuple["ServiceSpec", str]:
+    from recserve.config.service import load
+
+    spec = load(path)
+    return spec, f"'{spec.name}', fg_mode {spec.model.fg_mode}" if path else "none given, all defaults"
+
+
+def _table(table: "Table") -> tuple[None, str]:
+    from recserve.sources.files import FileSource
+
+    source = FileSource(table.path, table.key)
+    return (
+        None,
+        f"{table.name}: {source.rows()} rows, {len(source.schema().names)} columns, key '{table.key}'",
+    )
+
+
+def _bundle(path: Path) -> tuple["Bundle", str]:
+    from recserve.bundle import Bundle
+    from recserve.processors.load import schema_of
+
+    bundle = Bundle.open(path)
+    schema_of(bundle)
+    return bundle, f"{bundle.model_path.name}, run by the engine {bundle.engine}"
+
+
+def _torch_pair() -> tuple[None, str]:
+    from recserve.engines import torch_pair
+
+    return None, torch_pair.check()
+
+
+def _features(bundle: "Bundle", spec: "ServiceSpec") -> tuple["Generator", str]:
+    from recserve.processors.load import load_features, tile_of
+
+    features = load_features(bundle, spec)
+    rates = Counter(feature.rate for feature in features.plan.features)
+    by_rate = ", ".join(f"{count} {rate}" for rate, count in sorted(rates.items()))
+    return features, f"{rates.total()} ({by_rate}), INPUT_TILE {tile_of(bundle, spec)}"
+
+
+def _model(bundle: "Bundle", spec: "ServiceSpec", features: "Generator | None") -> tuple["Engine", str]:
+    from recserve.processors.load import load_engine
+
+    engine = load_engine(bundle, spec, features)
+    fit = "" if features is None else ", which the features send"
+    return engine, f"reads {len(engine.inputs)} tensors{fit}"
+
+
+def _items(report: Report, features: "Generator", spec: "ServiceSpec") -> tuple["ItemStore", str]:
+    from recserve.processors.load import load_items, missing_columns
+    from recserve.sources.files import FileSource
+
+    for table in spec.model.tables:
+        lacking = missing_columns(features, FileSource(table.path, table.key).schema(), table)
+        if lacking:
+            report.note("items", None, f"{table.name} lacks columns that features read: {', '.join(lacking)}")
+    items = load_items(features, spec)
+    if spec.model.tables:
+        return items, f"{len(items)} rows of {spec.model.tables[0].name}"
+    return items, "no table; requests bring the item columns"
+
+
+def _answer(items: "ItemStore", features: "Generator", engine: "Engine") -> tuple[None, str]:
+    from recserve.processors.normal import Normal
+
+    processor = Normal(items, features, engine)
+    outputs = processor.score(processor.sample(2)).outputs
+    return None, f"outputs {', '.join(outputs)}"

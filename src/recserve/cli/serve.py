@@ -1,0 +1,33 @@
+"""`recserve serve`: a bundle becomes a service."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class LogLevel(StrEnum):
+    """Names of logging levels."""
+
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+
+
+def serve(
+    bundle: Annotated[Path, typer.Argument(help="The exported model directory.", show_default=False)],
+    *,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="The service file.", show_default=False)
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every one.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.")] = 8000,
+    log_level: Annotated[LogLevel, typer.Option(help="What is logged.")] = LogLevel.info,
+) -> None:
+    """Serve a model until SIGTERM or Ctrl-C."""
+    from recserve.config.service import load
+    from recserve.server.serve import run
+
+    raise typer.Exit(run(bundle, load(config), host=host, port=port, log_level=log_level.value))

@@ -1,0 +1,57 @@
+"""Environment variables that change how a model is served. The one file that touches os.environ.
+
+The service file's `processor_envs` win over the process's own variables. They are laid over a copy;
+os.environ is written only by `export`, for the variables that torch and OpenMP read themselves when imported.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recserve.config.settings import read, setting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Read by native libraries, not by us, once, at import.
+_NATIVE_PREFIXES = ("OMP_", "KMP_", "MKL_", "GOMP_", "PYTORCH_", "TORCH_", "CUDA_", "ATEN_")
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The variables that recserve itself reads, with the hosted product's names."""
+
+    farm_hash: bool = setting(
+        False,
+        "Bucketize with FarmHash Fingerprint64 instead of MurmurHash64A; must be as in training.",
+        key="USE_FARM_HASH_TO_BUCKETIZE",
+    )
+    input_tile: int = setting(
+        0,
+        "2: user features once per request; 3: user embeddings too. The bundle's model_acc.json wins.",
+        key="INPUT_TILE",
+        choices=(0, 1, 2, 3),
+    )
+    no_grad: bool = setting(
+        True, "Accepted for compatibility: the model always runs without gradients.", key="NO_GRAD_GUARD"
+    )
+
+
+def process_environ() -> dict[str, str]:
+    """A copy of the process's variables."""
+    return dict(os.environ)
+
+
+def environment(environ: Mapping[str, str], envs: Mapping[str, str]) -> Environment:
+    """Read the variables, those of the service file (`envs`) first; an empty one counts as absent."""
+    merged = {**environ, **envs}
+    return read(Environment, {name: value for name, value in merged.items() if value != ""}, "environment")
+
+
+def export(envs: Mapping[str, str]) -> None:
+    """Set what torch and OpenMP read themselves; call it before torch is imported."""
+    for name, value in envs.items():
+        if name.startswith(_NATIVE_PREFIXES):
+            os.environ[name] = value

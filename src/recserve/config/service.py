@@ -1,0 +1,366 @@
+"""The service file: what one service is called, who may ask it, and how its model is served.
+
+    {"name": "rank", "token": "…", "processor": "easyrec-torch-1.12",
+     "metadata": {"rpc": {"max_queue_size": 256, "keepalive": 500}},
+     "model_config": {"fg_mode": "normal", "remote_type": "file",
+                      "tables": [{"name": "items.parquet", "key": "item_id"}]},
+     "processor_envs": [{"name": "INPUT_TILE", "value": "2"}]}
+
+The names are those of the hosted TorchEasyRec processor, so that its files work as they are; keys that only
+matter there are in `hosted_keys.py`. Sources: TorchEasyRec docs, "Model service" (模型服务), and the hosted
+processor's page "TorchEasyRec Processor".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recserve.config import hosted_keys
+from recserve.config.document import parse_json, read_json
+from recserve.config.environment import Environment, environment, process_environ
+from recserve.config.settings import read, setting, settings, unknown_key
+from recserve.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """`metadata.rpc`: the limits of the server."""
+
+    keepalive_ms: int = setting(
+        5000,
+        "Time budget of a request: receive, wait and compute. Over it: 408, and the connection is closed.",
+        unit="ms",
+        key="keepalive",
+        least=1,
+    )
+    worker_threads: int = setting(
+        5, "Requests in work at once; computing threads are the smaller of this and the cores.", least=1
+    )
+    max_queue_size: int = setting(
+        64, "Requests that may wait for a worker; one more gets 450 at once.", least=0
+    )
+    rate_limit: float = setting(
+        0.0, "Requests per second that are let in, over it 429; 0 = no limit.", unit="1/s", least=0
+    )
+    decompressor: str = setting(
+        "",
+        "How request bodies are compressed; empty = recognised by their first bytes.",
+        choices=("", "none", "zlib", "gzip", "snappy", "zstd", "lz4"),
+    )
+    max_body_bytes: int = setting(
+        64 * 2**20, "Largest request body, as sent and as unpacked; over it 413.", unit="bytes", least=1
+    )
+    max_header_bytes: int = setting(
+        64 * 2**10, "Largest request head; over it the connection is closed.", unit="bytes", least=1024
+    )
+    idle_timeout_ms: int = setting(
+        75_000,
+        "An idle connection is kept this long; clients' pools keep theirs for 60 seconds or more.",
+        unit="ms",
+        least=1000,
+    )
+    drain_ms: int = setting(
+        5000,
+        "After SIGTERM, answers say Connection: close for this long before the port is closed.",
+        unit="ms",
+        least=0,
+    )
+
+    def compute_threads(self, cores: int) -> int:
+        """Threads that run the model: more than cores would only make all of them late."""
+        return min(self.worker_threads, cores)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One entry of `model_config.tables`: where the features of items come from."""
+
+    name: str = setting("", "The file, relative to the service file.", required=True)
+    key: str = setting("", "The column that holds the item id.", required=True)
+    value: tuple[str, ...] = setting(
+        (), "Columns to load, separated by commas; none named = those that features read."
+    )
+    condition: str = setting("", "A filter in SQL; refused for files: write the wanted rows only.")
+    path: Path = Path()  # `name` made absolute
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """`model_config`: how the model is fed and what it answers."""
+
+    fg_mode: str = setting(
+        "bypass",
+        "normal: features are generated from raw columns; bypass: clients send the model's own tensors; "
+        "auto: normal if the bundle has an fg.json (the default without a service file).",
+        choices=("bypass", "normal", "auto"),
+    )
+    outputs: tuple[str, ...] = setting(
+        (), "Outputs of the model that are answered, separated by commas; none named = all."
+    )
+    item_empty_score: float = setting(
+        0.0, "The score of an item whose id is unknown and for which the request brings no feature."
+    )
+    remote_type: str = setting(
+        "none",
+        "file: item features come from `tables`; none: only from requests.",
+        choices=("file", "none"),
+    )
+    tables: tuple[Table, ...] = ()
+    item_columns: str = setting(
+        "warn",
+        "When the item table lacks a column that features read: warn, or refuse to start (strict).",
+        choices=("warn", "strict"),
+    )
+    slow_request_ms: int = setting(
+        200,
+        "Requests slower than this are logged with the time of each stage.",
+        unit="ms",
+        key="long_request_threshold",
+        least=0,
+    )
+
+    def generates_features(self, has_fg: bool) -> bool:
+        """Whether requests bring raw features (normal) rather than the model's tensors (bypass)."""
+        return has_fg if self.fg_mode == "auto" else self.fg_mode == "normal"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """One service, as its file describes it; secrets that the file may hold beside `tokens` are not kept."""
+
+    name: str = setting("recserve", "The name in the URL, /api/predict/<name>; metadata.name means the same.")
+    tokens: tuple[str, ...] = setting(
+        (),
+        "Who may ask: a token, or a list while tokens are being changed; none = everybody.",
+        key="token",
+        secret=True,
+    )
+    processor: str = setting(
+        "easyrec-torch", "The kind of model; the version of easyrec-torch-<version> is not looked at."
+    )
+    rpc: Rpc = field(default_factory=Rpc)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    envs: Mapping[str, str] = field(default_factory=dict, repr=False)  # processor_envs; may hold secrets
+    environment: Environment = field(default_factory=Environment)
+    base_dir: Path = Path()  # paths in the file are relative to it
+    warnings: tuple[str, ...] = ()  # what a person should know; never an error, never a secret
+
+
+def load(
+    source: Path | str | Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    base_dir: Path | None = None,
+) -> ServiceSpec:
+    """Read a service file, or a dict with its content, or nothing: then all defaults, and fg_mode is auto.
+
+    `environ` is the process's own by default; `base_dir` is where the paths of a dict start, the working
+    directory by default.
+    Raises ConfigError naming the file, the key, the value and the way out.
+    """
+    variables = process_environ() if environ is None else environ
+    if source is None:
+        defaults = ModelConfig(fg_mode="auto")
+        return ServiceSpec(
+            model=defaults, environment=environment(variables, {}), base_dir=base_dir or Path.cwd()
+        )
+    if isinstance(source, (str, Path)):
+        path = Path(source)
+        values, start = read_json(path), path.absolute().parent
+        try:
+            return _spec(values, variables, start)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
+    return _spec(dict(source), variables, base_dir or Path.cwd())
+
+
+def _spec(values: dict[str, Any], variables: Mapping[str, str], base_dir: Path) -> ServiceSpec:
+    top = _nested(values, "")
+    metadata = _nested(_section(top, "metadata"), "metadata")
+    rpc = _section(metadata, "rpc", "metadata.")
+    model_config = _model_config(top)
+    tables = _table_entries(model_config)
+    warnings: list[str] = []
+    for where, section, keys in (
+        ("", top, {*settings(ServiceSpec), "metadata", "model_config", "processor_envs"}),
+        ("metadata", metadata, {"name", "token", "rpc"}),
+        ("metadata.rpc", rpc, set(settings(Rpc))),
+        ("model_config", _without_leftovers(model_config), {*settings(ModelConfig), "tables"}),
+        *(("model_config.tables", entry, set(settings(Table))) for entry in tables),
+    ):
+        warnings += _review(section, where, keys)
+    envs = _processor_envs(top.get("processor_envs"))
+    spec = read(ServiceSpec, _identity(top, metadata), "")
+    _check_identity(spec)
+    return replace(
+        spec,
+        rpc=read(Rpc, rpc, "metadata.rpc"),
+        model=_model(model_config, tables, base_dir),
+        envs=envs,
+        environment=environment(variables, envs),
+        base_dir=base_dir,
+        warnings=tuple(warnings),
+    )
+
+
+def _section(values: Mapping[str, Any], key: str, where: str = "") -> dict[str, Any]:
+    section = values.get(key)
+    if section is None:
+        return {}
+    if not isinstance(section, dict):
+        raise ConfigError(f"{where}{key} is a {type(section).__name__}; an object ({{…}}) is expected")
+    return section
+
+
+def _nested(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Turn `"rpc.max_queue_size": 1`, a form seen in real files, into `"rpc": {"max_queue_size": 1}`."""
+    result = {key: value for key, value in values.items() if "." not in key}
+    for key, value in values.items():
+        first, dot, rest = key.partition(".")
+        if not dot:
+            continue
+        inner = dict(_section(result, first, f"{where}." if where else ""))
+        if rest in inner and inner[rest] != value:
+            raise ConfigError(
+                f"'{key}' and '{rest}' in '{first}' say different things; keep one of the two forms"
+            )
+        inner[rest] = value
+        result[first] = _nested(inner, f"{where}.{first}") if first in ("metadata", "rpc") else inner
+    return result
+
+
+def _model_config(top: Mapping[str, Any]) -> dict[str, Any]:
+    """The hosted product takes an object or the same as a text."""
+    if isinstance(top.get("model_config"), str):
+        return parse_json(top["model_config"], "model_config")
+    return _section(top, "model_config")
+
+
+def _table_entries(model_config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    tables = model_config.get("tables")
+    entries = [tables] if isinstance(tables, dict) else tables or []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ConfigError(
+            'model_config.tables: a list of tables is expected: [{"name": "items.parquet", "key": "item_id"}]'
+        )
+    return entries
+
+
+def _without_leftovers(model_config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Where items come from is said by remote_type; a feature store named beside it is a leftover."""
+    if "remote_type" not in model_config:
+        return model_config
+    return {key: value for key, value in model_config.items() if not key.startswith("fs_")}
+
+
+def _review(section: Mapping[str, Any], where: str, keys: set[str]) -> list[str]:
+    """Refuse what would be unsafe to ignore; warn of what is not there yet and of unknown keys."""
+    warnings = []
+    not_yet: dict[str, list[str]] = {}  # reason → keys: said once
+    for key in section:
+        name = f"{where}.{key}" if where else key
+        if key in hosted_keys.REFUSED.get(where, {}):
+            raise ConfigError(f"{name} is not supported: {hosted_keys.REFUSED[where][key]}")
+        if key in hosted_keys.NOT_YET.get(where, {}):
+            not_yet.setdefault(hosted_keys.NOT_YET[where][key], []).append(name)
+        elif key not in keys and key not in hosted_keys.ACCEPTED.get(where, frozenset()):
+            warnings.append(_misplaced(key, where) or unknown_key(key, where, _own(where, keys)))
+    return warnings + [f"{', '.join(names)}: no effect yet; {reason}" for reason, names in not_yet.items()]
+
+
+_SECTIONS: dict[str, type] = {"": ServiceSpec, "metadata.rpc": Rpc, "model_config": ModelConfig}
+
+
+def _misplaced(key: str, where: str) -> str:
+    """A key that is right elsewhere is the commonest mistake in nested files."""
+    home = next(
+        (name for name, section in _SECTIONS.items() if name != where and key in settings(section)), None
+    )
+    if home is None:
+        return ""
+    return f"unknown key '{f'{where}.{key}' if where else key}': it belongs into {home or 'the top level'}"
+
+
+def _own(where: str, keys: set[str]) -> set[str]:
+    return keys | hosted_keys.known_keys(where)
+
+
+def _identity(top: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """name and token may stand at the top level (old files, SDKs) or in metadata (new ones)."""
+    result = dict(top)
+    for key in ("name", "token"):
+        at_top, inside = top.get(key), metadata.get(key)
+        if at_top is not None and inside is not None and at_top != inside:
+            raise ConfigError(f"{key} and metadata.{key} differ; keep one of them")
+        result[key] = inside if at_top is None else at_top
+    if isinstance(result["token"], str):
+        result["token"] = [result["token"]]  # a token may hold a comma
+    return result
+
+
+def _check_identity(spec: ServiceSpec) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", spec.name):
+        raise ConfigError(f"name: {spec.name!r} cannot stand in a URL; use letters, digits, '_', '-' and '.'")
+    if not all(re.fullmatch(r"[!-~]+", token) for token in spec.tokens):
+        raise ConfigError("token: only printable ASCII characters without spaces can be sent in a header")
+    if not re.fullmatch(r"easyrec-torch(-[0-9.]+)?", spec.processor):
+        raise ConfigError(
+            f"processor: {spec.processor!r} is not served; known: easyrec-torch and easyrec-torch-<version>"
+        )
+
+
+def _processor_envs(entries: Any) -> dict[str, str]:
+    """`[{"name": "INPUT_TILE", "value": "2"}]`; numbers are taken as their text."""
+    result = {}
+    for place, entry in enumerate(
+        [] if entries is None else entries if isinstance(entries, list) else [entries]
+    ):
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or "value" not in entry:
+            raise ConfigError(
+                f'processor_envs[{place}] is not a variable; write {{"name": "INPUT_TILE", "value": "2"}}'
+            )
+        result[entry["name"]] = str(entry["value"])
+    return result
+
+
+def _model(values: Mapping[str, Any], entries: list[dict[str, Any]], base_dir: Path) -> ModelConfig:
+    remote_type = values.get("remote_type")
+    if remote_type not in (None, "file", "none"):
+        raise ConfigError(
+            f"model_config.remote_type: {str(remote_type)!r} cannot be read yet; write the table as Parquet "
+            'and use "file", or "none" if requests bring all item features'
+        )
+    if values.get("fg_mode") == "tf":
+        raise ConfigError("model_config.fg_mode: 'tf' is for TensorFlow models; known: bypass, normal, auto")
+    model = read(ModelConfig, values, "model_config")
+    if entries and model.remote_type == "none":
+        raise ConfigError(
+            'model_config.tables is given, but remote_type is "none"; '
+            'write "remote_type": "file" or remove the tables'
+        )
+    if model.remote_type == "file" and not entries:
+        raise ConfigError(
+            'model_config.remote_type is "file", but there are no tables; '
+            'write "tables": [{"name": "items.parquet", "key": "item_id"}]'
+        )
+    return replace(model, tables=tuple(_table(entry, base_dir) for entry in entries))
+
+
+def _table(entry: Mapping[str, Any], base_dir: Path) -> Table:
+    table = read(Table, entry, "model_config.tables")
+    if table.condition:
+        raise ConfigError(
+            f"model_config.tables: '{table.name}' has a condition; files are not filtered: write "
+            "the wanted rows into a file of their own"
+        )
+    if "://" in table.name and not table.name.startswith("file://"):
+        raise ConfigError(
+            f"model_config.tables: '{table.name}' is not a local file; copy it here and name its path"
+        )
+    return replace(table, path=base_dir / table.name.removeprefix("file://"))

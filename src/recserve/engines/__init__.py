@@ -1,0 +1,27 @@
+"""Engines run an exported model: input tensors in, output arrays out.
+
+ModelInputs (from feature generation) ──run──────────▶ {"probs_ctr": (rows,) float32}
+TensorRequest (from the wire, bypass) ──run_tensors──▶ TensorResponse
+
+`ENGINES` maps a name to "module:Class", because importing a class may need a library that not all have.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from recserve.engines.engine import Engine
+
+ENGINES = {
+    "torchscript": "recserve.engines.torchscript:TorchScript",
+    "column_sum": "recserve.engines.column_sum:ColumnSum",
+}
+
+
+def find(name: str) -> type[Engine]:
+    """The class of an engine by its name in `ENGINES`."""
+    module, _, attribute = ENGINES[name].partition(":")
+    engine: type[Engine] = getattr(import_module(module), attribute)
+    return engine

@@ -1,0 +1,1 @@
+"""The items that are scored: every feature of every item, in memory."""

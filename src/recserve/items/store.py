@@ -1,0 +1,340 @@
+"""The row store: what is known about every item, read by many requests while one writer changes it.
+
+    source ──load──▶ ItemStore ──pin──▶ Rows ──gather──▶ ItemRows (raw and finished columns, one row per id)
+
+The rows live in the native core (`cpp/items/store.h` draws them). Each keeps the raw columns that the feature
+plan reads and, beside them, what the plan makes of them: those *finished* columns are computed when a row is
+written, so a request gathers them and computes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import pyarrow as pa
+
+from recserve import _core
+from recserve.columns import Batch, Column, batch_from_arrow, column_from_arrow, storage_type
+from recserve.errors import DataError, RecserveError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from concurrent.futures import Future
+    from types import TracebackType
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from recserve.columns import RowFinisher
+
+KeyType = Literal["string", "int64"]
+
+_NO_BATCH = Batch(0)
+_REMEMBERED_SELECTIONS = 256
+
+
+class SequenceKey(Protocol):
+    """Where the item ids of a sequence are, and what to gather for each of them."""
+
+    @property
+    def column(self) -> str:
+        """The user column that holds the ids."""
+
+    @property
+    def delimiter(self) -> str:
+        """What separates ids when the column is a text."""
+
+    @property
+    def length(self) -> int:
+        """How many ids count, from the first on; 0 = all."""
+
+    @property
+    def raw(self) -> frozenset[str]:
+        """Raw item columns to gather."""
+
+    @property
+    def finished(self) -> frozenset[str]:
+        """Finished item columns to gather."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRows:
+    """One row per id that was asked for, in that order."""
+
+    raw: Batch
+    finished: Batch
+    known: NDArray[np.bool_]  # (rows,) in the store, or the request brings a value of its own for the row
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What a load read."""
+
+    rows: int
+    items: int  # different keys among the rows
+    repeated: int  # rows that a later row of the same key replaced
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFigures:
+    """Plain counts, for metrics and `inspect`."""
+
+    rows: int  # items
+    slots: int  # rows of memory, free ones included
+    free_slots: int
+    slot_bytes: int  # of one slot
+    rows_bytes: int
+    arena_bytes: int  # texts and lists that hardly repeat
+    dictionary_bytes: int  # texts and lists that do, kept once each
+    index_bytes: int  # keys included
+    lookups: int  # ids asked for
+    misses: int  # of them not in the store
+
+    @property
+    def bytes(self) -> int:
+        """All of them together."""
+        return self.rows_bytes + self.arena_bytes + self.dictionary_bytes + self.index_bytes
+
+
+class ItemStore:
+    """Items by key. Any number of threads read; writers wait for one another, never for readers.
+
+    `key` says what ids are: with "string" the raw bytes ("007" is not "7"); with "int64" a request's "007" is
+    7 and a text that is no integer is an id that nothing has. `raw` maps the raw columns to their types as in
+    `InputSchema`, and also "float32[16]" for vectors of one length. `finisher` makes the finished columns;
+    what it makes of an empty row tells their types, and that row is what unknown ids get. `hides` says which
+    raw columns each finished column reads: a request that sends one of them hides it. `always_raw` columns
+    come raw with every gather.
+
+    Finished (and raw) integer columns named in `limits` hold 0 <= value < limit and take the fewest
+    bytes for it.
+    """
+
+    def __init__(
+        self,
+        key: KeyType,
+        raw: Mapping[str, str],
+        *,
+        finisher: RowFinisher | None = None,
+        hides: Mapping[str, frozenset[str]] | None = None,
+        always_raw: frozenset[str] = frozenset(),
+        limits: Mapping[str, int] | None = None,
+    ) -> None:
+        self.key = key
+        self._raw = frozenset(raw)
+        self._native = _core.ItemStore(
+            text_keys=key == "string",
+            raw=list(raw.items()),
+            finisher=finisher,
+            reads={name: set(columns) for name, columns in (hides or {}).items()},
+            always_raw=set(always_raw),
+            limits=dict(limits or {}),
+        )
+        self._selections: dict[tuple[str, ...], _core.Selection] = {}
+        self._sequences: dict[int, tuple[Mapping[str, SequenceKey], list[_Sequence]]] = {}
+
+    def __len__(self) -> int:
+        return self.figures().rows
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Types of all columns, raw ones first."""
+        return dict(self._native.columns)
+
+    def figures(self) -> StoreFigures:
+        """Count rows, bytes and look-ups."""
+        return StoreFigures(**self._native.figures())
+
+    def pin(self) -> Rows:
+        """Hold the items as they are now, for one request: `with store.pin() as rows`."""
+        return Rows(self)
+
+    def upsert(self, batch: Batch, keys: Column) -> None:
+        """Write complete rows, new or replacing; pinned readers see all of them or none.
+
+        A raw column that `batch` lacks is missing in every row. Of equal keys the last wins.
+        """
+        self._native.publish(self._native.prepare(batch, keys), self._native.epoch)
+
+    def delete(self, keys: Column) -> int:
+        """Forget items; returns how many of the keys were there."""
+        return self._native.remove(keys)
+
+    def load(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        *,
+        key: str,
+        threads: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> LoadReport:
+        """Write every row of `batches` under the key in column `key`; the last of equal keys wins.
+
+        Rows are finished on `threads` threads (default: the cores, at most 8) and become visible batch by
+        batch, in order. `progress` is told the rows of each batch that has become visible.
+        """
+        threads = threads or min(os.cpu_count() or 1, 8)
+        since = self._native.epoch
+        rows = inserted = repeated = 0
+        waiting: deque[Future[tuple[_core.PreparedRows, int]]] = deque()
+
+        def publish() -> None:
+            nonlocal rows, inserted, repeated
+            prepared, size = waiting.popleft().result()
+            added, _, again = self._native.publish(prepared, since)
+            rows, inserted, repeated = rows + size, inserted + added, repeated + again
+            if progress is not None:
+                progress(size)
+
+        with ThreadPoolExecutor(threads, thread_name_prefix="load-items") as pool:
+            for batch in batches:
+                waiting.append(pool.submit(self._prepare, batch, key))
+                if len(waiting) > threads:
+                    publish()
+            while waiting:
+                publish()
+        return LoadReport(rows=rows, items=rows - repeated, repeated=repeated)
+
+    def _prepare(self, batch: pa.RecordBatch, key: str) -> tuple[_core.PreparedRows, int]:
+        if key not in batch.schema.names:
+            raise DataError(f"items have no key column '{key}'; columns: {', '.join(batch.schema.names)}")
+        keys = column_from_arrow(batch.column(key), key)
+        try:
+            return self._native.prepare(
+                batch_from_arrow(batch.select(self._present(batch))), keys
+            ), batch.num_rows
+        except RecserveError as error:
+            raise DataError(f"items with key column '{key}': {error}") from error
+
+    def _present(self, batch: pa.RecordBatch) -> list[str]:
+        return [name for name in batch.schema.names if name in self._raw]
+
+    def _selection(self, overrides: Batch) -> _core.Selection:
+        """What to gather depends on the names that a request sends, and few combinations of them occur."""
+        names = tuple(overrides.names)
+        selection = self._selections.get(names)
+        if selection is None:
+            if len(self._selections) >= _REMEMBERED_SELECTIONS:
+                self._selections.clear()
+            selection = self._selections[names] = self._native.select_sent(list(names))
+        return selection
+
+    def _sequence_plan(self, keys: Mapping[str, SequenceKey]) -> list[_Sequence]:
+        """The plan of a mapping is made once; the mapping is kept, so its id stays its own."""
+        planned = self._sequences.get(id(keys))
+        if planned is None:
+            plan = [
+                _Sequence(
+                    group, k.column, k.delimiter, k.length, self._native.select(set(k.raw), set(k.finished))
+                )
+                for group, k in keys.items()
+            ]
+            planned = self._sequences[id(keys)] = (keys, plan)
+        return planned[1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sequence:
+    group: str
+    column: str
+    delimiter: str
+    length: int
+    selection: _core.Selection
+
+
+class Rows:
+    """The items as they were at one moment; candidates and sequences of one request see the same."""
+
+    __slots__ = ("_native", "_pin", "_store")
+
+    def __init__(self, store: ItemStore) -> None:
+        self._store = store
+        self._native = store._native
+        self._pin = self._native.pin()
+
+    def __enter__(self) -> Rows:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pin.release()
+
+    def gather(self, item_ids: Column, *, rows: int, overrides: Batch = _NO_BATCH) -> ItemRows:
+        """Gather one row per id; `overrides`, columns that the request sends, win even where they are empty.
+
+        An id that is unknown, null or empty gathers the *empty row*: every raw column missing, finished once
+        when the store was made. Without ids (`item_ids` has no rows) all `rows` rows are the empty row.
+
+        `raw` holds the `always_raw` columns and, for every finished column that reads an override, all the
+        raw columns it reads; such a finished column is left out, all others are in `finished`.
+        """
+        selection = self._store._selection(overrides)
+        return ItemRows(*self._native.gather(self._pin, item_ids, rows, selection, overrides))
+
+    def gather_lists(self, user: Batch, keys: Mapping[str, SequenceKey]) -> dict[str, tuple[Batch, Batch]]:
+        """Gather (raw, finished) for the items in each of the user's sequences, one row per element.
+
+        The id column is a text cut at the delimiter (an empty piece is an unknown id), a list, or one
+        integer; a missing or absent one has no elements. Unknown ids gather the empty row.
+        """
+        gathered = {}
+        sent = set(user.names)
+        for s in self._store._sequence_plan(keys):
+            gathered[s.group] = self._native.gather_sequence(
+                self._pin,
+                user[s.column] if s.column in sent else _NO_IDS,
+                s.delimiter,
+                s.length,
+                s.selection,
+                s.group,
+                s.column,
+            )
+        return gathered
+
+
+_NO_IDS = column_from_arrow(pa.array([], pa.string()))
+
+
+def key_type(arrow: pa.DataType, name: str) -> KeyType:
+    """Tell which keys a table's key column gives; raises DataError for what cannot be a key."""
+    stored = storage_type(arrow, name)
+    if pa.types.is_integer(stored):
+        return "int64"
+    if pa.types.is_string(stored) or pa.types.is_binary(stored):
+        return "string"
+    raise DataError(f"key column '{name}' is {arrow}; keys are texts or integers")
+
+
+def column_types(schema: pa.Schema, names: Iterable[str]) -> dict[str, str]:
+    """Types of a table's columns as `ItemStore` takes them; names that the table lacks are left out."""
+    return {
+        name: _type_name(storage_type(schema.field(name).type, name))
+        for name in names
+        if name in schema.names
+    }
+
+
+def _type_name(arrow: pa.DataType) -> str:
+    types = pa.types
+    if types.is_map(arrow):
+        return f"map<{_type_name(arrow.key_type)},{_type_name(arrow.item_type)}>"
+    if types.is_fixed_size_list(arrow):
+        return f"{_type_name(arrow.value_type)}[{arrow.list_size}]"
+    if types.is_list(arrow):
+        return f"list<{_type_name(arrow.value_type)}>"
+    return _SCALAR_NAMES[arrow]
+
+
+_SCALAR_NAMES: dict[Any, str] = {
+    pa.int32(): "int32",
+    pa.int64(): "int64",
+    pa.float32(): "float32",
+    pa.float64(): "float64",
+    pa.string(): "string",
+    pa.binary(): "string",
+}

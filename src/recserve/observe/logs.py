@@ -1,0 +1,84 @@
+"""JSON logs: one object per line, secrets blotted out, the request id where there is one.
+
+{"time": "2026-01-31T12:00:00.123Z", "level": "warning", "logger": "recserve.slow",
+ "message": "slow request: 512.3 ms", "request_id": "3f9a-1c", "stages_ms": {"run": 498.1}}
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: What a LogRecord always has; all else was given by `extra=` and belongs into the line.
+_STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {
+    "message",
+    "asctime",
+    "taskName",
+}
+_BLOT = "***"
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as one line of JSON. `secrets` never appear in it, wherever they came from."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        super().__init__()
+        # The longest first: a token may be the beginning of another one.
+        # Inside JSON a secret may be spelled differently.
+        spelled = {form for secret in secrets if secret for form in (secret, json.dumps(secret)[1:-1])}
+        self._secrets = sorted(spelled, key=len, reverse=True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line; values that JSON does not know are written as their text."""
+        line: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            + f".{record.msecs:03.0f}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line.update({key: value for key, value in vars(record).items() if key not in _STANDARD})
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        text = json.dumps(line, default=str, ensure_ascii=False)
+        for secret in self._secrets:
+            text = text.replace(secret, _BLOT)
+        return text
+
+
+class Throttle:
+    """Lets a few lines per second through: logging a flood must not cost the answers."""
+
+    def __init__(self, per_second: int = 20) -> None:
+        self.per_second = per_second
+        self._second = 0
+        self._asked = 0
+
+    def admits(self) -> bool:
+        """Whether one more line may be written in this second."""
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._asked = second, 0
+        self._asked += 1
+        return self._asked <= self.per_second
+
+
+def configure(
+    *, level: str = "info", secrets: Iterable[str] = (), stream: TextIO | None = None
+) -> logging.Handler:
+    """Send all logs of this process to `stream` (stderr) as JSON; returns the handler, for its removal."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter(secrets))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)  # of other libraries only what may need somebody's attention
+    logging.getLogger("recserve").setLevel(level.upper())
+    # What uvicorn's protocol would say of broken requests is counted and logged by recserve itself.
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+    return handler

@@ -1,0 +1,37 @@
+"""Requests that took long, each with the time of every stage."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from recserve.observe.logs import Throttle
+
+if TYPE_CHECKING:
+    from recserve.observe.trace import Trace
+
+logger = logging.getLogger("recserve.slow")
+
+
+class SlowLog:
+    """Logs requests slower than `slow_request_ms`; 0 logs none."""
+
+    def __init__(self, slow_request_ms: int) -> None:
+        self.slow_request_ms = slow_request_ms
+        self._slow_ns = slow_request_ms * 1_000_000
+        self._throttle = Throttle()
+
+    def look_at(self, trace: Trace, status: int) -> None:
+        """Log a finished request if it was slow."""
+        if not self._slow_ns or trace.total_ns < self._slow_ns or not self._throttle.admits():
+            return
+        logger.warning(
+            "slow request",
+            extra={
+                "request_id": trace.request_id,
+                "status": status,
+                "rows": trace.rows,
+                "total_ms": round(trace.total_ns / 1e6, 3),
+                "stages_ms": trace.stages_ms(),
+            },
+        )

@@ -1,0 +1,1 @@
+"""A processor is the verbs of one kind of model, written down in order."""

@@ -1,0 +1,76 @@
+"""Runs a model on the tensors that a client sends: no features, no items.
+
+decode (wire) ──TensorRequest──▶ run ──TensorResponse──▶ encode (wire)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from recserve.messages import TensorRequest, TensorResponse
+from recserve.observe.trace import Trace
+from recserve.processors.processor import Gauges, Signature, TensorInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from recserve.engines.engine import Engine, TensorSpec
+
+
+class Bypass:
+    """A model without feature generation (`fg_mode: bypass`)."""
+
+    answers: Literal["tensors"] = "tensors"
+
+    def __init__(self, engine: Engine, *, described_as: Mapping[str, str] | None = None) -> None:
+        self.engine = engine
+        self._described_as = dict(described_as or {})
+
+    def predict(self, request: TensorRequest, trace: Trace | None = None) -> TensorResponse:
+        """Answer one request."""
+        trace = trace or Trace()
+        response = self.engine.run_tensors(request)
+        trace.lap("run")
+        outputs = (*response.named_outputs.values(), *response.outputs)
+        trace.rows = len(outputs[0]) if outputs and outputs[0].ndim else 0
+        return response
+
+    def sample(self, rows: int) -> TensorRequest:
+        """Zeros of one value per row, named as the model names them."""
+        zeros = {name: _zeros(name, spec, rows) for name, spec in self.engine.inputs.items()}
+        return TensorRequest((), zeros)
+
+    def signature(self) -> Signature:
+        """The model's tensors; -1 where the size is the request's business."""
+        return Signature(
+            [
+                TensorInfo(name, (-1,) * max(spec.rank, 1), _shown(spec))
+                for name, spec in self.engine.inputs.items()
+            ],
+            [TensorInfo(name, (-1,), "DT_FLOAT") for name in self.engine.outputs],
+        )
+
+    def gauges(self) -> Gauges:
+        """Nothing is counted here."""
+        return {}
+
+    def info(self) -> Mapping[str, str]:
+        """What is served, in words."""
+        return self._described_as
+
+
+def _zeros(name: str, spec: TensorSpec, rows: int) -> NDArray[Any]:
+    """One value per row, which is what jagged inputs with lengths of one are too."""
+    if name == "batch_size":
+        return np.array([rows], np.int64)
+    shape = (rows,) + (1,) * (spec.rank - 1)
+    fill = 1 if name.endswith((".lengths", ".key_lengths")) else 0
+    return np.full(shape, fill, np.dtype(spec.dtype or "float32"))
+
+
+def _shown(spec: TensorSpec) -> str:
+    return {"int64": "DT_INT64", "float32": "DT_FLOAT"}.get(spec.dtype, "DT_INVALID")

@@ -1,0 +1,81 @@
+"""What a processor is to the server: something that answers one kind of request, and can say what it wants.
+
+There are two kinds, because there are two messages: raw features of a user and items (`Scorer`), and the
+model's own tensors (`Predictor`). The server picks the codec by `Processor.answers`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from recserve.messages import InputSchema, ScoreRequest, ScoreResponse, TensorRequest, TensorResponse
+    from recserve.observe.trace import Trace
+
+#: name → (sentence, value) for `/metrics`; a name that ends in `_total` only grows.
+Gauges = dict[str, tuple[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One input or output, as a GET on the service describes it."""
+
+    name: str
+    shape: tuple[int, ...]  # -1 where the number is the request's business
+    type: str  # DT_FLOAT, DT_INT64, … ; for raw columns the type that they are declared with
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a service takes and gives."""
+
+    inputs: Sequence[TensorInfo]
+    outputs: Sequence[TensorInfo]
+
+
+class Processor(Protocol):
+    """What both kinds have."""
+
+    @property
+    def answers(self) -> Literal["features", "tensors"]:
+        """Which requests it takes: those of `Scorer` or those of `Predictor`."""
+
+    def signature(self) -> Signature:
+        """What a GET on the service path shows; outputs are known once the model has run."""
+
+    def gauges(self) -> Gauges:
+        """Plain counts for `/metrics`."""
+
+    def info(self) -> Mapping[str, str]:
+        """What is served, in words, for `/metrics` and the log."""
+
+
+class Scorer(Processor, Protocol):
+    """Scores items for a user, from raw features."""
+
+    @property
+    def schema(self) -> InputSchema | None:
+        """Types that the bundle declares for request columns."""
+
+    @property
+    def types_if_missing(self) -> InputSchema:
+        """Types of columns that the schema lacks and of which a request sends nothing but missing values."""
+
+    def score(self, request: ScoreRequest, trace: Trace | None = None) -> ScoreResponse:
+        """Answer one request; called by many threads at once."""
+
+    def sample(self, rows: int) -> ScoreRequest:
+        """A request for `rows` items, as warm-up sends it."""
+
+
+class Predictor(Processor, Protocol):
+    """Runs a model on the tensors that a client sends."""
+
+    def predict(self, request: TensorRequest, trace: Trace | None = None) -> TensorResponse:
+        """Answer one request; called by many threads at once."""
+
+    def sample(self, rows: int) -> TensorRequest:
+        """A request of `rows` rows, as warm-up sends it."""

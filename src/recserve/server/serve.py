@@ -1,0 +1,322 @@
+"""The server process: from an exported model directory to answers, and to an orderly end.
+
+    bind ─▶ LOADING (in a thread) ─▶ WARMING ─▶ READY ──SIGTERM──▶ DRAINING ─▶ close ─▶ exit
+             /healthz answers from here on
+
+One process serves one model: a new model is a new process beside this one, and then SIGTERM to this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import faulthandler
+import gc
+import logging
+import math
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+from email.utils import formatdate
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Protocol
+
+import uvicorn
+import uvloop
+from uvicorn.server import ServerState
+
+from recserve.bundle import Bundle
+from recserve.config import environment
+from recserve.errors import ConfigError
+from recserve.observe import logs
+from recserve.observe.metrics import Metrics
+from recserve.processors.load import load
+from recserve.server.app import App, Endpoint, ScoreEndpoint, TensorEndpoint
+from recserve.server.lifecycle import Lifecycle, State
+from recserve.server.progress import shown_progress
+from recserve.server.protocol import Connection
+from recserve.server.warm_up import warm_up
+from recserve.server.workers import WorkerPool
+from recserve.wire.auth import Authorizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from recserve.config.service import Rpc, ServiceSpec
+    from recserve.processors.load import Progress
+    from recserve.processors.processor import Processor
+
+logger = logging.getLogger("recserve.server")
+
+#: Connections that the kernel holds while the loop is busy; clients give up on a dial after 100 ms.
+_BACKLOG = 4096
+#: Exit status for a supervisor: too many model calls never came back.
+EXIT_WRITTEN_OFF = 3
+
+
+class Loader(Protocol):
+    """Builds the processor; runs in a thread while the port answers 503."""
+
+    def __call__(self, progress: Progress) -> Processor:
+        """Raises LoadError with one line that says what to mend."""
+
+
+def run(
+    bundle_path: Path | str,
+    spec: ServiceSpec,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    log_level: str = "info",
+) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status. Port 0 takes a free one, which is printed.
+
+    Raises LoadError when the bundle, the item table or the service file do not fit together.
+    """
+    _tune_allocator()
+    faulthandler.enable()
+    logs.configure(level=log_level, secrets=spec.tokens)
+    environment.export(spec.envs)
+    for warning in spec.warnings:
+        logger.warning(warning)
+
+    def load_bundle(progress: Progress) -> Processor:
+        return load(Bundle.open(bundle_path), spec, progress)
+
+    server = Server(spec, load_bundle, host=host, port=port, on_ready=_print_url)
+    status = uvloop.run(server.main(handle_signals=True))
+    if server.left_behind:
+        # A thread inside a model call cannot be joined, and must not run on while the libraries are unloaded.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
+
+
+class Server:
+    """One service on one port. `main` runs it; `stop` may be called from any thread."""
+
+    def __init__(
+        self,
+        spec: ServiceSpec,
+        load_processor: Loader,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        on_ready: Callable[[Server], None] | None = None,
+    ) -> None:
+        self.spec = spec
+        self.host = host
+        self.port = port  # the real one once the port answers
+        self.lifecycle = Lifecycle()
+        self.metrics = Metrics(spec.name, self._gauges)
+        self._load_processor = load_processor
+        self._on_ready = on_ready
+        self._status = 0
+        self._endpoint: Endpoint | None = None
+
+    @property
+    def url(self) -> str:
+        """Where predictions are posted."""
+        return f"http://{self.host}:{self.port}/api/predict/{self.spec.name}"
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether threads are still inside a call although the server has ended."""
+        return self._loading.is_alive() or self._pool.computing > 0
+
+    async def main(self, *, handle_signals: bool = False) -> int:
+        """Serve until stopped; returns the exit status, 0 after an orderly end."""
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        self._hurry = asyncio.Event()
+        if handle_signals:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._loop.add_signal_handler(number, self._stop)
+        rpc = self.spec.rpc
+        self._pool = WorkerPool(
+            self._loop,
+            threads=rpc.compute_threads(os.cpu_count() or 1),
+            in_work=rpc.worker_threads,
+            max_queue=rpc.max_queue_size,
+            budget=rpc.keepalive_ms / 1000,
+            on_exhausted=self._give_up,
+        )
+        self._app = App(
+            self.spec,
+            lifecycle=self.lifecycle,
+            pool=self._pool,
+            metrics=self.metrics,
+            authorizer=Authorizer(self.spec.tokens),
+        )
+        listener = await self._listen()
+        try:
+            becoming_ready = asyncio.ensure_future(self._become_ready())
+            stopped = asyncio.ensure_future(self._stopping.wait())
+            await asyncio.wait((becoming_ready, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if becoming_ready.done():
+                becoming_ready.result()  # raises why it could not be loaded
+            else:
+                becoming_ready.cancel()
+            await stopped
+            await self._drain()
+        finally:
+            listener.close()
+            await self._close_connections()
+            self._pool.close()
+            self._clock.cancel()
+            gc.unfreeze()  # what was frozen when it became ready is to be taken apart in order
+        return self._status
+
+    def stop(self) -> None:
+        """Drain and end; a second call ends the drain at once. For other threads."""
+        self._loop.call_soon_threadsafe(self._stop)
+
+    def _stop(self) -> None:
+        if self._stopping.is_set():
+            self._hurry.set()
+        self._stopping.set()
+
+    def _give_up(self) -> None:
+        logger.critical(
+            "every worker thread has been written off once; ending so that a supervisor starts anew"
+        )
+        self._status = EXIT_WRITTEN_OFF
+        self._stop()
+
+    async def _listen(self) -> asyncio.Server:
+        config = uvicorn.Config(
+            self._app,
+            interface="asgi3",
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            proxy_headers=False,
+            server_header=False,
+            access_log=False,
+            log_config=None,
+            timeout_keep_alive=math.ceil(self.spec.rpc.idle_timeout_ms / 1000),
+        )
+        config.load()
+        self._state = ServerState()
+
+        def connect() -> asyncio.Protocol:
+            return Connection(config=config, server_state=self._state, app_state={}, _loop=self._loop)
+
+        try:
+            listener = await self._loop.create_server(connect, self.host, self.port, backlog=_BACKLOG)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {self.host}:{self.port} ({error}); choose another port"
+            ) from error
+        self.port = listener.sockets[0].getsockname()[1]
+        self._tell_time()
+        return listener
+
+    def _tell_time(self) -> None:
+        """The Date header, once per second."""
+        self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+        self._clock = self._loop.call_later(1.0, self._tell_time)
+
+    async def _become_ready(self) -> None:
+        with shown_progress() as progress:
+            processor = await self._load(progress)
+            self.lifecycle.move(State.WARMING)
+            self._endpoint = _endpoint(processor, self.spec)
+            await warm_up(self._endpoint, self._pool, progress)
+        self._app.serve(self._endpoint)
+        # What is loaded stays: the collector need not look at it again, which it would do for tens of ms.
+        gc.collect()
+        gc.freeze()
+        self.lifecycle.move(State.READY)
+        if self._on_ready is not None:
+            self._on_ready(self)
+
+    async def _load(self, progress: Progress) -> Processor:
+        """Load in a thread of its own, which can be left behind if the process is told to stop."""
+        future: asyncio.Future[Processor] = self._loop.create_future()
+
+        def settle(processor: Processor | None, error: BaseException | None) -> None:
+            if future.cancelled():
+                return
+            if error is not None:
+                future.set_exception(error)
+            elif processor is not None:
+                future.set_result(processor)
+
+        def work() -> None:
+            processor, error = None, None
+            try:
+                processor = self._load_processor(progress)
+            except BaseException as raised:  # it belongs to whoever awaits the future
+                error = raised
+            with suppress(RuntimeError):  # the loop has ended: the process was told to stop meanwhile
+                self._loop.call_soon_threadsafe(settle, processor, error)
+
+        self._loading = threading.Thread(target=work, name="recserve-load", daemon=True)
+        self._loading.start()
+        return await future
+
+    async def _drain(self) -> None:
+        """Send clients elsewhere: every answer closes its connection, and /readyz tells the balancers."""
+        self.lifecycle.move(State.DRAINING)
+        if self._app.endpoint is None:
+            return  # nobody was sent here yet
+        try:
+            async with asyncio.timeout(self.spec.rpc.drain_ms / 1000):
+                await self._hurry.wait()
+        except TimeoutError:
+            pass
+
+    async def _close_connections(self) -> None:
+        """Close idle connections now, the others after their answer, and those that take too long anyway."""
+        connections = self._state.connections
+        for connection in list(connections):
+            connection.shutdown()
+        give_up_at = monotonic() + self.spec.rpc.keepalive_ms / 1000 + 1.0
+        while connections and monotonic() < give_up_at:
+            await asyncio.sleep(0.02)
+        for connection in list(connections):
+            connection.transport.abort()
+
+    def _gauges(self) -> dict[str, tuple[str, float]]:
+        pool = self._pool
+        return {
+            "recserve_ready": ("1 if new traffic should come here.", float(self.lifecycle.ready)),
+            "recserve_requests_in_flight": ("Requests that wait or are in work.", pool.in_flight),
+            "recserve_queue_depth": ("Requests that no thread has taken yet.", pool.queue_depth),
+            "recserve_queue_capacity": ("Requests in flight beyond which 450 is answered.", pool.capacity),
+            "recserve_worker_threads": ("Computing threads.", pool.threads),
+            "recserve_worker_write_offs_total": ("Model calls that outlived their budget.", pool.write_offs),
+            "recserve_connections": ("Open connections.", len(self._state.connections)),
+            **(self._endpoint.processor.gauges() if self._endpoint else {}),
+        }
+
+
+def _endpoint(processor: Any, spec: ServiceSpec) -> Endpoint:
+    """The codec that a processor's requests come in."""
+    endpoints: dict[str, Callable[[Any, Rpc], Endpoint]] = {
+        "features": ScoreEndpoint,
+        "tensors": TensorEndpoint,
+    }
+    return endpoints[processor.answers](processor, spec.rpc)
+
+
+def _print_url(server: Server) -> None:
+    print(f"recserve: '{server.spec.name}' is ready at {server.url}", flush=True)
+
+
+def _tune_allocator() -> None:
+    """Let glibc keep what it frees: the buffers of one request are those of the next.
+
+    By default each large tensor is a fresh mapping: thousands of page faults per model call.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return  # not glibc
+    m_trim_threshold, m_mmap_threshold = -1, -3
+    mallopt(m_mmap_threshold, 32 * 2**20)  # the largest that glibc takes
+    mallopt(m_trim_threshold, 256 * 2**20)

@@ -1,0 +1,263 @@
+"""The threads that compute, and the bounded queue before them.
+
+    event loop                                      worker threads (min(worker_threads, cores))
+    submit ──▶ waiting (deque) ──▶ token (SimpleQueue) ──▶ pop ─▶ work(*arguments)
+    future ◀───────────── call_soon_threadsafe, once per request ──────┘
+    timer  ──▶ deadlines: waiting and late → 408; running and late → 408; running too long → written off
+
+A thread cannot be stopped from outside. So a call that has run for as long as a whole request may take is
+*written off*: its thread is left behind, another one takes its place, and after as many write-offs as there
+are threads somebody else should start a new process (`on_exhausted`).
+
+The clock for a write-off starts with the call, not with the request: under overload a request may get its
+thread just before its deadline, and a healthy call must not cost a thread for having been late to begin.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections import deque
+from queue import SimpleQueue
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from recserve.errors import DeadlineError, QueueFullError
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+logger = logging.getLogger("recserve.workers")
+
+T = TypeVar("T")
+
+
+class Job(Generic[T]):
+    """One piece of work on its way. Whoever takes it out of `waiting`, a worker or the timer, owns it."""
+
+    __slots__ = ("arguments", "budget", "deadline", "future", "work")
+
+    def __init__(
+        self,
+        work: Callable[..., T],
+        arguments: tuple[Any, ...],
+        *,
+        deadline: float,
+        budget: float,
+        future: asyncio.Future[T],
+    ) -> None:
+        self.work = work
+        self.arguments = arguments
+        self.deadline = deadline  # when the caller stops waiting, in monotonic seconds
+        self.budget = budget  # seconds after which the call itself is given up
+        self.future = future
+
+
+class Worker(threading.Thread):
+    """One computing thread. A daemon: a call that never returns must not keep the process alive."""
+
+    def __init__(self, pool: WorkerPool, number: int) -> None:
+        super().__init__(name=f"recserve-worker-{number}", daemon=True)
+        self.pool = pool
+        self.running: Job[Any] | None = None
+        self.running_since = 0.0
+        self.written_off = False
+        self.lock = (
+            threading.Lock()
+        )  # between the end of a call and its being written off: one of them is first
+
+    def run(self) -> None:
+        """Take jobs until told to stop or written off."""
+        pool = self.pool
+        while pool.tokens.get():
+            try:
+                job = pool.waiting.popleft()
+            except IndexError:
+                continue  # the timer was faster: it has answered 408
+            self.running_since = monotonic()
+            self.running = job
+            result, error = None, None
+            try:
+                if job.deadline <= self.running_since:
+                    raise DeadlineError("no time left: the request waited in the queue until its deadline")
+                result = job.work(*job.arguments)
+            except BaseException as raised:  # whatever it is, the caller is waiting for it
+                error = raised
+            with self.lock:
+                self.running = None
+            if self.written_off:
+                return  # nobody waits for the result, and another thread has this one's place
+            try:
+                pool.post(pool.finish, job, result, error)
+            except RuntimeError:
+                return  # the loop has ended: the server gave up waiting for this call
+            del job, result, error  # an idle thread must not hold the memory of its last request
+
+
+class WorkerPool:
+    """Runs work on threads for one event loop. All methods are called on that loop.
+
+    threads:       computing threads
+    in_work:       requests that count as being in work, whether a thread has taken them yet or not
+    max_queue:     requests that may wait beyond `in_work`; one more raises QueueFullError
+    budget:        seconds that one call may run before its thread is written off
+    on_exhausted:  called once, after `threads` write-offs
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        threads: int,
+        in_work: int,
+        max_queue: int,
+        budget: float,
+        on_exhausted: Callable[[], None],
+    ) -> None:
+        self.threads = threads
+        self.capacity = max(in_work, threads) + max_queue
+        self.in_flight = 0
+        self.write_offs = 0
+        self.waiting: deque[Job[Any]] = deque()
+        self.tokens: SimpleQueue[bool] = (
+            SimpleQueue()
+        )  # one True per job, one False per thread that shall stop
+        self.post = loop.call_soon_threadsafe
+        self._loop = loop
+        self._budget = budget
+        self._on_exhausted = on_exhausted
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0
+        self._started = 0
+        self._workers: list[Worker] = []
+        self._left_behind: list[Worker] = []
+        for _ in range(threads):
+            self._start_worker()
+
+    def submit(
+        self, work: Callable[..., T], *arguments: Any, deadline: float, budget: float = 0.0
+    ) -> asyncio.Future[T]:
+        """Queue `work(*arguments)`; the future fails with DeadlineError at `deadline` (monotonic seconds).
+
+        `budget` replaces the pool's for this call. Raises QueueFullError at once when too many wait already.
+        """
+        self.check_room()
+        future: asyncio.Future[T] = self._loop.create_future()
+        self.in_flight += 1
+        job = Job(work, arguments, deadline=deadline, budget=budget or self._budget, future=future)
+        self.waiting.append(job)
+        self.tokens.put(True)
+        # One timer for all jobs: it is set again when it goes off, not once per request.
+        if self._timer is None or deadline < self._timer_due:
+            self._set_timer(deadline)
+        return future
+
+    def check_room(self) -> None:
+        """Raise QueueFullError if a request that came now would find the queue full."""
+        if self.in_flight >= self.capacity:
+            raise QueueFullError(
+                f"no room: {self.in_flight} requests are in work or waiting; try again later"
+            )
+
+    @property
+    def queue_depth(self) -> int:
+        """Requests that no thread has taken yet."""
+        return len(self.waiting)
+
+    @property
+    def computing(self) -> int:
+        """Threads that are inside a call: those in work and those left behind."""
+        return sum(worker.running is not None for worker in (*self._workers, *self._left_behind))
+
+    def close(self) -> None:
+        """Let every thread end after the job that it has."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for _ in self._workers:
+            self.tokens.put(False)
+
+    def finish(self, job: Job[Any], result: Any, error: BaseException | None) -> None:
+        """Take a result over from a worker; a caller who was told 408 already does not hear of it."""
+        self.in_flight -= 1
+        if job.future.done():
+            return
+        if error is None:
+            job.future.set_result(result)
+        else:
+            job.future.set_exception(error)
+
+    def _start_worker(self) -> None:
+        self._started += 1
+        worker = Worker(self, self._started)
+        self._workers.append(worker)
+        worker.start()
+
+    def _set_timer(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_due = due
+        self._timer = self._loop.call_later(max(0.0, due - monotonic()), self._look_at_deadlines)
+
+    def _look_at_deadlines(self) -> None:
+        self._timer = None
+        now = monotonic()
+        next_due = self._expire_waiting(now)
+        seen = len(self.waiting)
+        for worker in list(self._workers):
+            job = worker.running
+            if job is None:
+                continue
+            seen += 1
+            due, stuck_at = job.deadline, worker.running_since + job.budget
+            if due <= now:
+                _fail(job, "no time left: the model was still running at the deadline of the request")
+                due = stuck_at
+            if stuck_at <= now:
+                self._write_off(worker, job)
+            else:
+                next_due = min(next_due, due)
+        if seen < self.in_flight:  # on its way from the queue to a thread, or from a thread to `finish`
+            next_due = min(next_due, now + 0.01)
+        if next_due < math.inf:
+            self._set_timer(next_due)
+
+    def _expire_waiting(self, now: float) -> float:
+        """Fail what waits and is late; returns the earliest deadline of what remains."""
+        earliest = math.inf
+        for job in list(self.waiting):
+            if job.deadline > now:
+                earliest = min(earliest, job.deadline)
+                continue
+            try:
+                self.waiting.remove(job)
+            except ValueError:
+                continue  # a worker has just taken it; it sees the deadline itself
+            self.in_flight -= 1
+            _fail(job, "no time left: the request waited in the queue until its deadline")
+        return earliest
+
+    def _write_off(self, worker: Worker, job: Job[Any]) -> None:
+        with worker.lock:
+            if worker.running is not job:
+                return  # it has just come back
+            worker.written_off = True
+        self._workers.remove(worker)
+        self._left_behind.append(worker)
+        self._start_worker()
+        _fail(job, "no time left: the call has run for as long as a whole request may take")
+        self.in_flight -= 1
+        self.write_offs += 1
+        logger.error(
+            "a call outlived its time budget; its thread is written off and replaced",
+            extra={"worker": worker.name, "write_offs": self.write_offs, "threads": self.threads},
+        )
+        if self.write_offs == self.threads:
+            self._on_exhausted()
+
+
+def _fail(job: Job[Any], message: str) -> None:
+    if not job.future.done():
+        job.future.set_exception(DeadlineError(message))

@@ -1,0 +1,87 @@
+"""A small service with features and items: the example that tests of processors and of the server score.
+
+score = price.values (item, a float) + taste.values (user, an id) + clicks.values (pair: lookup of cat in likes)
+        + ctx.values (context, a float) + the ids of tags (item, a list)
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FEATURES: list[dict[str, Any]] = [
+    {"feature_type": "raw_feature", "feature_name": "price", "expression": "item:price", "default_value": "0"},
+    {
+        "feature_type": "id_feature",
+        "feature_name": "taste",
+        "expression": "user:taste",
+        "num_buckets": 100,
+        "default_value": "1",
+    },
+    {
+        "feature_type": "lookup_feature",
+        "feature_name": "likes",
+        "map": "user:likes",
+        "key": "item:cat",
+        "default_value": "0",
+        "needDiscrete": False,
+    },
+    {"feature_type": "raw_feature", "feature_name": "hour", "expression": "context:hour", "default_value": "0"},
+    {
+        "feature_type": "id_feature",
+        "feature_name": "tags",
+        "expression": "item:tags",
+        "num_buckets": 1000,
+        "default_value": "0",
+    },
+]
+SUMS = {
+    "score": ["price.values", "taste.values", "taste.lengths", "likes.values", "hour.values"],
+    "tags": ["tags.values", "tags.lengths"],
+}
+ITEMS = pa.table(
+    {
+        "item_id": pa.array(["i1", "i2", "i3"]),
+        "price": pa.array([1.0, 2.0, 3.0], pa.float32()),
+        "cat": pa.array(["a", "b", None]),
+        "tags": pa.array([[10, 20], [], [500]], pa.list_(pa.int64())),
+    }
+)
+
+
+def write_bundle(folder: Path, *, features: list[dict[str, Any]] | None = None) -> Path:
+    """Write the bundle and, beside it, the item table."""
+    bundle = folder / "bundle"
+    bundle.mkdir(parents=True)
+    (bundle / "fg.json").write_text(json.dumps({"features": FEATURES if features is None else features}))
+    (bundle / "column_sum.json").write_text(json.dumps({"outputs": SUMS}))
+    pq.write_table(ITEMS, folder / "items.parquet")
+    return bundle
+
+
+def service_of(**model_config: Any) -> dict[str, Any]:
+    """The service file that goes with it."""
+    return {
+        "name": "rank",
+        "token": "token",
+        "metadata": {"rpc": {"drain_ms": 0}},
+        "model_config": {
+            "fg_mode": "normal",
+            "remote_type": "file",
+            "tables": [{"name": "items.parquet", "key": "item_id"}],
+            "item_empty_score": -1,
+            **model_config,
+        },
+    }
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return write_bundle(tmp_path)

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from recserve.errors import DeadlineError, QueueFullError
+from recserve.server.workers import WorkerPool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONG = 30.0
+
+
+def in_a_pool(
+    use: Callable[[WorkerPool], Any],
+    *,
+    threads: int = 1,
+    in_work: int = 1,
+    max_queue: int = 4,
+    budget: float = LONG,
+    on_exhausted: Callable[[], None] = lambda: None,
+) -> Any:
+    """Run `use(pool)` on an event loop and return its result."""
+
+    async def main() -> Any:
+        pool = WorkerPool(
+            asyncio.get_running_loop(),
+            threads=threads,
+            in_work=in_work,
+            max_queue=max_queue,
+            budget=budget,
+            on_exhausted=on_exhausted,
+        )
+        try:
+            return await use(pool)
+        finally:
+            pool.close()
+
+    return asyncio.run(main())
+
+
+def after(seconds: float) -> float:
+    return time.monotonic() + seconds
+
+
+def test_work_runs_on_a_thread_and_its_result_comes_back() -> None:
+    async def use(pool: WorkerPool) -> tuple[int, str]:
+        def work(a: int, b: int) -> tuple[int, str]:
+            return a + b, threading.current_thread().name
+
+        return await pool.submit(work, 2, 3, deadline=after(LONG))
+
+    result, thread = in_a_pool(use)
+
+    assert result == 5
+    assert thread.startswith("recserve-worker")
+
+
+def test_an_error_of_the_work_is_the_callers_and_the_thread_goes_on() -> None:
+    async def use(pool: WorkerPool) -> int:
+        with pytest.raises(ZeroDivisionError):
+            await pool.submit(lambda: 1 // 0, deadline=after(LONG))
+        return await pool.submit(lambda: 7, deadline=after(LONG))
+
+    assert in_a_pool(use) == 7
+
+
+@pytest.mark.parametrize(("in_work", "max_queue"), [(1, 0), (1, 3), (5, 2)])
+def test_more_than_in_work_and_waiting_is_refused_at_once(in_work: int, max_queue: int) -> None:
+    async def use(pool: WorkerPool) -> int:
+        gate = threading.Event()
+        accepted = [pool.submit(gate.wait, deadline=after(LONG)) for _ in range(in_work + max_queue)]
+        with pytest.raises(QueueFullError, match=f"{in_work + max_queue} requests are in work or waiting"):
+            pool.submit(gate.wait, deadline=after(LONG))
+        gate.set()
+        await asyncio.gather(*accepted)
+        await pool.submit(gate.wait, deadline=after(LONG))  # and there is room again
+        return pool.in_flight
+
+    assert in_a_pool(use, in_work=in_work, max_queue=max_queue) == 0
+
+
+def test_what_waits_until_its_deadline_is_never_computed() -> None:
+    computed: list[str] = []
+
+    async def use(pool: WorkerPool) -> None:
+        gate = threading.Event()
+        running = pool.submit(gate.wait, deadline=after(LONG))
+        late = pool.submit(computed.append, "late", deadline=after(0.05))
+        with pytest.raises(DeadlineError, match="waited in the queue"):
+            await late
+        assert pool.queue_depth == 0
+        gate.set()
+        await running
+
+    in_a_pool(use)
+
+    assert computed == []
+
+
+def test_a_call_over_the_deadline_is_told_at_the_deadline_and_keeps_its_thread_if_it_began_late() -> None:
+    async def use(pool: WorkerPool) -> int:
+        gate = threading.Event()
+        began = time.monotonic()
+        with pytest.raises(DeadlineError, match="still running"):
+            await pool.submit(gate.wait, deadline=after(0.05))
+        assert time.monotonic() - began < LONG / 2
+        gate.set()
+        await pool.submit(lambda: None, deadline=after(LONG))
+        return pool.write_offs
+
+    assert in_a_pool(use, budget=LONG) == 0
+
+
+def test_a_call_over_its_budget_is_written_off_and_the_next_request_is_answered() -> None:
+    gate = threading.Event()
+
+    async def use(pool: WorkerPool) -> tuple[int, int, int]:
+        with pytest.raises(DeadlineError):
+            await pool.submit(gate.wait, deadline=after(0.05))
+        answer = await pool.submit(lambda: 7, deadline=after(LONG))
+        in_flight = pool.in_flight
+        gate.set()  # the call comes back after all: nobody waits for it
+        while pool.computing:
+            await asyncio.sleep(0.001)
+        assert await pool.submit(lambda: 8, deadline=after(LONG)) == 8
+        return answer, pool.write_offs, in_flight
+
+    assert in_a_pool(use, budget=0.05) == (7, 1, 0)
+
+
+def test_as_many_write_offs_as_threads_are_reported_once() -> None:
+    gate = threading.Event()
+    reports: list[str] = []
+
+    async def use(pool: WorkerPool) -> list[int]:
+        seen: list[int] = []
+        for _ in range(3):
+            with pytest.raises(DeadlineError):
+                await pool.submit(gate.wait, deadline=after(0.03))
+            while pool.write_offs == len(seen):
+                await asyncio.sleep(0.001)
+            seen.append(len(reports))
+        gate.set()
+        return seen
+
+    result = in_a_pool(
+        use, threads=2, in_work=2, budget=0.03, on_exhausted=lambda: reports.append("exhausted")
+    )
+
+    assert result == [0, 1, 1]
+
+
+def test_threads_compute_beside_one_another() -> None:
+    async def use(pool: WorkerPool) -> None:
+        together = threading.Barrier(3)
+        await asyncio.gather(*(pool.submit(together.wait, 10, deadline=after(LONG)) for _ in range(3)))
+
+    in_a_pool(use, threads=3, in_work=3)
+
+
+def test_thousands_of_short_and_late_jobs_leave_nothing_behind() -> None:
+    async def use(pool: WorkerPool) -> tuple[int, int, int]:
+        outcomes: dict[str, int] = {"answered": 0, "late": 0, "refused": 0}
+
+        async def one(number: int) -> None:
+            await asyncio.sleep(number % 50 / 1000)
+            try:
+                await pool.submit(time.sleep, 0.0002, deadline=after(0.002 if number % 3 else LONG))
+                outcomes["answered"] += 1
+            except DeadlineError:
+                outcomes["late"] += 1
+            except QueueFullError:
+                outcomes["refused"] += 1
+
+        await asyncio.gather(*(one(number) for number in range(2000)))
+        assert sum(outcomes.values()) == 2000
+        while pool.in_flight:
+            await asyncio.sleep(0.001)
+        return pool.in_flight, pool.queue_depth, pool.write_offs
+
+    assert in_a_pool(use, threads=2, in_work=5, max_queue=64) == (0, 0, 0)

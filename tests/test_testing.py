@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import urllib3
+
+from recserve import testing
+from recserve.errors import LoadError
+from tests.processors.conftest import service_of, write_bundle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_test_gets_a_running_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = write_bundle(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    with testing.serve(bundle, service_of()) as server:
+        response = urllib3.request("GET", server.url, headers={"Authorization": server.token})
+        ready = urllib3.request("GET", f"{server.base_url}/readyz")
+        status = server.stop()
+
+    assert (server.name, server.token) == ("rank", "token")
+    assert response.status == ready.status == 200
+    assert status == 0
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+    with pytest.raises(LoadError, match="does not exist"), testing.serve(tmp_path / "nowhere"):
+        pass
