@@ -19,7 +19,6 @@ ALIASES = {
 }
 INTEGER_TYPES = ("int", "integer", "int32", "int64", "bigint")
 SINGLE_INPUT_TYPES = ("id_feature", "raw_feature")
-DEFAULT_VALUE_DIM = {"raw_feature": 1}
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,9 @@ class Feature:
 
     @property
     def value_dim(self) -> int:
-        return int(self.spec.get("value_dim", DEFAULT_VALUE_DIM.get(self.type, 0)))
+        """Values per row; 0 is any number, of which a raw feature has no use (6.2)."""
+        asked = int(self.spec.get("value_dim", 0))
+        return max(1, asked) if self.type == "raw_feature" else asked
 
     @property
     def width(self) -> int:

@@ -124,7 +124,7 @@ class Evaluator:
         """Dense and raw results have exactly value_dim values, lookups all that they find, others at most."""
         feature = self.feature
         typed = [_typed(value, feature.value_type) for value in values]
-        if feature.dense or (feature.type == "raw_feature" and feature.value_dim > 0):
+        if feature.dense or feature.type == "raw_feature":
             typed = [*typed[: feature.width], *[0.0] * (feature.width - len(typed))]
         elif feature.value_dim > 0 and feature.type != "lookup_feature":
             typed = typed[: feature.value_dim]

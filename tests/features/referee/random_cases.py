@@ -217,8 +217,8 @@ class _Features:
 
     def _raw(self) -> Spec:
         spec: Spec = {"feature_type": "raw_feature", "expression": self._input("number")}
-        width = self.rng.choice((1, 1, 1, 2, 3))
-        if width > 1:
+        width = self.rng.choice((1, 1, 1, 0, 2, 3))
+        if width != 1:
             spec["value_dim"] = width
         if self.rng.random() < 0.4:
             spec["normalizer"] = self.rng.choice(NORMALIZERS)
