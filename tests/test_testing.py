@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import urllib3
+from tests.processors.conftest import service_of, write_bundle
 
 from recserve import testing
 from recserve.errors import LoadError
-from tests.processors.conftest import service_of, write_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path

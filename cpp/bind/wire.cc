@@ -264,13 +264,13 @@ void bind_predict(nb::module_& core) {
            nb::sig("def decode_predict_request(body: bytes) -> "
                    "tuple[list[typing.Any], dict[str, typing.Any], list[int], int]"),
            "inputs (None for a gap), named inputs, output_filter, debug_level");
-  core.def(
-      "encode_predict_request", &encode_predict, nb::arg("inputs"), nb::arg("named_inputs"),
-      nb::arg("output_filter"), nb::arg("debug_level"),
-      nb::sig("def encode_predict_request(inputs: Sequence[typing.Any], named_inputs: dict[str, typing.Any], "
-              "output_filter: Sequence[int], debug_level: int) -> bytes"));
+  core.def("encode_predict_request", &encode_predict, nb::arg("inputs"), nb::arg("named_inputs"),
+           nb::arg("output_filter"), nb::arg("debug_level"),
+           nb::sig("def encode_predict_request(inputs: collections.abc.Sequence[typing.Any], named_inputs: "
+                   "dict[str, typing.Any], "
+                   "output_filter: collections.abc.Sequence[int], debug_level: int) -> bytes"));
   core.def("encode_predict_response", &encode_predict_answer, nb::arg("outputs"), nb::arg("named_outputs"),
-           nb::sig("def encode_predict_response(outputs: Sequence[typing.Any], "
+           nb::sig("def encode_predict_response(outputs: collections.abc.Sequence[typing.Any], "
                    "named_outputs: dict[str, typing.Any]) -> bytes"));
   core.def(
       "decode_predict_response", &decode_predict_answer, nb::arg("body"),

@@ -40,6 +40,7 @@ class CellWriter {
   void put_numbers(const Values& values, int64_t from, int64_t size, uint8_t* to) const {
     const int64_t bytes = width_of(values.type);
     const uint8_t* at = values.data.data() + from * bytes;
+    if (size == 0) return;  // an empty column may have no memory at all
     if (field_.limit == 0 || &values != &column_.values) {
       std::memcpy(to, at, size * bytes);
       return;

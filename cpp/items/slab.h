@@ -15,7 +15,7 @@ class Slab {
   template <class T>
   T* take(int64_t size) {
     const int64_t bytes = (size * static_cast<int64_t>(sizeof(T)) + 7) / 8 * 8;
-    if (bytes > left_) refill(bytes);
+    if (bytes > left_ || at_ == nullptr) refill(bytes);
     auto* taken = reinterpret_cast<T*>(at_);
     at_ += bytes;
     left_ -= bytes;

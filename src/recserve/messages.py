@@ -80,10 +80,10 @@ class InputSchema:
 
     `input_schema.json` of a bundle, for example:
 
-        {"user": {"age": "int32", "tags": "list<string>"}, "context": {}, "item": {"prices": "map<string,float32>"}}
+        {"user": {"age": "int32", "tags": "list<string>"}, "item": {"prices": "map<string,float32>"}}
 
-    A type is int32, int64, float32, float64 or string, or a list, a map (keys int32, int64 or string) or a list
-    of lists of them. A column that the schema lacks takes the type of what is sent.
+    A type is int32, int64, float32, float64 or string, or a list, a map (keys int32, int64 or string) or a
+    list of lists of them. A column that the schema lacks takes the type of what is sent.
     """
 
     user: Mapping[str, str] = field(default_factory=dict)

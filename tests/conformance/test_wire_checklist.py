@@ -1,7 +1,7 @@
 """The checklist of the wire protocol, item by item, against a running server with features and items.
 
-Numbers are those of the checklist (HTTP and authorization 1-16, torchrec 27-35); clients speak with message classes
-that are not ours. Items 17 and up to 26 belong to other parts, or are tested there more closely.
+Numbers are those of the checklist (HTTP and authorization 1-16, torchrec 27-35); requests are made and read
+with protobuf's own message classes. Items 17 to 26 belong to other parts, or are tested there more closely.
 """
 
 from __future__ import annotations
@@ -16,10 +16,18 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.processors.conftest import service_of, write_bundle
+from tests.server.conftest import (
+    Doubler,
+    Running,
+    read_answer,
+    read_to_end,
+    running,
+    running_bundle,
+    tensors_of,
+)
 
 from recserve.wire.descriptors import message_class
-from tests.processors.conftest import service_of, write_bundle
-from tests.server.conftest import Doubler, Running, read_answer, read_to_end, running, running_bundle, tensors_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -254,7 +262,7 @@ def test_16_garbage_is_400_a_model_exception_500_and_no_message_parses_their_tex
     assert (garbage.status, broken.status) == (400, 500)
     for body in (garbage.data, broken.data):
         for name in ("com.alibaba.pairec.processor.PBResponse", "pytorch.eas.PredictResponse"):
-            with pytest.raises(Exception, match="[Pp]ars"):
+            with pytest.raises(Exception, match=r"[Pp]ars"):
                 message_class(name).FromString(body)
 
 
@@ -302,7 +310,10 @@ def test_29_every_member_is_accepted_on_every_side(rank: Running, side: str, mem
 @pytest.mark.parametrize("missing", ["", None])
 def test_30_an_empty_text_and_an_unset_feature_are_missing(rank: Running, missing: str | None) -> None:
     asked = ask(
-        "i1", user={"taste": missing, "likes": missing}, context={"hour": [missing]}, item={"price": [missing]}
+        "i1",
+        user={"taste": missing, "likes": missing},
+        context={"hour": [missing]},
+        item={"price": [missing]},
     )
 
     assert outputs(rank, asked)["score"] == [0 + 1 + 0 + 0]

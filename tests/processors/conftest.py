@@ -1,7 +1,8 @@
 """A small service with features and items: the example that tests of processors and of the server score.
 
-score = price.values (item, a float) + taste.values (user, an id) + clicks.values (pair: lookup of cat in likes)
-        + ctx.values (context, a float) + the ids of tags (item, a list)
+score = price (item, a float) + taste (user, an id) + likes (pair: the item's cat looked up in the user's map)
+        + hour (context, a float)
+tags  = the sum of the item's tags (a list of ids)
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FEATURES: list[dict[str, Any]] = [
-    {"feature_type": "raw_feature", "feature_name": "price", "expression": "item:price", "default_value": "0"},
+    {
+        "feature_type": "raw_feature",
+        "feature_name": "price",
+        "expression": "item:price",
+        "default_value": "0",
+    },
     {
         "feature_type": "id_feature",
         "feature_name": "taste",
@@ -33,7 +39,12 @@ FEATURES: list[dict[str, Any]] = [
         "default_value": "0",
         "needDiscrete": False,
     },
-    {"feature_type": "raw_feature", "feature_name": "hour", "expression": "context:hour", "default_value": "0"},
+    {
+        "feature_type": "raw_feature",
+        "feature_name": "hour",
+        "expression": "context:hour",
+        "default_value": "0",
+    },
     {
         "feature_type": "id_feature",
         "feature_name": "tags",

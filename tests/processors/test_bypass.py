@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from tests.processors.conftest import SUMS
 
 from recserve.bundle import Bundle
 from recserve.config import service
@@ -12,7 +13,6 @@ from recserve.messages import TensorRequest
 from recserve.observe.trace import Trace
 from recserve.processors.bypass import Bypass
 from recserve.processors.load import load
-from tests.processors.conftest import SUMS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,9 @@ def rank(bundle: Path) -> Bypass:
 
 
 def tensors(rows: int) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
-    floats = {name: np.ones((rows, 1), np.float32) for name in ("price.values", "likes.values", "hour.values")}
+    floats = {
+        name: np.ones((rows, 1), np.float32) for name in ("price.values", "likes.values", "hour.values")
+    }
     ids = {
         name: np.full(rows, 1, np.int64)
         for name in ("taste.values", "taste.lengths", "tags.values", "tags.lengths")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.processors.conftest import FEATURES, ITEMS, SUMS, service_of, write_bundle
 
 from recserve.bundle import Bundle
 from recserve.config import service
@@ -13,7 +14,6 @@ from recserve.errors import BundleError, ConfigError, DataError, LoadError
 from recserve.processors.bypass import Bypass
 from recserve.processors.load import load
 from recserve.processors.normal import Normal
-from tests.processors.conftest import FEATURES, ITEMS, SUMS, service_of, write_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,21 +52,23 @@ def test_loading_reports_its_steps(bundle: Path) -> None:
 def test_a_model_that_reads_other_inputs_than_the_features_give_is_refused(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path, features=FEATURES[:-1])
 
-    with pytest.raises(BundleError, match="model inputs differ: missing {'tags.lengths', 'tags.values'}"):
+    with pytest.raises(
+        BundleError, match=r"model inputs differ: missing \{'tags\.lengths', 'tags\.values'\}"
+    ):
         loaded(bundle, service_of())
 
 
 def test_a_model_that_lacks_an_input_is_refused(bundle: Path) -> None:
     (bundle / "column_sum.json").write_text(json.dumps({"outputs": {"score": SUMS["score"]}}))
 
-    with pytest.raises(BundleError, match="sent extra {'tags.lengths', 'tags.values'}"):
+    with pytest.raises(BundleError, match=r"sent extra \{'tags\.lengths', 'tags\.values'\}"):
         loaded(bundle, service_of())
 
 
 def test_a_feature_of_an_unknown_type_is_refused_by_name(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path, features=[{"feature_type": "kv_dotproduct", "feature_name": "m"}])
 
-    with pytest.raises(ConfigError, match="feature 'm'.*kv_dotproduct"):
+    with pytest.raises(ConfigError, match=r"feature 'm'.*kv_dotproduct"):
         loaded(bundle, service_of())
 
 

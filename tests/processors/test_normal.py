@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.processors.conftest import service_of
 
 from recserve.bundle import Bundle
 from recserve.columns import Batch, batch_from_arrow, column_from_arrow
@@ -13,7 +14,6 @@ from recserve.messages import ScoreRequest
 from recserve.observe.trace import Trace
 from recserve.processors.load import load
 from recserve.processors.normal import Normal, fill_missing
-from tests.processors.conftest import service_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,9 @@ def scores(rank: Normal, asked: ScoreRequest, output: str = "score") -> list[flo
 
 def test_items_users_and_context_all_count(rank: Normal) -> None:
     asked = request(
-        ["i1", "i2", "i3"], user={"taste": "5", "likes": "a:0.5\x1db:0.25"}, context={"hour": [10.0, 20.0, 30.0]}
+        ["i1", "i2", "i3"],
+        user={"taste": "5", "likes": "a:0.5\x1db:0.25"},
+        context={"hour": [10.0, 20.0, 30.0]},
     )
 
     assert scores(rank, asked) == [1 + 5 + 0.5 + 10, 2 + 5 + 0.25 + 20, 3 + 5 + 0 + 30]

@@ -30,7 +30,6 @@ from recserve.wire import tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
-
     from pathlib import Path
 
     from recserve.observe.trace import Trace

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from tests.processors.conftest import service_of, write_bundle
+from tests.server import models
+from tests.server.conftest import Running, running_bundle
 
 import recserve
 from recserve.bundle import Bundle
@@ -24,8 +24,6 @@ from recserve.observe.trace import Trace
 from recserve.processors.load import load
 from recserve.processors.normal import Normal
 from recserve.wire import torchrec
-from tests.processors.conftest import FEATURES, service_of, write_bundle
-from tests.server.conftest import Running, running_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,33 +47,11 @@ DOOR_AND_WATCH = {"wire/compression.py", "observe/trace.py"}
 LOOP = {"server", "observe", "wire/auth.py"}
 
 
-def write_torchscript(bundle: Path) -> None:
-    """A TorchScript model that reads the features of the small bundle, and computes a while."""
-    import torch
-
-    source = """
-    def forward(self, data: Dict[str, Tensor], device: Device) -> Dict[str, Tensor]:
-        price = data["price.values"]
-        rows = price.view(-1, 1) + torch.zeros(price.size(0), 4)
-        for step in range(10):
-            rows = torch.tanh(rows + 1e-3)
-        ids = data["taste.values"].sum() + data["taste.lengths"].sum()
-        ids = ids + data["tags.values"].sum() + data["tags.lengths"].sum()
-        score = price.view(-1) + data["likes.values"].view(-1) + data["hour.values"].view(-1)
-        return {"score": score + 0.0 * rows.sum() + 0.0 * ids}
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        model = torch.jit.ScriptModule()  # type: ignore[no-untyped-call]
-        model.define(source)  # type: ignore[no-untyped-call]
-        model.save(str(bundle / "scripted_model.pt"))  # type: ignore[no-untyped-call]
-    (bundle / "column_sum.json").unlink()
-
-
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bundle = write_bundle(tmp_path_factory.mktemp("journey"))
-    write_torchscript(bundle)
+    (bundle / "column_sum.json").unlink()
+    models.save(models.Busy(), bundle)
     return bundle
 
 
@@ -120,7 +96,7 @@ def test_a_request_passes_exactly_the_six_modules_of_the_journey_in_their_order(
 ) -> None:
     """A module is on the way if a call enters its part from another part with the request in hand.
 
-    Help inside a part (the engines' shared checks, the plan that the generator was made of) does not change it.
+    Help inside a part (the engines' shared checks, the plan of the generator) does not change it.
     """
     server, profile = profiled
     body = torchrec.encode_request(request(3))
@@ -195,7 +171,7 @@ def _ticks_during(work: Callable[[], Any]) -> tuple[int, Any]:
 
 
 def test_other_threads_run_during_decode_look_up_generate_run_and_encode(bundle: Path) -> None:
-    """The request is so large that a verb which kept the GIL would let no tick through for its whole duration.
+    """The request is so large that a verb which kept the GIL would let no tick through while it works.
 
     The switch interval is raised above that duration: a tick means that the GIL was given away, not taken.
     """

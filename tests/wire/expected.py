@@ -1,13 +1,14 @@
-"""The columns that a request must give, read off a parsed message: plain Python, written from the specification.
+"""The columns that a request must give, read off a parsed message in plain Python by the written rules.
 
-A column is (shape, key type, value type, rows); a map row is a list of pairs sorted by key, a missing row is None.
-Shares no code with the native decoder.
+A column is (shape, key type, value type, rows); a map row is a list of pairs sorted by key, a missing row is
+None. Shares no code with the native decoder.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -93,31 +94,25 @@ def column_kind(cells: list[tuple[Kind, Any] | None], declared: str | None) -> K
     if not present:
         return wanted or Kind("scalar", "", "string")
     shapes = {kind.shape for kind in present}
-    text_scalars = any(kind.shape == "scalar" and kind.value == "string" for kind in present)
-    value = present[0].value
-    for kind in present[1:]:
-        value = wider(value, kind.value)
+    value = reduce(wider, (kind.value for kind in present))
     if shapes == {"map"}:
-        if wanted and wanted.shape == "map":
-            return wanted
-        keys = [kind.key for kind in present]
-        key = keys[0]
-        for other in keys[1:]:
-            key = wider(key, other)
-        return Kind("map", key, value)
-    if wanted:
-        value = wanted.value
-    if "map" in shapes or (wanted and wanted.shape == "map"):
-        value = "string"
+        sent = Kind("map", reduce(wider, (kind.key for kind in present)), value)
+        return wanted if wanted and wanted.shape == "map" else sent
+    texts = Kind("scalar", "", "string") in present
+    shape = column_shape(shapes, texts, wanted)
+    delimited = shape == "scalar" and texts and wanted is not None and wanted.shape != "scalar"
+    if "map" in shapes or (wanted and wanted.shape == "map") or delimited:
+        return Kind(shape, "", "string")
+    return Kind(shape, "", wanted.value if wanted else value)
+
+
+def column_shape(shapes: set[str], texts: bool, wanted: Kind | None) -> str:
+    """The shape of a column that is not all maps; `texts`: some entries are plain texts."""
     if "nested" in shapes:
-        return Kind("nested", "", value)
+        return "nested"
     if shapes & {"list", "map"}:
-        return Kind("list", "", value)
-    if wanted and wanted.shape == "list" and not text_scalars:
-        return Kind("list", "", value)
-    if wanted and wanted.shape != "scalar" and text_scalars:
-        value = "string"
-    return Kind("scalar", "", value)
+        return "list"
+    return "list" if wanted and wanted.shape == "list" and not texts else "scalar"
 
 
 def text_of(number: Any) -> str:
@@ -126,27 +121,29 @@ def text_of(number: Any) -> str:
         return number
     if isinstance(number, int):
         return str(number)
-    return "%.6g" % (number + 0.0 if number else 0.0)  # noqa: UP031 - the rule is printf's
+    return "%.6g" % (number + 0.0 if number else 0.0)
 
 
 def cast(value: Any, wanted: str) -> Any:
     """The table "What is cast, and how"; None when there is no equivalent."""
     if wanted == "string":
         return text_of(value)
-    if isinstance(value, str):
-        value = number_of(value, wanted)
-        if value is None:
-            return None
+    number = number_of(value, wanted) if isinstance(value, str) else value
+    if number is None:
+        return None
     if wanted in INTEGERS:
-        if isinstance(value, float):
-            if not math.isfinite(value):
-                return None
-            value = math.trunc(value)
-        return value if -INTEGERS[wanted] <= value < INTEGERS[wanted] else None
-    if isinstance(value, int):
-        value = np.int64(value)
+        return whole(number, INTEGERS[wanted])
     with np.errstate(over="ignore"):
-        return float(np.float32(value) if wanted == "float32" else np.float64(value))
+        wide = np.int64(number) if isinstance(number, int) else number
+        return float(np.float32(wide) if wanted == "float32" else np.float64(wide))
+
+
+def whole(number: int | float, end: int) -> int | None:
+    """Cut toward zero; None when nothing in [-end, end) is meant."""
+    if isinstance(number, float) and not math.isfinite(number):
+        return None
+    number = math.trunc(number)
+    return number if -end <= number < end else None
 
 
 def number_of(text: str, wanted: str) -> int | float | None:
@@ -170,29 +167,32 @@ def values_of(cell: tuple[Kind, Any]) -> list[Any]:
 
 def row_of(cell: tuple[Kind, Any] | None, column: Kind, counter: Counter) -> Any:
     """One row of the column, cast."""
-    if cell is None:
-        return None
 
     def cast_all(values: list[Any]) -> list[Any]:
-        result = [casted for v in values if (casted := cast(v, column.value)) is not None]
+        result = [found for v in values if (found := cast(v, column.value)) is not None]
         counter.unparsable += len(values) - len(result)
         return result
 
+    if cell is None:
+        return None
     kind, content = cell
-    if column.shape == "scalar":
-        return (cast_all([content]) or [None])[0]
-    if column.shape == "list":
-        return cast_all(values_of(cell)) or None
-    if column.shape == "map":
-        pairs = [(cast(k, column.key), cast(v, column.value)) for k, v in content]
-        kept = sorted(pair for pair in pairs if None not in pair)
-        counter.unparsable += len(pairs) - len(kept)
-        return kept or None
-    if kind.shape == "nested":
-        return [cast_all(inner) for inner in content]
-    if kind.shape == "scalar":
-        return [cast_all(values_of(cell))]
-    return [cast_all([value]) for value in values_of(cell)]
+    match column.shape, kind.shape:
+        case "scalar", _:
+            row: Any = next(iter(cast_all([content])), None)
+        case "list", _:
+            row = cast_all(values_of(cell)) or None
+        case "map", _:
+            pairs = [(cast(k, column.key), cast(v, column.value)) for k, v in content]
+            kept = sorted(pair for pair in pairs if None not in pair)
+            counter.unparsable += len(pairs) - len(kept)
+            row = kept or None
+        case _, "nested":
+            row = [cast_all(inner) for inner in content]
+        case _, "scalar":
+            row = [cast_all(values_of(cell))]
+        case _:
+            row = [cast_all([value]) for value in values_of(cell)]
+    return row
 
 
 def side(

@@ -1,7 +1,7 @@
 """Random PBRequests as bytes: every legal way to write one, also those that no library writes.
 
-Numbers packed and unpacked, members and map entries that repeat, unknown fields and groups, known fields with a wrong
-wire type, fields in any order. Cells come from a pool, so that a message costs microseconds.
+Numbers packed and unpacked, members and map entries that repeat, unknown fields and groups, known fields with
+a wrong wire type, fields in any order. Cells come from a pool, so that a message costs microseconds.
 """
 
 from __future__ import annotations

@@ -28,7 +28,12 @@ def signed(
     """Headers as a client writes them, by the letter of the protocol; None = the header is not sent."""
     text = "\n".join([method, md5 or "", content_type or "", date or "", path])
     digest = base64.b64encode(hmac.new(token.encode(), text.encode(), hashlib.sha1).digest()).decode()
-    headers = {"Content-MD5": md5, "Content-Type": content_type, "Date": date, "Authorization": f"EAS {digest}"}
+    headers = {
+        "Content-MD5": md5,
+        "Content-Type": content_type,
+        "Date": date,
+        "Authorization": f"EAS {digest}",
+    }
     return {name: value for name, value in headers.items() if value is not None}
 
 
@@ -84,7 +89,7 @@ REFUSED: list[tuple[str, str, dict[str, str]]] = [
 
 @pytest.mark.parametrize(("target", "headers"), [r[1:] for r in REFUSED], ids=[r[0] for r in REFUSED])
 def test_everybody_else_is_refused_with_401(target: str, headers: dict[str, str]) -> None:
-    with pytest.raises(UnauthorizedError, match="^not authorized: ") as caught:
+    with pytest.raises(UnauthorizedError, match=r"^not authorized: ") as caught:
         Authorizer([TOKEN, "next"]).check("POST", target, headers)
     assert caught.value.status == 401
     assert TOKEN not in str(caught.value)

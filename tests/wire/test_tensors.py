@@ -7,17 +7,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from google.protobuf.message import DecodeError
+from tests.wire.random_messages import message, tag, varint
 
 from recserve.errors import DataError, RequestError
 from recserve.messages import TensorRequest, TensorResponse
 from recserve.wire import tensors
 from recserve.wire.descriptors import message_class
-from tests.wire.random_messages import message, tag, varint
 
 ArrayProto = message_class("pytorch.eas.ArrayProto")
 PredictRequest = message_class("pytorch.eas.PredictRequest")
 PredictResponse = message_class("pytorch.eas.PredictResponse")
-DTYPES: dict[str, int] = {v.name: v.number for v in ArrayProto.DESCRIPTOR.fields_by_name["dtype"].enum_type.values}
+DTYPES: dict[str, int] = {
+    v.name: v.number for v in ArrayProto.DESCRIPTOR.fields_by_name["dtype"].enum_type.values
+}
 
 
 def proto(dtype: str, shape: list[int] | None = None, **values: Any) -> Any:
@@ -38,7 +41,7 @@ def decode_one(array: Any) -> Any:
     return result.inputs[0]
 
 
-RECEIVED = [
+RECEIVED: list[tuple[str, str, list[Any], Any]] = [
     ("DT_FLOAT", "float_val", [1.5, -2.0], np.float32),
     ("DT_DOUBLE", "double_val", [0.1, -2.0], np.float64),
     ("DT_INT8", "int_val", [-128, 127], np.int8),
@@ -53,7 +56,9 @@ RECEIVED = [
 
 
 @pytest.mark.parametrize(("dtype", "field", "values", "expected"), RECEIVED, ids=[r[0] for r in RECEIVED])
-def test_every_dtype_is_received_by_position_and_by_name(dtype: str, field: str, values: list[Any], expected: Any) -> None:
+def test_every_dtype_is_received_by_position_and_by_name(
+    dtype: str, field: str, values: list[Any], expected: Any
+) -> None:
     result = decode_one(proto(dtype, [2, 1], **{field: values}))
 
     assert result.dtype == expected
@@ -61,7 +66,9 @@ def test_every_dtype_is_received_by_position_and_by_name(dtype: str, field: str,
 
 
 def test_bools_may_come_in_the_field_that_other_families_have() -> None:
-    array = tag(1, 0) + varint(DTYPES["DT_BOOL"]) + message(2, message(1, b"\x03")) + message(8, b"\x01\x00\x01")
+    array = (
+        tag(1, 0) + varint(DTYPES["DT_BOOL"]) + message(2, message(1, b"\x03")) + message(8, b"\x01\x00\x01")
+    )
     result = tensors.decode(message(1, array)).inputs[0]
     assert result is not None
     assert result.tolist() == [True, False, True]
@@ -87,13 +94,17 @@ def test_filter_and_level_are_read() -> None:
 
 
 def test_unpacked_numbers_are_read() -> None:
-    array = tag(1, 0) + b"\x03" + message(2, tag(1, 0) + b"\x02") + (tag(5, 0) + b"\x07") + message(5, b"\x08")
+    array = (
+        tag(1, 0) + b"\x03" + message(2, tag(1, 0) + b"\x02") + (tag(5, 0) + b"\x07") + message(5, b"\x08")
+    )
     result = tensors.decode(message(1, array) + tag(2, 0) + b"\x01" + tag(2, 0) + b"\x00")
     assert result.inputs[0] is not None
     assert result.inputs[0].tolist() == [7, 8]
     assert list(result.output_filter) == [1, 0]
 
 
+BELONG = "whose values belong in"
+TWO_FIELDS = proto("DT_INT64", [1], int64_val=[1], string_val=[b"a"])
 REFUSED: list[tuple[Any, str]] = [
     (proto("DT_FLOAT", [5], float_val=[1, 2, 3]), r"has shape \[5\], which asks for 5 values, but 3 came"),
     (proto("DT_FLOAT", [], float_val=[1, 2]), r"has shape \[\], which asks for 1 values, but 2 came"),
@@ -102,15 +113,18 @@ REFUSED: list[tuple[Any, str]] = [
     (proto("DT_FLOAT", [2**40, 0]), "has the impossible shape"),
     (proto("DT_FLOAT", [0, 2**20, 2**20]), "has the impossible shape"),
     (proto("DT_FLOAT", [1] * 33, float_val=[1]), "has 33 dimensions; at most 32 are supported"),
-    (proto("DT_DOUBLE", [1], float_val=[1]), "has dtype DT_DOUBLE, whose values belong in double_val, but 1 came in float_val"),
-    (proto("DT_INT64", [1], int_val=[1]), "has dtype DT_INT64, whose values belong in int64_val, but 1 came in int_val"),
-    (proto("DT_INT64", [1], int64_val=[1], string_val=[b"a"]), "has dtype DT_INT64, whose values belong in int64_val, but 1 came in string_val"),
+    (
+        proto("DT_DOUBLE", [1], float_val=[1]),
+        f"has dtype DT_DOUBLE, {BELONG} double_val, but 1 came in float_val",
+    ),
+    (proto("DT_INT64", [1], int_val=[1]), f"has dtype DT_INT64, {BELONG} int64_val, but 1 came in int_val"),
+    (TWO_FIELDS, f"has dtype DT_INT64, {BELONG} int64_val, but 1 came in string_val"),
     (proto("DT_UINT8", [1], int_val=[256]), "256 does not fit DT_UINT8"),
     (proto("DT_INT8", [1], int_val=[-129]), "-129 does not fit DT_INT8"),
     (proto("DT_STRING", [1], string_val=[b"a"]), "has dtype 7, which no model takes; known: DT_FLOAT, "),
     (proto("DT_COMPLEX64", [1], float_val=[1]), "has dtype 8"),
     (proto("DT_INVALID", [1], float_val=[1]), "has 1 values but no dtype"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("array", "why"), REFUSED, ids=[r[1] for r in REFUSED])
@@ -173,7 +187,7 @@ def test_a_bfloat16_tensor_of_torch_is_sent_as_float() -> None:
 
 
 def test_a_scalar_is_sent_with_one_dimension() -> None:
-    pb = PredictResponse.FromString(tensors.encode(TensorResponse([np.float32(2.5).reshape(())])))
+    pb = PredictResponse.FromString(tensors.encode(TensorResponse([np.array(2.5, np.float32)])))
     assert list(pb.outputs[0].array_shape.dim) == [1]
     assert list(pb.outputs[0].float_val) == [2.5]
 
@@ -208,7 +222,7 @@ def test_a_client_request_reads_back() -> None:
 
 
 def random_tensor(rng: random.Random) -> Any:
-    dtype, field, values, _ = rng.choice(RECEIVED)
+    dtype, field, values, _ = RECEIVED[rng.randrange(len(RECEIVED))]
     shape = [rng.randrange(3) for _ in range(rng.randrange(3))]
     count = int(np.prod(shape, dtype=int))
     return proto(dtype, shape, **{field: [rng.choice(values) for _ in range(count)]})
@@ -251,14 +265,25 @@ def test_a_request_cut_or_damaged_anywhere_is_refused_or_read() -> None:
 
 def reads(body: bytes) -> None:
     """Bytes that the generated class refuses must be refused; nothing but RequestError may come."""
+    assert accepts(body) in {parses(body), None}, body.hex()
+
+
+def parses(body: bytes) -> bool:
     try:
         PredictRequest.FromString(body)
-        parses = True
-    except Exception:
-        parses = False
+    except DecodeError:
+        return False
+    return True
+
+
+def accepts(body: bytes) -> bool | None:
+    """None: an input disagrees with itself, which is found before what follows is read; or a field has the
+    number 0, which some builds of the generated classes let pass.
+    """
     try:
         tensors.decode(body)
     except RequestError as e:
-        assert not parses or not str(e).startswith("failed to parse"), body.hex()
-    else:
-        assert parses, body.hex()
+        if str(e).endswith("a field tag is malformed"):
+            return None
+        return False if str(e).startswith("failed to parse request") else None
+    return True

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.wire.random_messages import message, tag, varint
 
 from recserve.columns import Batch, Column, column_from_arrow, to_arrow
 from recserve.errors import DataError, RequestError
 from recserve.messages import InputSchema, ScoreRequest, ScoreResponse
 from recserve.wire.descriptors import message_class
 from recserve.wire.torchrec import Decoder, decode_response, encode, encode_request
-from tests.wire.random_messages import message, tag, varint
 
 PBFeature = message_class("com.alibaba.pairec.processor.PBFeature")
 PBRequest = message_class("com.alibaba.pairec.processor.PBRequest")
@@ -63,8 +63,14 @@ def context_column(features: list[Any], type_: str | None = None) -> Column:
 
 
 EMPTY = [cell(), cell(string_feature=""), cell(string_list=[]), cell(long_float_map={}), cell(float_lists=[])]
-KEYS = {"long": [2**40, -1], "int": [2**31 - 1, -1], "string": ["a", "中"]}
-VALUES = {"string": ["x", ""], "int": [0, -7], "long": [2**40, 0], "float": [1.5, 0.0], "double": [0.1, -2.5]}
+KEYS: dict[str, list[Any]] = {"long": [2**40, -1], "int": [2**31 - 1, -1], "string": ["a", "中"]}
+VALUES: dict[str, list[Any]] = {
+    "string": ["x", ""],
+    "int": [0, -7],
+    "long": [2**40, 0],
+    "float": [1.5, 0.0],
+    "double": [0.1, -2.5],
+}
 MEMBERS: list[tuple[str, Any, Any]] = [
     *((f"{kind}_feature", values[0], values[0]) for kind, values in VALUES.items()),
     *(
@@ -190,32 +196,46 @@ def test_an_entry_is_cast_to_the_type_of_its_column(feature: Any, type_: str, ro
     assert to_arrow(context_column([feature], type_)).to_pylist() == [row]
 
 
-MIXED: list[tuple[str, list[Any], str | None, str, str, list[Any]]] = [
-    ("the first entry says text", [cell(string_feature="a"), cell(int_feature=2)], None, "scalar", "string", ["a", "2"]),
-    ("the first says number", [cell(int_feature=2), cell(string_feature="a")], None, "scalar", "int32", [2, None]),
-    ("the first that is present", [cell(), cell(float_feature=0.5)], None, "scalar", "float32", [None, 0.5]),
-    ("integers widen", [cell(int_feature=2), cell(long_feature=2**40)], None, "scalar", "int64", [2, 2**40]),
-    ("an integer widens to a float", [cell(int_feature=2), cell(float_feature=0.5)], None, "scalar", "float64", [2, 0.5]),
-    ("a scalar among lists", [cell(int_feature=2), cell(int_list=[3, 4])], None, "list", "int32", [[2], [3, 4]]),
-    ("a text among lists is cut", [cell(string_list=["a"]), cell(string_feature="b\x1dc")], None, "list", "string", [["a"], ["b", "c"]]),
-    ("a list in a scalar column", [cell(int_list=[3, 4])], "int64", "list", "int64", [[3, 4]]),
-    ("an empty list among scalars", [cell(int_list=[]), cell(int_feature=1)], None, "scalar", "int32", [None, 1]),
-    ("a map among texts", [cell(string_feature="a:1"), cell(string_float_map={"b": 2.5})], None, "list", "string", [["a:1"], ["b:2.5"]]),
-    ("maps in a text column", [cell(string_int_map={"b": 2})], "string", "map", "int32", [[("b", 2)]]),
-    ("a list among lists of lists", [cell(int_lists=[[1], [2]]), cell(int_list=[3, 4])], None, "nested", "int32", [[[1], [2]], [[3], [4]]]),
-    ("a scalar among lists of lists", [cell(int_lists=[[1, 2]]), cell(int_feature=3)], None, "nested", "int32", [[[1, 2]], [[3]]]),
-]  # fmt: skip
+def texts(*values: str) -> list[Any]:
+    return [cell(string_feature=value) for value in values]
 
 
-@pytest.mark.parametrize(
-    ("features", "type_", "shape", "value", "rows"), [m[1:] for m in MIXED], ids=[m[0] for m in MIXED]
-)
+def ints(*values: int) -> list[Any]:
+    return [cell(int_feature=value) for value in values]
+
+
+LIST, LISTS, MAP = cell(int_list=[3, 4]), cell(int_lists=[[1], [2]]), cell(string_float_map={"b": 2.5})
+HALF, BIG = cell(float_feature=0.5), cell(long_feature=2**40)
+MIXED: dict[str, tuple[list[Any], str, str, list[Any]]] = {
+    # entries, schema ("" = none), shape and type of the column, rows
+    "the first entry says text": (texts("a") + ints(2), "", "scalar string", ["a", "2"]),
+    "the first says number": (ints(2) + texts("a"), "", "scalar int32", [2, None]),
+    "the first that is present": ([cell(), HALF], "", "scalar float32", [None, 0.5]),
+    "integers widen": ([*ints(2), BIG], "", "scalar int64", [2, 2**40]),
+    "an integer widens to a float": ([*ints(2), HALF], "", "scalar float64", [2, 0.5]),
+    "a scalar among lists": ([*ints(2), LIST], "", "list int32", [[2], [3, 4]]),
+    "a text among lists is cut": ([LIST, *texts("5\x1d6")], "", "list int32", [[3, 4], [5, 6]]),
+    "a list in a scalar column": ([LIST], "int64", "list int64", [[3, 4]]),
+    "an empty list among scalars": ([cell(int_list=[]), *ints(1)], "", "scalar int32", [None, 1]),
+    "a map among texts": ([*texts("a:1"), MAP], "", "list string", [["a:1"], ["b:2.5"]]),
+    "a map among lists": ([LIST, MAP], "list<int64>", "list string", [["3", "4"], ["b:2.5"]]),
+    "maps in a text column": ([MAP], "string", "map float32", [[("b", 2.5)]]),
+    "a list among lists of lists": ([LISTS, LIST], "", "nested int32", [[[1], [2]], [[3], [4]]]),
+    "a scalar among lists of lists": ([LISTS, *ints(3)], "", "nested int32", [[[1], [2]], [[3]]]),
+    "a map among lists of lists": ([LISTS, MAP], "", "nested string", [[["1"], ["2"]], [["b:2.5"]]]),
+    "numbers and texts for lists": (ints(2) + texts("3"), "list<int64>", "scalar string", ["2", "3"]),
+    "numbers for maps": (ints(2), "map<string,int64>", "scalar string", ["2"]),
+    "numbers for lists of lists": (ints(2), "list<list<int64>>", "scalar int64", [2]),
+}
+
+
+@pytest.mark.parametrize(("features", "type_", "kind", "rows"), MIXED.values(), ids=MIXED.keys())
 def test_entries_of_several_kinds_share_one_column(
-    features: list[Any], type_: str | None, shape: str, value: str, rows: list[Any]
+    features: list[Any], type_: str, kind: str, rows: list[Any]
 ) -> None:
     column = context_column(features, type_)
 
-    assert (column.shape, column.type) == (shape, value)
+    assert f"{column.shape} {column.type}" == kind
     assert to_arrow(column).to_pylist() == rows
 
 
@@ -308,7 +328,9 @@ def test_an_unknown_field_in_a_map_entry_does_not_lose_the_entry() -> None:
 
 def test_pieces_of_a_value_are_merged_only_when_each_is_whole() -> None:
     first, second = message(23, message(1, b"a")), message(23, message(1, b"b"))
-    assert to_arrow(Decoder().decode(message(2, message(2, first + second))).user[""]).to_pylist() == [["a", "b"]]
+    assert to_arrow(Decoder().decode(message(2, message(2, first + second))).user[""]).to_pylist() == [
+        ["a", "b"]
+    ]
     cut = message(23, message(1, b"a") + tag(15, 1))  # eight bytes are missing, which the second piece has
     with pytest.raises(RequestError, match="a number is cut short"):
         Decoder().decode(message(2, message(2, cut + second)))

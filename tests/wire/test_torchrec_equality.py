@@ -6,14 +6,15 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from google.protobuf.message import DecodeError
+from tests.wire import random_messages
+from tests.wire.expected import Counter, Kind, Refused, expected
 
 from recserve.columns import to_arrow
 from recserve.errors import RequestError
 from recserve.messages import InputSchema
 from recserve.wire.descriptors import message_class
 from recserve.wire.torchrec import Decoder, decode_response, encode_request
-from tests.wire import random_messages
-from tests.wire.expected import Counter, Kind, Refused, expected
 
 if TYPE_CHECKING:
     from recserve.columns import Batch, Column
@@ -22,11 +23,17 @@ if TYPE_CHECKING:
 MESSAGES = 102_000
 PBRequest = message_class("com.alibaba.pairec.processor.PBRequest")
 PBResponse = message_class("com.alibaba.pairec.processor.PBResponse")
+PLAIN = ["int32", "int64", "float32", "float64", "string"]
 TYPES = [
-    "int32", "int64", "float32", "float64", "string", "list<int32>", "list<int64>", "list<float32>", "list<string>",
-    "map<int32,int64>", "map<int64,float32>", "map<string,float32>", "map<string,string>", "list<list<int64>>",
+    *PLAIN,
+    *(f"list<{plain}>" for plain in PLAIN),
+    "map<int32,int64>",
+    "map<int64,float32>",
+    "map<string,float32>",
+    "map<string,string>",
+    "list<list<int64>>",
     "list<list<string>>",
-]  # fmt: skip
+]
 
 
 def random_schema(rng: random.Random) -> InputSchema:
@@ -99,15 +106,13 @@ def test_random_messages_give_the_columns_that_the_generated_classes_say(seed: i
     for i in range(MESSAGES // 6):
         body = random_messages.request(rng)
         schema, decoder = decoders[i % len(decoders)]
-        before = counter.unparsable
+        message = PBRequest.FromString(body)
         try:
-            wanted = text(expected(PBRequest.FromString(body), schema, counter))
-        except Refused as e:
+            wanted = text(expected(message, schema, counter))
+        except Refused:
             refused += 1
-            counter.unparsable = before
             with pytest.raises(RequestError, match="entries for"):
                 decoder.decode(body)
-            assert "entries for" in str(e)
             continue
         assert text(everything(decoder.decode(body))) == wanted, body.hex()
     assert 0 < refused < MESSAGES // 6 * 0.3
@@ -144,10 +149,10 @@ def test_what_is_encoded_reads_back_equal() -> None:
 
 
 def reading(cls: Any, body: bytes) -> bool:
+    """Whether the generated class can read the bytes."""
     try:
         cls.FromString(body)
-    except Exception as e:
-        assert type(e).__name__ == "DecodeError"
+    except DecodeError:
         return False
     return True
 
@@ -187,9 +192,13 @@ def test_random_bytes_are_refused_by_every_decoder_of_responses() -> None:
 
 
 def accepts(decoder: Decoder, body: bytes) -> bool | None:
-    """None: a column is too short, which is found before the next one is read."""
+    """None: a column is too short, which is found before the next one is read; or a field has the number 0,
+    which some builds of the generated classes let pass.
+    """
     try:
         decoder.decode(body)
     except RequestError as e:
+        if str(e).endswith("a field tag is malformed"):
+            return None
         return False if str(e).startswith("failed to parse request") else None
     return True

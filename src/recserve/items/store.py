@@ -177,16 +177,27 @@ class ItemStore:
         Rows are finished on `threads` threads (default: the cores, at most 8) and become visible batch by
         batch, in order. `progress` is told the rows of each batch that has become visible.
         """
-        threads = threads or min(os.cpu_count() or 1, 8)
+        report = self._load(batches, key, threads or min(os.cpu_count() or 1, 8), progress)
+        # Arrow's allocator keeps what the batches used, and nothing will need as much again.
+        pa.default_memory_pool().release_unused()
+        return report
+
+    def _load(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        key: str,
+        threads: int,
+        progress: Callable[[int], None] | None,
+    ) -> LoadReport:
         since = self._native.epoch
-        rows = inserted = repeated = 0
+        rows = repeated = 0
         waiting: deque[Future[tuple[_core.PreparedRows, int]]] = deque()
 
         def publish() -> None:
-            nonlocal rows, inserted, repeated
+            nonlocal rows, repeated
             prepared, size = waiting.popleft().result()
-            added, _, again = self._native.publish(prepared, since)
-            rows, inserted, repeated = rows + size, inserted + added, repeated + again
+            _, _, again = self._native.publish(prepared, since)
+            rows, repeated = rows + size, repeated + again
             if progress is not None:
                 progress(size)
 

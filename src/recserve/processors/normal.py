@@ -92,7 +92,12 @@ class Normal:
             f"recserve_features_{name}_total": ("Counted by feature generation.", float(value))
             for name, value in self.features.counters.items()
         }
-        return {"recserve_item_rows": ("Rows of the item store.", float(len(self.items))), **counters}
+        figures = self.items.figures()
+        return {
+            "recserve_item_rows": ("Rows of the item store.", float(figures.rows)),
+            "recserve_item_bytes": ("Memory of the item store.", float(figures.bytes)),
+            **counters,
+        }
 
     def info(self) -> Mapping[str, str]:
         """What is served, in words."""

@@ -85,19 +85,25 @@ class Endpoint(Protocol):
         """A request body for warm-up."""
 
 
+def inflater(rpc: Rpc) -> Callable[[bytes], bytes]:
+    """What makes a body plain: as the service says, else as the first bytes say."""
+    if rpc.decompressor == "none":
+        return lambda body: body
+    return lambda body: compression.inflate(body, rpc.decompressor or None, rpc.max_body_bytes)
+
+
 class ScoreEndpoint:
     """PBRequest → PBResponse, for processors that take raw features."""
 
     def __init__(self, processor: Scorer, rpc: Rpc) -> None:
         self.processor = processor
         self._decoder = torchrec.Decoder(processor.schema, fallback=processor.types_if_missing)
-        self._decompressor = rpc.decompressor
-        self._max_bytes = rpc.max_body_bytes
+        self._inflate = inflater(rpc)
 
     def answer(self, body: bytes, trace: Trace, deadline: float) -> bytes:
         """See Endpoint."""
         trace.begin_work()
-        plain = compression.inflate(body, self._decompressor, self._max_bytes)
+        plain = self._inflate(body)
         request = replace(self._decoder.decode(plain), deadline=deadline)
         trace.rows = request.rows
         trace.lap("decode")
@@ -115,13 +121,12 @@ class TensorEndpoint:
 
     def __init__(self, processor: Predictor, rpc: Rpc) -> None:
         self.processor = processor
-        self._decompressor = rpc.decompressor
-        self._max_bytes = rpc.max_body_bytes
+        self._inflate = inflater(rpc)
 
     def answer(self, body: bytes, trace: Trace, deadline: float) -> bytes:
         """See Endpoint."""
         trace.begin_work()
-        plain = compression.inflate(body, self._decompressor, self._max_bytes)
+        plain = self._inflate(body)
         request = replace(tensors.decode(plain), deadline=deadline)
         trace.lap("decode")
         encoded = tensors.encode(self.processor.predict(request, trace))

@@ -207,17 +207,25 @@ class Connection(HttpToolsProtocol):
             self._refuse_head()
             self.send_400_response("")
         elif self.receive_timer is None:
-            seconds = self.limits.budget_seconds
-            if not self.head_complete:
-                seconds = min(seconds, self.limits.header_seconds)
-            spent = (monotonic_ns() - self.first_byte_ns) / 1e9
-            self.receive_timer = self.loop.call_later(max(0.0, seconds - spent), self._receive_late)
+            self._start_receive_timer()
+
+    def _start_receive_timer(self) -> None:
+        # The loop's clock counts milliseconds: without one more it could go off before its time.
+        self.receive_timer = self.loop.call_later(self._seconds_left() + 0.001, self._receive_late)
+
+    def _seconds_left(self) -> float:
+        seconds = self.limits.budget_seconds
+        if not self.head_complete:
+            seconds = min(seconds, self.limits.header_seconds)
+        return max(0.0, seconds - (monotonic_ns() - self.first_byte_ns) / 1e9)
 
     def _receive_late(self) -> None:
         self.receive_timer = None
         if self.transport.is_closing():
             return
-        if self.head_complete and not self.cycle.response_complete:
+        if self._seconds_left() > 0:
+            self._start_receive_timer()  # whoever is woken up early would go on waiting for ever
+        elif self.head_complete and not self.cycle.response_complete:
             # The application waits for more of the body: it sees the time and answers 408 itself.
             self.cycle.message_event.set()
         elif self.head_complete:

@@ -76,7 +76,7 @@ def run(
 
     Raises LoadError when the bundle, the item table or the service file do not fit together.
     """
-    _tune_allocator()
+    tune_allocator()
     faulthandler.enable()
     logs.configure(level=log_level, secrets=spec.tokens)
     environment.export(spec.envs)
@@ -309,7 +309,7 @@ def _print_url(server: Server) -> None:
     print(f"recserve: '{server.spec.name}' is ready at {server.url}", flush=True)
 
 
-def _tune_allocator() -> None:
+def tune_allocator() -> None:
     """Let glibc keep what it frees: the buffers of one request are those of the next.
 
     By default each large tensor is a fresh mapping: thousands of page faults per model call.

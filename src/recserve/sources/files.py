@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 _BATCH_ROWS = 1 << 15
+_WINDOW_BYTES = 1 << 18
 
 
 class FileSource:
@@ -42,7 +43,7 @@ class FileSource:
         return sum(_open(file).metadata.num_rows for file in self._files())
 
     def snapshot(self, columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Stream the files, only the columns asked for; a few row groups at most are in memory at once."""
+        """Stream the files, only the columns asked for; no row group is in memory as a whole."""
         wanted = wanted_columns(self.schema(), self.key, columns)
         for file in self._files():
             try:
@@ -67,7 +68,8 @@ class FileSource:
 
 def _open(file: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(file)
+        # Read each column through a small window: `pre_buffer` would hold the whole file at once.
+        return pq.ParquetFile(file, pre_buffer=False, buffer_size=_WINDOW_BYTES)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"item table {file} is not a Parquet file: {error}") from error
 

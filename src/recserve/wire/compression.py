@@ -1,4 +1,4 @@
-"""Compressed request bodies. No client says how it compressed; the service's `decompressor` does, or the bytes do.
+"""Compressed request bodies. No client says how; the service's `decompressor` does, or the bytes.
 
 | first bytes     | body                                                         |
 |-----------------|--------------------------------------------------------------|
@@ -8,8 +8,8 @@
 | 78, mod 31 = 0  | zlib, unless it does not inflate: snappy may begin like that |
 | anything        | snappy, if it is a whole and exact block; else plain         |
 
-A raw LZ4 block has no mark at all and is understood only where the service says `lz4`. Nothing is tried as protobuf:
-one snappy body in eight parses as a message.
+A raw LZ4 block has no mark at all and is understood only where the service says `lz4`. Nothing is tried as
+protobuf: one snappy body in eight parses as a message.
 
 Nothing inflates beyond `limit`: snappy and raw LZ4 say their size first, the others are read piece by piece.
 """
@@ -33,9 +33,9 @@ _PIECE = 1 << 20
 
 
 def inflate(body: bytes, decompressor: str | None, limit: int) -> bytes:
-    """Give the plain body, at most `limit` bytes of it. `decompressor` as configured; None or "" = by the bytes.
+    """Give the plain body, at most `limit` bytes. `decompressor` as configured; None or "" = by the bytes.
 
-    Raises TooLargeError over the limit, RequestError for a body that is damaged or not what the service asks for.
+    Raises TooLargeError over the limit, RequestError for a body that is damaged or not what was configured.
     """
     if decompressor:
         try:

@@ -1,7 +1,7 @@
 """The message classes of proto/, for tests and tools; serving needs none of them.
 
-They live in a descriptor pool of their own: in the default pool they collide with the classes that client packages
-(eas_prediction) register there. Needs the `protobuf` package.
+They live in a descriptor pool of their own: in the default pool they collide with the classes that client
+packages (eas_prediction) register there. Needs the `protobuf` package.
 """
 
 from __future__ import annotations

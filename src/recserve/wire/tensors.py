@@ -10,9 +10,9 @@
 | BFLOAT16                   | float32: numpy lacks it    |                                     |
 | BOOL                       | bool                       |                                     |
 
-Half floats and bools are sent as the nearest dtype that every client can read. Any other dtype, a shape that does not
-match the number of values, values in the field of another dtype and integers out of range are refused by the input's
-name. A shape is always sent, a scalar's as [1].
+Half floats and bools are sent as the nearest dtype that every client can read. Any other dtype, a shape that
+does not match the number of values, values in the field of another dtype and integers out of range are
+refused by the input's name. A shape is always sent, a scalar's as [1].
 
 Source: ArrayProto as the client packages eas_prediction 0.36 and eas-sdk 2.0.32 fill and read it.
 """
@@ -29,7 +29,7 @@ from recserve.messages import TensorRequest, TensorResponse
 
 
 def decode(body: bytes) -> TensorRequest:
-    """Read a PredictRequest; a gap that a client left between positional inputs is None. Raises RequestError."""
+    """Read a PredictRequest; a gap between positional inputs is None. Raises RequestError."""
     inputs, named_inputs, output_filter, debug_level = decode_predict_request(body)
     return TensorRequest(inputs, named_inputs, output_filter, debug_level)
 

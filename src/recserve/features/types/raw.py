@@ -22,8 +22,8 @@ class Raw(FeatureType):
     | null, numeric column      | boundaries, no default      | bucket of 0.0                   |
     | null, text or array       | boundaries, no default      | no id                           |
 
-    Ours: value_dim 0 is 1; a padded 0.0 is not normalized; a text that is no number makes the whole cell missing; strings
-    inside an array are cut at the separator only where another feature produced them
+    Ours: value_dim 0 is 1; a padded 0.0 is not normalized; a text that is no number makes the whole cell
+    missing; strings inside an array are cut at the separator only where another feature produced them
     (`feature:NAME__lookup`).
     Source: spec sections 6.2 and 4.2.
     """
