@@ -75,7 +75,7 @@ class Evaluator:
         feature = self.feature
         cells = {source.argument: self._cell(source, row) for source in feature.inputs}
         if not feature.sequence:
-            return self._finish(self.operator(feature, cells)) or self._default(cells, row)
+            return self._finish(self.operator(feature, cells)) or self._default()
         if not feature.default:
             raise UnspecifiedError("a sequence feature without a default")
         produced = {
@@ -138,7 +138,7 @@ class Evaluator:
             return Result([token.text for token in found], weights)
         return Result([self.bucketizer.token(token.text, token.bare) for token in found], weights)
 
-    def _default(self, cells: Mapping[str, Cell], row: int) -> Result:
+    def _default(self) -> Result:
         """The result of a missing row; null in a numeric raw column is the number 0 (4.2)."""
         feature = self.feature
         if feature.default:
