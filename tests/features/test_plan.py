@@ -159,6 +159,25 @@ def test_user_features_are_those_of_torcheasyrec() -> None:
     }
 
 
+@pytest.mark.parametrize("match_type", ["hit", "multihit"])
+@pytest.mark.parametrize("key", ["category", "item"])
+def test_all_is_no_input_of_a_match(match_type: str, key: str) -> None:
+    match = {
+        "feature_name": "f",
+        "feature_type": "match_feature",
+        "user": "user:map",
+        "category": "user:c",
+        "item": "user:i",
+        "num_buckets": 1,
+        "matchType": match_type,
+    }
+
+    one, both = plan({**match, key: "ALL"}), plan({**match, "category": "ALL", "item": "ALL"})
+
+    assert [(f.is_user, f.rate) for f in (*one.features, *both.features)] == [(True, "user")] * 2
+    assert both.user_inputs == {"map"}
+
+
 @pytest.mark.parametrize(
     "entry",
     [

@@ -50,6 +50,27 @@ def test_numbers_at_an_outer_and_an_inner_key(
         assert result == {"values": [expected]}
 
 
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"category": "ALL"}, [5.0, 0.0, 0.0]),
+        ({"item": "ALL"}, [0.0, 0.0, 0.0]),
+        ({"category": "ALL", "item": "ALL"}, [6.0, 0.0, 0.0]),
+        ({"category": "ALL", "matchType": "multihit"}, [2.0, 5.0, 0.0]),
+        ({"item": "ALL", "matchType": "multihit"}, [1.0, 2.0, 0.0]),
+        ({"category": "ALL", "item": "ALL", "matchType": "multihit"}, [1.0, 2.0, 3.0]),
+    ],
+)
+def test_all_is_a_key_to_hit_and_every_key_to_multihit(
+    generate: Generate, keys: dict[str, Any], expected: list[float]
+) -> None:
+    feature = {**MATCH, "needDiscrete": False, "value_dim": 3, **keys}
+
+    result = generate(feature, {"m": [f"{TEXT}|ALL^b:5,ALL:6"], "c": ["k1"], "i": ["b"]})
+
+    assert result == {"values": [expected]}
+
+
 HIDDEN = {"show_category": False, "show_item": False}
 
 
