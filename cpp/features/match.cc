@@ -120,7 +120,7 @@ class Emitter {
 
   void emit(std::string_view category, std::string_view item, std::string_view value) {
     if (!options_.discrete) {
-      if (auto number = parse_double(value)) return sink_.number(*number);
+      if (auto number = parse_double(value)) return sink_.parsed(*number);
       return sink_.counts().unparsable(value, map_.name);
     }
     token_.assign(options_.prefix);

@@ -71,6 +71,14 @@ def test_all_is_a_key_to_hit_and_every_key_to_multihit(
     assert result == {"values": [expected]}
 
 
+def test_a_value_is_text_so_its_normalizer_is_double(generate: Generate) -> None:
+    feature = {**MATCH, "needDiscrete": False, "normalizer": "method=minmax,min=0.1,max=7.3"}
+
+    result = generate(feature, {"m": ["k^a:0.5"], "c": ["k"], "i": ["a"]})
+
+    assert result == {"values": [0.0555555522441864]}
+
+
 HIDDEN = {"show_category": False, "show_item": False}
 
 
