@@ -225,6 +225,8 @@ FORMULAS: list[tuple[str, dict[str, Any], float]] = [
             "max(a, b, 3)",
             "sum(a, b, 3)",
             "avg(a, b, 3)",
+            "-sum(-0, -0)",
+            "-avg(-0, -0)",
             "min(c / c, a)",
             "min(a, c / c)",
             "sin(a)",
