@@ -48,7 +48,7 @@ class Sink {
   void token_or(std::string_view full, std::string_view bare);
 
   /// Results of a numeric feature. A number of a numeric column is float32 from here on (unless value_type is
-  /// wider); one that was text is a double until the normalizer has seen it.
+  /// wider); one that was text, or that a formula computed, is a double until the normalizer has seen it.
   void number(float number);
   void number(double number);
   void number(int64_t number);

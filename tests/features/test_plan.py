@@ -61,6 +61,7 @@ def plan(*entries: dict[str, Any], tile: bool = False) -> Plan:
         (combo("f", "item:x", "const:1"), "item"),
         (combo("f", "item:x", "user:y"), "pair"),
         (expr("f", "x + rnd()", "item:x"), "pair"),
+        (expr("f", "x", "item:x", normalizer="method=expression,expr=x*rnd()"), "pair"),
         (group(raw("f", "item:x")), "user"),
         (group(raw("f", "user:x")), "user"),
         (group(combo("f", "user:x", "item:y")), "user"),
