@@ -271,6 +271,8 @@ class _Features:
         spec |= self.rng.choice(({"matchType": "multihit"}, {"matchType": "hit"}, {"match_type": "hit"}, {}))
         if numeric:
             spec["needDiscrete"] = False
+            if self.rng.random() < 0.3:
+                spec["normalizer"] = self.rng.choice(NORMALIZERS)
             return (
                 spec | self._numeric(1) | {"value_dim": self.rng.choice((0, 1)) if not self.sequence else 0}
             )
@@ -290,6 +292,8 @@ class _Features:
         spec: Spec = {"feature_type": "expr_feature", "expression": text, "variables": variables}
         if self.rng.random() < 0.3:
             spec["fill_missing"] = self.rng.choice((0, 1.5, -1))
+        if self.rng.random() < 0.1:
+            spec["normalizer"] = self.rng.choice(NORMALIZERS)
         numeric = self._numeric(1, vocabulary=False)
         return spec | numeric | self._value_dim((0, 1, 1, 2))
 
@@ -321,7 +325,7 @@ class _Features:
         return spec
 
     def _vocabulary(self) -> Spec:
-        words = [self.rng.choice((*WORDS, "a_b", "1|2", "<OOV>")) for _ in range(self.rng.randint(1, 10))]
+        words = [self.rng.choice((*WORDS, "a_b", "<OOV>")) for _ in range(self.rng.randint(1, 10))]
         spec: Spec = (
             {"default_bucketize_value": self.rng.choice((0, 1, 7))} if self.rng.random() < 0.7 else {}
         )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from tests.features.referee.cells import Cell, Scalar
 
-WORDS = ("a", "b", "c", "1", "2", "3", "ab c", "x_y", "中文", "é", "ua", "0")
+WORDS = ("a", "b", "c", "1", "2", "3", "ab c", "x_y", "中文", "é", "ua", "0", "1|2", "a,b")
 SEPARATORS = ("\x1d", "\x1d", "|", ",")
 ODD_FLOATS = (0.0, -0.0, 1.0, 2.0, -1.5, 0.1, 0.3, 2.5, 10.0, 100.0, 1e-3, 1e6, 1234567.0, 16777217.0)
 ODDER_FLOATS = (float("nan"), float("inf"), float("-inf"), 1e39, -1e39, 1e-40, 5e-324, 1e300)
