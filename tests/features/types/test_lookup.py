@@ -102,6 +102,15 @@ def test_boundaries_after_combining(generate: Generate) -> None:
     assert result == {"values": [1, 2], "lengths": [1, 1, 0]}
 
 
+@pytest.mark.parametrize(("separator", "default"), [("\x1d", "1\x1d7"), (",", "1,7"), (",", "1\x1d7")])
+def test_a_default_of_several_numbers_is_bucketized_whole(
+    generate: Generate, separator: str, default: str
+) -> None:
+    feature = {**LOOKUP, "boundaries": [0, 2, 5], "separator": separator, "default_value": default}
+
+    assert generate(feature, {"m": [TEXT], "k": ["z"]}) == {"values": [1, 3], "lengths": [2]}
+
+
 @pytest.mark.parametrize("combiner", ["sum", "", "max"])
 def test_values_of_a_text_map_are_normalized_in_double_and_numbers_in_float(
     generate: Generate, combiner: str

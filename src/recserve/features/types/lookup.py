@@ -40,7 +40,7 @@ class Lookup(FeatureType):
 
     def limit(self, *, sequence: bool) -> int:
         combined = not self.discrete and self.bucketized and self.combiner != ""
-        one_default = self.value_dim <= 1 and self.separator not in self.default_value
+        one_default = self.value_dim <= 1 and not {self.separator, "\x1d"} & set(self.default_value)
         return 1 if combined and one_default and not sequence else 0
 
     def inputs(self) -> tuple[Reference, ...]:
