@@ -10,10 +10,10 @@ import pytest
 from tests.features.comparison import differences, smallest
 from tests.features.referee.random_cases import case
 
-SEEDS_PER_TEST = 50
+SEEDS_PER_TEST = 100
 
 
-@pytest.mark.parametrize("first", range(0, 300, SEEDS_PER_TEST))
+@pytest.mark.parametrize("first", range(0, 2000, SEEDS_PER_TEST))
 def test_staged_and_joined_equal_the_referee(first: int) -> None:
     for seed in range(first, first + SEEDS_PER_TEST):
         found = differences(case(seed))
