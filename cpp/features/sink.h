@@ -19,7 +19,8 @@ struct Counts {
   int64_t unparsable_numbers = 0;
   int64_t missing_columns = 0;
 
-  /// Text that had to be a number. Online the cell counts as missing; offline: DataError.
+  /// Text that had to be a number. Online the cell counts as missing, a token whose bucketizer wants a number
+  /// has id 0; strict: DataError.
   void unparsable(std::string_view text, const std::string* column);
 };
 
