@@ -21,20 +21,18 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 from benchmarks import models
-from benchmarks.service import service
+from benchmarks.service import requests, service
 from benchmarks.workloads import WORKLOADS, Workload
 from rich.console import Console
 from rich.progress import track
 
 from recserve.client.load import LoadPlan, run_load
-from recserve.client.request import build_request
 from recserve.testing import RunningServer, serve
 from recserve.wire.torchrec import encode_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-REQUESTS = 200  # different bodies
 SATURATING = 8  # callers of the closed loop that saturates two cores
 LOAD = 0.7  # of saturation, for the tail
 
@@ -98,10 +96,7 @@ def run_workload(folder: Path, workload: Workload, *, seconds: float, rounds: in
         stack.callback(bare.process.kill)
         server = stack.enter_context(serve(folder / name, service(folder, name)))
         zero = stack.enter_context(serve(folder / f"{name}-zero", service(folder, name)))
-        bodies = [
-            encode_request(build_request(user=one.user, item_ids=one.item_ids))
-            for one in workload.requests(REQUESTS)
-        ]
+        bodies = [encode_request(request) for request in requests(workload)]
         for target in (server, zero):
             load(target, bodies, LoadPlan(duration_s=2, concurrency=SATURATING))
         measured = [

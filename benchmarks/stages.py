@@ -16,13 +16,12 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks import models
-from benchmarks.service import service
+from benchmarks.service import REQUESTS, requests, service
 from benchmarks.workloads import WORKLOADS
 from rich.console import Console
 from rich.table import Table
 
 from recserve.bundle import Bundle
-from recserve.client.request import build_request
 from recserve.config.service import load as load_service
 from recserve.observe.trace import Trace
 from recserve.processors.load import load
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from benchmarks.workloads import Workload
 
 STAGES = ("decode", "look_up", "generate", "run", "encode")
-REQUESTS = 64  # different ones
 
 
 def measure(folder: Path, workload: Workload, *, runs: int) -> dict[str, float]:
@@ -45,10 +43,7 @@ def measure(folder: Path, workload: Workload, *, runs: int) -> dict[str, float]:
     processor = load(Bundle.open(folder / f"{name}-zero"), spec)
     assert isinstance(processor, Normal)
     endpoint = ScoreEndpoint(processor, spec.rpc)
-    bodies = [
-        encode_request(build_request(user=one.user, item_ids=one.item_ids))
-        for one in workload.requests(REQUESTS)
-    ]
+    bodies = [encode_request(request) for request in requests(workload)]
 
     def work(count: int) -> list[dict[str, int]]:
         traces = []

@@ -4,7 +4,7 @@
     GET      /                                             describe the model
     GET      /healthz /readyz /metrics                     for operators, without a token
 
-    POST: head ─▶ 404 405 503 401 429 450 413, whichever applies, before the body is read
+    POST: head ─▶ 404 405 503 401 413 429 450, whichever applies first, before the body is read
           body ─▶ a worker thread: decode ─▶ processor ─▶ encode
 
 Raw ASGI, no framework: routing is one dict and one prefix. Every error ends in one place, `App._fail`, which
