@@ -88,7 +88,7 @@ class Generator:
 
         Columns are named as in that table ("S__X" for the members of a sequence group). Under `tile` user
         features have all rows too, and batch_size is 1. `strict`: text that should be a number is a DataError
-        rather than missing.
+        rather than missing, or id 0 where a bucketizer wants the number.
         """
         return self._native.generate_joined(joined, strict)
 
