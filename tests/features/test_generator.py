@@ -477,7 +477,8 @@ def test_members_of_one_sequence_must_have_equally_many_steps_where_a_model_need
     members = [
         {"feature_type": "id_feature", "feature_name": "cate", "expression": "item:cate", "value_dim": 1,
          "hash_bucket_size": 10, "default_value": "none"},
-        {"feature_type": "raw_feature", "feature_name": "ago", "expression": "user:ago", "default_value": "0"},
+        {"feature_type": "raw_feature", "feature_name": "ago", "expression": "user:ago",
+         "default_value": "0"},
     ]  # fmt: skip
     group = {"sequence_name": "clicks", "sequence_delim": ";", "sequence_length": 9, "features": members}
     records = config.load({"features": [group]})
