@@ -3,6 +3,8 @@
 #   make demo    train, export, serve and score: the main job, end to end
 #   make test    every check of the project
 #   make bench   the benchmarks; writes benchmarks/results.md
+#   make soak    ten minutes under good, bad and too much traffic
+#   make fuzz    five minutes of broken requests under sanitizers
 #   make check   lint and types only
 #   make reference   the settings as a page: build/docs/service.md
 #   make help    this list
@@ -91,6 +93,17 @@ reference: $(VENV)/.installed
 	@mkdir -p build/docs
 	@$(BIN)/python -c 'from recserve.config.reference import reference; print(reference(), end="")' > build/docs/service.md
 	@echo "build/docs/service.md"
+
+# Ten minutes of good, bad and overload traffic: the server must stay right, and its memory where it was.
+soak: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.soak --minutes 10
+
+# Five minutes of broken requests under the address and undefined behaviour sanitizers.
+fuzz: $(VENV)/.installed
+	@$(BIN)/cmake -S . -B build/fuzz -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
+	  -DRECSERVE_TESTS=ON -DRECSERVE_SANITIZE=ON > /dev/null
+	@$(BIN)/ninja -C build/fuzz fuzz_wire
+	build/fuzz/fuzz_wire 300
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .

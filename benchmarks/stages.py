@@ -26,7 +26,7 @@ from recserve.config.service import load as load_service
 from recserve.observe.trace import Trace
 from recserve.processors.load import load
 from recserve.processors.normal import Normal
-from recserve.server.app import ScoreEndpoint
+from recserve.server.app import ScoreEndpoint, answer_body
 from recserve.server.serve import tune_allocator
 from recserve.wire.torchrec import encode_request
 
@@ -49,7 +49,7 @@ def measure(folder: Path, workload: Workload, *, runs: int) -> dict[str, float]:
         traces = []
         for k in range(count):
             trace = Trace(measure_cpu=True)
-            endpoint.answer(bodies[k % REQUESTS], trace, time.monotonic() + 60)
+            answer_body(endpoint, bodies[k % REQUESTS], trace, time.monotonic() + 60)
             traces.append(trace.cpu_ns)
         return traces
 

@@ -96,10 +96,11 @@ def load_features(bundle: Bundle, spec: ServiceSpec) -> Generator:
 
 def load_engine(bundle: Bundle, spec: ServiceSpec, features: Generator | None) -> Engine:
     """Load the model; with features, check that it reads what they send."""
-    engine = find(bundle.engine)
+    engine, model = find(bundle.engine), spec.model
     if features is None:
-        return engine.load(bundle, outputs=spec.model.outputs, limits=_id_limits(bundle, spec))
-    return engine.load(bundle, outputs=spec.model.outputs, features=sent_by(features))
+        limits = _id_limits(bundle, spec)
+        return engine.load(bundle, device=model.device, outputs=model.outputs, limits=limits)
+    return engine.load(bundle, device=model.device, outputs=model.outputs, features=sent_by(features))
 
 
 def _id_limits(bundle: Bundle, spec: ServiceSpec) -> Mapping[str, int]:

@@ -292,7 +292,7 @@ class Server:
             "recserve_worker_threads": ("Computing threads.", pool.threads),
             "recserve_worker_write_offs_total": ("Model calls that outlived their budget.", pool.write_offs),
             "recserve_connections": ("Open connections.", len(self._state.connections)),
-            **(self._endpoint.processor.gauges() if self._endpoint else {}),
+            **(self._endpoint.gauges() if self._endpoint else {}),
         }
 
 
