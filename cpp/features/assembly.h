@@ -1,4 +1,4 @@
-// From results to the tensors of the model, laid out in one buffer per type (feature generation, section 3).
+// From results to the tensors of the model, laid out in one buffer per type (docs/reference/features.md).
 #pragma once
 
 #include <memory>
@@ -24,8 +24,8 @@ struct Output {
   Kind kind = Kind::Sparse;
   int64_t width = 1;  // of the dense kinds
   bool weighted = false;
-  bool keyed = false;  // value_dim != 1: a step may have any number of ids
-  bool once = false;   // under INPUT_TILE: a user feature, one row
+  bool keyed = false;   // value_dim != 1: a step may have any number of ids
+  bool once = false;    // under INPUT_TILE: a user feature, one row
   int32_t beside = -1;  // sequences: the output that must have as many steps in every row; -1 = any
 };
 
