@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from recserve.testing import RunningServer
 
 ROOT = Path(__file__).parents[2]
-EAS_PYTHON = ROOT / ".venv-eas/bin/python"
+
+
+def eas_python() -> Path:
+    """The Python that has the EAS client."""
+    python = ROOT / ".venv-eas/bin/python"
+    if not python.is_file():
+        pytest.fail(f"{python} is missing; `make .venv-eas/.installed` creates it")
+    return python
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +95,8 @@ def in_rows(shape: list[int], values: list[float]) -> list[Any]:
 
 @pytest.fixture(scope="session")
 def eas_client() -> Iterator[EasClient]:
-    if not EAS_PYTHON.is_file():
-        pytest.fail(f"{EAS_PYTHON} is missing; `make .venv-eas/.installed` creates it")
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [str(EAS_PYTHON), str(Path(__file__).with_name("eas_session.py"))]
+    command = [str(eas_python()), str(Path(__file__).with_name("eas_session.py"))]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ
     ) as process:
