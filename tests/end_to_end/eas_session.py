@@ -71,9 +71,19 @@ def client_of(settings: dict[str, str]) -> Any:
 def read(response: Any) -> dict[str, Any]:
     """A response of either kind, read as the client's users read it."""
     if hasattr(response, "response"):
-        count = len(response.response.outputs)
-        tensors = [(response.get_tensor_shape(k), response.get_values(k)) for k in range(count)]
-        return {"tensors": [{"shape": shape, "values": list(values)} for shape, values in tensors]}
+        parsed = response.response
+        tensors = [
+            {"shape": response.get_tensor_shape(k), "values": list(response.get_values(k))}
+            for k in range(len(parsed.outputs))
+        ]
+        outputs = {
+            name: {
+                "shape": response.get_tensor_shape_map(name),
+                "values": list(response.get_values_map(name)),
+            }
+            for name in list(parsed.map_outputs)
+        }
+        return {"tensors": tensors, "outputs": outputs}
     outputs = {
         name: {"shape": list(array.array_shape.dim), "values": list(array.float_val)}
         for name, array in response.map_outputs.items()

@@ -9,13 +9,18 @@ import pyarrow as pa
 import pytest
 from tests.end_to_end.conftest import Eas
 from tests.end_to_end.echo import USERS
+from tests.processors.conftest import service_of
+from tests.processors.conftest import write_bundle as write_sums
 
 from recserve._core import murmur64a
 from recserve.columns import Batch, batch_from_arrow, column_from_arrow
 from recserve.messages import ScoreRequest
+from recserve.testing import serve
 from recserve.wire import torchrec
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.end_to_end.conftest import EasClient
 
     from recserve.testing import RunningServer
@@ -118,6 +123,19 @@ def test_a_wrong_token_is_401_with_both_schemes_and_the_next_request_right(eas: 
     assert {(a.error, a.code) for a in (signed, plain, none)} == {("PredictException", 401)}
     assert {a.message.split(":")[0] for a in (signed, plain, none)} == {"not authorized"}
     assert eas.score(*IDS).outputs["price"] == [1.5, 2.5, 4]
+
+
+def test_without_a_token_the_client_sends_none_and_an_open_service_answers(
+    eas_client: EasClient, tmp_path: Path
+) -> None:
+    document = {**service_of(tables=[], remote_type="none"), "token": ""}
+
+    with serve(write_sums(tmp_path), document) as server:
+        answer = Eas(eas_client, server).score(
+            ("add_item_fea", "price", 3.0, "FLOAT"), ("add_item_fea", "price", 4.0, "FLOAT")
+        )
+
+    assert answer.outputs["score"] == [3 + 1, 4 + 1]  # `taste` is 1 by default
 
 
 @pytest.mark.parametrize("service", ["rank/a", "rank/a/b", "rank/"])

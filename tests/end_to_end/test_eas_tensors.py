@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from recserve.testing import RunningServer
 
-FLOAT, DOUBLE, INT32, INT64 = 1, 2, 3, 9
+FLOAT, DOUBLE, INT32, UINT8, INT16, INT8, INT64 = 1, 2, 3, 4, 5, 6, 9
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +71,24 @@ def test_fetched_outputs_come_in_the_order_of_the_fetches(eas: Eas) -> None:
     assert answer.tensors == [SUMS, LABELS, SUMS]
 
 
-def test_inputs_may_be_fed_in_any_order_and_by_name(eas: Eas) -> None:
+def test_inputs_may_be_fed_in_any_order(eas: Eas) -> None:
+    assert eas.run_tensors(*reversed(TWO_ROWS)).tensors == [LABELS, SUMS]
+
+
+def test_inputs_by_name_are_answered_by_name(eas: Eas) -> None:
     names = ("ids", "steps", "embedding", "label")
     by_name = [("add_feed_map", name, *feed[2:]) for name, feed in zip(names, TWO_ROWS, strict=True)]
 
-    assert eas.run_tensors(*reversed(TWO_ROWS)).tensors == [LABELS, SUMS]
-    assert eas.run_tensors(*by_name).code == 200
+    answer = eas.run_tensors(*by_name)
+
+    assert answer.outputs == {"output_0": LABELS[1], "output_1": SUMS[1]}
+
+
+@pytest.mark.parametrize("kind", [FLOAT, DOUBLE, INT32, UINT8, INT16, INT8, INT64])
+def test_every_type_of_the_client_is_taken_and_its_answer_read(eas: Eas, kind: int) -> None:
+    answer = eas.run_tensors(*TWO_ROWS[:3], ("add_feed", 3, [2], kind, [100, 20]))
+
+    assert answer.tensors == [([2], [106, 35]), SUMS]
 
 
 @pytest.mark.parametrize(
