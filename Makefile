@@ -3,7 +3,10 @@
 #   make demo    train, export, serve and score: the main job, end to end
 #   make test    every check of the project
 #   make bench   the benchmarks; writes benchmarks/results.md
+#   make soak    ten minutes under good, bad and too much traffic
+#   make fuzz    five minutes of broken requests under sanitizers
 #   make check   lint and types only
+#   make reference   the settings as a page: build/docs/service.md
 #   make help    this list
 
 PYTHON ?= python3
@@ -16,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NATIVE := $(shell find cpp proto -name '*.cc' -o -name '*.h' -o -name '*.proto') CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit native-test bench soak fuzz format clean
+.PHONY: help demo test check lint types unit native-test bench reference soak fuzz format clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -70,7 +73,8 @@ lint: $(VENV)/.installed
 
 types: $(VENV)/.installed
 	$(BIN)/mypy
-	$(BIN)/mypy --strict tests benchmarks examples
+	$(BIN)/mypy --strict tests benchmarks conformance tools
+	MYPYPATH=src:examples/01_train_export_serve_score $(BIN)/mypy --strict examples/01_train_export_serve_score/*.py
 
 native-test: $(VENV)/.installed
 	@echo "» building and running the native tests"
@@ -84,6 +88,22 @@ unit: $(VENV)/.installed $(EAS)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks
+
+reference: $(VENV)/.installed
+	@mkdir -p build/docs
+	@$(BIN)/python -c 'from recserve.config.reference import reference; print(reference(), end="")' > build/docs/service.md
+	@echo "build/docs/service.md"
+
+# Ten minutes of good, bad and overload traffic: the server must stay right, and its memory where it was.
+soak: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.soak --minutes 10
+
+# Five minutes of broken requests under the address and undefined behaviour sanitizers.
+fuzz: $(VENV)/.installed
+	@$(BIN)/cmake -S . -B build/fuzz -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
+	  -DRECSERVE_TESTS=ON -DRECSERVE_SANITIZE=ON > /dev/null
+	@$(BIN)/ninja -C build/fuzz fuzz_wire
+	build/fuzz/fuzz_wire 300
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .

@@ -2,15 +2,15 @@
 
     python -m benchmarks.serving [--folder build/bench] [--seconds 6] [--rounds 3]
 
-The yardsticks run in the same run, in turns with the server: the *bare call* (benchmarks/bare.py), and the *zero
-model*, which takes the same inputs and returns zeros, so that what a request costs with it is not the model.
+The yardsticks run in the same run, in turns with the server: the *bare call* (benchmarks/bare.py), and the
+*zero model*, which takes the same inputs and returns zeros, so that what a request costs with it is not the
+model.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -21,18 +21,18 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 from benchmarks import models
+from benchmarks.service import requests, service
 from benchmarks.workloads import WORKLOADS, Workload
 from rich.console import Console
 from rich.progress import track
 
 from recserve.client.load import LoadPlan, run_load
-from recserve.client.request import encode
 from recserve.testing import RunningServer, serve
+from recserve.wire.torchrec import encode_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-REQUESTS = 200  # different bodies
 SATURATING = 8  # callers of the closed loop that saturates two cores
 LOAD = 0.7  # of saturation, for the tail
 
@@ -79,12 +79,13 @@ class Bare:
         return line.strip()
 
 
-def run(folder: Path, *, seconds: float, rounds: int, names: list[str]) -> dict[str, dict[str, float]]:
+def run(folder: Path, *, seconds: float, rounds: int) -> dict[str, dict[str, float]]:
     """Figures of every workload: medians over the rounds."""
-    console = Console(stderr=True)
-    console.print("building the models (half a GB, kept in the folder)")
     models.build(folder)
-    return {name: run_workload(folder, WORKLOADS[name], seconds=seconds, rounds=rounds) for name in names}
+    return {
+        name: run_workload(folder, workload, seconds=seconds, rounds=rounds)
+        for name, workload in WORKLOADS.items()
+    }
 
 
 def run_workload(folder: Path, workload: Workload, *, seconds: float, rounds: int) -> dict[str, float]:
@@ -95,21 +96,22 @@ def run_workload(folder: Path, workload: Workload, *, seconds: float, rounds: in
         stack.callback(bare.process.kill)
         server = stack.enter_context(serve(folder / name, service(folder, name)))
         zero = stack.enter_context(serve(folder / f"{name}-zero", service(folder, name)))
-        bodies = [encode(user=one.user, item_ids=one.item_ids) for one in workload.requests(REQUESTS)]
+        bodies = [encode_request(request) for request in requests(workload)]
         for target in (server, zero):
             load(target, bodies, LoadPlan(duration_s=2, concurrency=SATURATING))
         measured = [
             one_round(bare, server, zero, bodies, seconds)
             for _ in track(range(rounds), description=workload.name, console=Console(stderr=True))
         ]
-        stages = stage_cpu_us(zero)
     figures = {key: statistics.median(getattr(r, key) for r in measured) for key in Round.__annotations__}
     figures["p50_ratio"] = statistics.median(r.p50_ms / r.bare_p50_ms for r in measured)
     figures["throughput_ratio"] = statistics.median(r.throughput / r.bare_throughput for r in measured)
-    return figures | stages
+    return figures
 
 
-def one_round(bare: Bare, server: RunningServer, zero: RunningServer, bodies: list[bytes], seconds: float) -> Round:
+def one_round(
+    bare: Bare, server: RunningServer, zero: RunningServer, bodies: list[bytes], seconds: float
+) -> Round:
     """Every measurement once, the bare call and the server next to one another."""
     bare_one = bare.measure(1, seconds)
     alone = load(server, bodies, LoadPlan(duration_s=seconds, concurrency=1))
@@ -148,15 +150,17 @@ def cpu_of(server: RunningServer) -> Iterator[list[float]]:
     used[0] = sum(process.cpu_times()[:2]) - before
 
 
-def service(folder: Path, name: str) -> dict[str, Any]:
-    """The service file of a benchmark server."""
-    return {
-        "name": "bench",
-        "token": "bench",
-        "metadata": {"rpc": {"worker_threads": os.cpu_count() or 2, "max_queue_size": 256}},
-        "model_config": {
-            "fg_mode": "normal",
-            "remote_type": "file",
-            "tables": [{"name": str(folder / f"{name}-items.parquet"), "key": "item_id"}],
-        },
-    }
+def main() -> None:
+    """Print the figures as one line of JSON per workload."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path("build/bench"))
+    parser.add_argument("--seconds", type=float, default=6.0, help="of one measurement")
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    figures = run(arguments.folder, seconds=arguments.seconds, rounds=arguments.rounds)
+    for name, found in figures.items():
+        print(json.dumps({"workload": name, **found}))
+
+
+if __name__ == "__main__":
+    main()

@@ -34,7 +34,7 @@ TEXTS = [
     "\0",
     "match_feat_1",
 ]
-FLOATS = [0.0, -0.0, 10.0, 20.0, 30.0, -1.5, 0.1, 1e-45, 3.4028234663852886e38, math.inf]
+FLOATS = [0.0, -0.0, 10.0, 20.0, 30.0, -1.5, 0.1, 1e-45, 3.4028234663852886e38, math.inf, math.nan]
 
 BUCKETIZERS: list[tuple[Case, list[tuple[str, Any]]]] = [
     (
@@ -225,6 +225,8 @@ FORMULAS: list[tuple[str, dict[str, Any], float]] = [
             "max(a, b, 3)",
             "sum(a, b, 3)",
             "avg(a, b, 3)",
+            "-sum(-0, -0)",
+            "-avg(-0, -0)",
             "min(c / c, a)",
             "min(a, c / c)",
             "sin(a)",

@@ -247,8 +247,8 @@ ELEMENTS: dict[str, Callable[..., float]] = {
     "haversine": _great_circle,
     "min": lambda *x: reduce(_lesser, x),
     "max": lambda *x: reduce(_greater, x),
-    "sum": lambda *x: reduce(operator.add, x),
-    "avg": lambda *x: reduce(operator.add, x) / len(x),
+    "sum": lambda *x: _sum(list(x)),
+    "avg": lambda *x: _sum(list(x)) / len(x),
 }
 
 REDUCTIONS: dict[str, Callable[..., float]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 
 MASK = 2**64 - 1
@@ -24,13 +25,17 @@ def murmur64a(data: bytes, seed: int = 0xC70F6907) -> int:
 
 
 def hash_float(number: float) -> int:
-    """A float32: 0 for both zeros, else murmur64a of its four bytes."""
-    return murmur64a(struct.pack("<f", number)) if number != 0 else 0
+    """A float32: 0 for both zeros, else murmur64a of its four bytes; every NaN as the quiet positive one."""
+    return murmur64a(struct.pack("<f", _one_nan(number))) if number != 0 else 0
 
 
 def hash_double(number: float) -> int:
-    """A double: 0 for both zeros, else murmur64a of its eight bytes."""
-    return murmur64a(struct.pack("<d", number)) if number != 0 else 0
+    """A double: 0 for both zeros, else murmur64a of its eight bytes; every NaN as the quiet positive one."""
+    return murmur64a(struct.pack("<d", _one_nan(number))) if number != 0 else 0
+
+
+def _one_nan(number: float) -> float:
+    return math.nan if math.isnan(number) else number
 
 
 def fingerprint64(data: bytes) -> int:

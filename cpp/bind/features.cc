@@ -68,13 +68,14 @@ void bind_kernels(nb::module_& core) {
   nb::class_<MatchKernel, Kernel>(core, "MatchKernel")
       .def(
           "__init__",
-          [](MatchKernel* self, const std::string& separator, bool discrete, bool every_category,
-             bool every_item, bool show_category, bool show_item, const std::string& prefix) {
-            new (self) MatchKernel(
-                {byte_of(separator), discrete, every_category, every_item, show_category, show_item, prefix});
+          [](MatchKernel* self, const std::string& separator, bool discrete, bool category_all, bool item_all,
+             bool multihit, bool show_category, bool show_item, const std::string& prefix) {
+            new (self) MatchKernel({byte_of(separator), discrete, category_all, item_all, multihit,
+                                    show_category, show_item, prefix});
           },
-          nb::kw_only(), nb::arg("separator"), nb::arg("discrete"), nb::arg("every_category"),
-          nb::arg("every_item"), nb::arg("show_category"), nb::arg("show_item"), nb::arg("prefix"));
+          nb::kw_only(), nb::arg("separator"), nb::arg("discrete"), nb::arg("category_all"),
+          nb::arg("item_all"), nb::arg("multihit"), nb::arg("show_category"), nb::arg("show_item"),
+          nb::arg("prefix"));
   nb::class_<ExprKernel, Kernel>(core, "ExprKernel")
       .def(
           "__init__",
@@ -173,9 +174,9 @@ void bind_steps(nb::module_& core) {
   output.def(
       "__init__",
       [](Output* self, const std::string& name, Output::Kind kind, int64_t width, bool weighted, bool keyed,
-         bool once) { new (self) Output{name, kind, width, weighted, keyed, once}; },
+         bool once, int32_t beside) { new (self) Output{name, kind, width, weighted, keyed, once, beside}; },
       nb::kw_only(), nb::arg("name"), nb::arg("kind"), nb::arg("width"), nb::arg("weighted"),
-      nb::arg("keyed"), nb::arg("once"));
+      nb::arg("keyed"), nb::arg("once"), nb::arg("beside") = -1);
 }
 
 void bind_plan(nb::module_& core) {

@@ -1,6 +1,7 @@
 #include "columns/text.h"
 
 #include <cmath>
+#include <limits>
 
 namespace recserve {
 
@@ -20,6 +21,8 @@ std::string_view trimmed(std::string_view text) {
 
 std::string_view format(double number, char* out) {
   if (number == 0) number = 0;  // -0.0 reads "0", as the integer does
+  // The sign of a NaN is no part of its value, and which one 0/0 has depends on the processor.
+  if (std::isnan(number)) number = std::numeric_limits<double>::quiet_NaN();
   auto end = std::to_chars(out, out + kNumberChars, number, std::chars_format::general, 6).ptr;
   return {out, static_cast<size_t>(end - out)};
 }

@@ -22,7 +22,8 @@ inline std::string_view format(int64_t number, char* out) {
   return {out, static_cast<size_t>(end - out)};
 }
 
-/// The shortest text of at most six significant digits, as printf's %.6g: 5.2 -> "5.2", 3.0 -> "3".
+/// The shortest text of at most six significant digits, as printf's %.6g: 5.2 -> "5.2", 3.0 -> "3". Any NaN
+/// is "nan", -0.0 is "0".
 std::string_view format(double number, char* out);
 
 /// A decimal number with optional surrounding blanks, sign, point and exponent; also inf and nan. Nothing

@@ -19,8 +19,8 @@ namespace recserve {
 ///   rows             2  0 -1  2     -> cells c a (missing) c of a column a b c
 struct Cells {
   const Column* column = nullptr;
-  const int64_t* rows = nullptr;  // null: row i reads row i; -1: missing
-  bool produced = false;          // the result of another feature: its strings are tokens, never cut again
+  const int64_t* rows = nullptr;      // null: row i reads row i; -1: missing
+  bool produced = false;              // the result of another feature: its texts are cut at `separator` again
   const std::string* name = nullptr;  // of the column or the feature, for messages
 
   /// Every row reads the same cell: prepare it once, before the loop over rows.
@@ -78,6 +78,9 @@ void for_each_entry(const Values& values, Range range, Each&& each) {
 
 /// The tokens of cell `i` (section 2.2), each as a string_view, int64_t, float or double: a scalar string is
 /// cut at `separator`, an array gives its non-empty entries, a map its keys. A missing cell has none.
+///
+/// The texts of another feature are cut each, however many there are: they stand for one text, \x1d between
+/// them, which its reader cuts at a separator of its own ("1,2" of NAME__lookup at the `,` of NAME).
 template <class Each>
 void for_each_token(const Cells& cells, int64_t i, char separator, Each&& each) {
   if (cells.missing(i)) return;
@@ -85,13 +88,15 @@ void for_each_token(const Cells& cells, int64_t i, char separator, Each&& each) 
   const int64_t row = cells.at(i);
   const Values& values = tokens_of(column);
   if (values.type != Type::String) return for_each_entry(values, entries(column, row), each);
-  if (column.shape == Shape::Scalar && column.width == 1 && !cells.produced) {
-    return for_each_value(values.text(row), separator, each);
-  }
+  const bool cut = cells.produced || (column.shape == Shape::Scalar && column.width == 1);
   const Range range = entries(column, row);
   for (int64_t p = range.begin; p < range.end; ++p) {
     std::string_view text = values.text(p);
-    if (!text.empty()) each(text);
+    if (cut) {
+      for_each_value(text, separator, each);
+    } else if (!text.empty()) {
+      each(text);
+    }
   }
 }
 

@@ -45,10 +45,10 @@ void ExprKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) co
       vectors[k] = variables[k];
     }
     if (!missing && all_scalar) {
-      sink.plain(formula_.scalar(scalars));
+      sink.parsed(formula_.scalar(scalars));
     } else if (!missing) {
       formula_.evaluate(vectors, fill_missing_, results);
-      for (double result : results) sink.plain(result);
+      for (double result : results) sink.parsed(result);
     }
     sink.end_row();
   }

@@ -228,9 +228,7 @@ class ExpressionParser {
     return true;
   }
 
-  std::string found() const {
-    return at_ < text_.size() ? std::string{'\'', text_[at_], '\''} : "the end";
-  }
+  std::string found() const { return at_ < text_.size() ? std::string{'\'', text_[at_], '\''} : "the end"; }
 
   [[noreturn]] void fail(const std::string& expected) const {
     constexpr size_t kShown = 60;  // bytes either side of the position

@@ -1,7 +1,9 @@
 #include "features/hash.h"
 
 #include <bit>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 namespace recserve {
 
@@ -168,13 +170,18 @@ uint64_t fingerprint64(std::string_view bytes) {
   return hash_over_64(bytes);
 }
 
+// The sign and the payload of a NaN are no part of its value: 0/0 is negative on x86 and positive on ARM. One
+// NaN stands for all, so that an id does not depend on the machine.
+
 uint64_t hash_float(float number) {
   if (number == 0) return 0;
+  if (std::isnan(number)) number = std::numeric_limits<float>::quiet_NaN();
   return murmur64a({reinterpret_cast<const char*>(&number), sizeof number});
 }
 
 uint64_t hash_double(double number) {
   if (number == 0) return 0;
+  if (std::isnan(number)) number = std::numeric_limits<double>::quiet_NaN();
   return murmur64a({reinterpret_cast<const char*>(&number), sizeof number});
 }
 

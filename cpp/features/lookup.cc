@@ -144,10 +144,13 @@ void LookupKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) 
   const Cells& key_cells = inputs[1];
   PairMap map;
   if (map_cells.constant()) map.read(map_cells, 0);
+  // Text stays a double up to the normalizer, whose formula is double for it and float32 for numbers.
+  const bool text = map_cells.column->shape != Shape::Map || map_cells.column->values.type == Type::String;
+  const auto emit_number = [&](double number) { return text ? sink.parsed(number) : sink.number(number); };
   std::vector<double> found;
   std::string key_value;
 
-  const auto emit = [&](std::string_view key) {
+  const auto look_up = [&](std::string_view key) {
     const int32_t at = map.find(key);
     if (at < 0) return;
     if (!discrete_) {
@@ -164,11 +167,11 @@ void LookupKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) 
   for (int64_t i = 0; i < rows; ++i) {
     if (!map_cells.constant()) map.read(map_cells, i);
     found.clear();
-    for_each_text(key_cells, i, separator_, emit);
+    for_each_text(key_cells, i, separator_, look_up);
     if (combiner_ == Combiner::None) {
-      for (double number : found) sink.number(number);
+      for (double number : found) emit_number(number);
     } else if (!found.empty()) {
-      sink.number(combine(combiner_, found));
+      emit_number(combine(combiner_, found));
     }
     sink.end_row();
   }

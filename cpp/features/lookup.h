@@ -16,8 +16,8 @@ namespace recserve {
 ///                                   needKey           [b_2 a_1]
 ///                      key [z]      (missing)
 ///
-/// A numeric value that is no number counts as not found. Sums are doubles, rounded once; the normalizer sees
-/// the combined number as it would one of a numeric column.
+/// A numeric value that is no number counts as not found. Sums are doubles, rounded once. The normalizer sees
+/// the combined number as text where the map's values are text, and as a number where they are numbers.
 class LookupKernel : public Kernel {
  public:
   enum class Combiner { None, Sum, Mean, Min, Max, Count, GapMin, GapMax };

@@ -80,17 +80,37 @@ class NestedMap {
   std::deque<std::string> written_;          // number keys, as text
 };
 
-/// Calls `each` with the numbers of the wanted keys: all of them, or those of the cell's tokens.
-template <class Each>
-void for_each_hit(const TextIndex& keys, bool every, const Tokens& wanted, Each&& each) {
-  if (every) {
-    for (int32_t at = 0; at < keys.size(); ++at) each(at);
-    return;
+/// The keys asked for at one level of the map: the tokens of an input's cell, or, where ALL is configured
+/// instead of an input, every key (multihit) or the key "ALL".
+class WantedKeys {
+ public:
+  WantedKeys(const Cells* input, const MatchKernel::Options& options)
+      : input_(input), multihit_(options.multihit), separator_(options.separator) {}
+
+  void read(int64_t row) {
+    if (input_ != nullptr) tokens_.read(*input_, row, separator_);
   }
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    if (int32_t at = keys.find(wanted[i]); at >= 0) each(at);
+
+  /// Calls `each` with the numbers of the wanted keys among `keys`.
+  template <class Each>
+  void for_each_hit(const TextIndex& keys, Each&& each) const {
+    if (input_ == nullptr && multihit_) {
+      for (int32_t at = 0; at < keys.size(); ++at) each(at);
+    } else if (input_ == nullptr) {
+      if (int32_t at = keys.find("ALL"); at >= 0) each(at);
+    } else {
+      for (size_t i = 0; i < tokens_.size(); ++i) {
+        if (int32_t at = keys.find(tokens_[i]); at >= 0) each(at);
+      }
+    }
   }
-}
+
+ private:
+  const Cells* input_;
+  bool multihit_;
+  char separator_;
+  Tokens tokens_;
+};
 
 /// Gives one value on to the sink.
 class Emitter {
@@ -100,7 +120,7 @@ class Emitter {
 
   void emit(std::string_view category, std::string_view item, std::string_view value) {
     if (!options_.discrete) {
-      if (auto number = parse_double(value)) return sink_.number(*number);
+      if (auto number = parse_double(value)) return sink_.parsed(*number);
       return sink_.counts().unparsable(value, map_.name);
     }
     token_.assign(options_.prefix);
@@ -121,21 +141,20 @@ class Emitter {
 
 void MatchKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const {
   const Cells& map_cells = inputs[0];
-  const Cells* categories = options_.every_category ? nullptr : &inputs[1];
-  const Cells* items = options_.every_item ? nullptr : &inputs[inputs.size() - 1];
+  WantedKeys categories(options_.category_all ? nullptr : &inputs[1], options_);
+  WantedKeys items(options_.item_all ? nullptr : &inputs[inputs.size() - 1], options_);
   NestedMap map;
   if (map_cells.constant()) map.read(map_cells, 0);
   Emitter emitter(options_, map_cells, sink);
-  Tokens wanted_categories;
-  Tokens wanted_items;
   for (int64_t i = 0; i < rows; ++i) {
     if (!map_cells.constant()) map.read(map_cells, i);
-    if (categories != nullptr) wanted_categories.read(*categories, i, options_.separator);
-    if (items != nullptr) wanted_items.read(*items, i, options_.separator);
-    for_each_hit(map.outer(), options_.every_category, wanted_categories, [&](int32_t outer) {
+    categories.read(i);
+    items.read(i);
+    categories.for_each_hit(map.outer(), [&](int32_t outer) {
       const Pairs& inner = map.inner(outer);
-      for_each_hit(inner.keys, options_.every_item, wanted_items,
-                   [&](int32_t at) { emitter.emit(map.outer()[outer], inner.keys[at], inner.values[at]); });
+      items.for_each_hit(inner.keys, [&](int32_t at) {
+        emitter.emit(map.outer()[outer], inner.keys[at], inner.values[at]);
+      });
     });
     sink.end_row();
   }

@@ -8,10 +8,11 @@
 
 namespace recserve {
 
-/// Inputs: the nested map, then the outer key and the inner key, where they are not wildcards.
+/// Inputs: the nested map, then the outer key (`category`) and the inner key (`item`), where they are inputs:
+/// one configured as ALL reads nothing. With `multihit` it stands for every key, else for the key "ALL".
 ///
-///   k1^a:1,b:2|k2^a:3     outer k1, inner b     2
-///                         outer *,  inner a     1 3   (in the order of the map)
+///   k1^a:1,b:2|k2^a:3     outer k1,  inner b     2
+///                         outer ALL, inner a     1 3   (multihit: in the order of the map)
 ///
 /// The map is text, an array of such texts, or a native map from outer key to "a:1,b:2". `|` and `,` part
 /// pairs, the first `^` and the first `:` of a pair end its key; a pair without it is ignored, and of a
@@ -24,8 +25,9 @@ class MatchKernel : public Kernel {
   struct Options {
     char separator = kValueSeparator;
     bool discrete = true;
-    bool every_category = false;  // wildcard: no outer key among the inputs
-    bool every_item = false;      // wildcard: no inner key among the inputs
+    bool category_all = false;  // no outer key among the inputs
+    bool item_all = false;      // no inner key among the inputs
+    bool multihit = false;      // ALL: every key
     bool show_category = false;
     bool show_item = false;
     std::string prefix;  // feature name and _, or nothing

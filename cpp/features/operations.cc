@@ -96,8 +96,14 @@ double round_at(double x, double places) {
   return std::isfinite(units) ? std::round(units) / power : x;  // too many places: nothing to round
 }
 
-void average(double* x, size_t stride, size_t count, size_t length) {
+/// From 0 on, as the sum of a vector: the sum of -0.0 and -0.0 is 0.0.
+void sum(double* x, size_t stride, size_t count, size_t length) {
+  for (size_t i = 0; i < length; ++i) x[i] += 0.0;
   fold<plus>(x, stride, count, length);
+}
+
+void average(double* x, size_t stride, size_t count, size_t length) {
+  sum(x, stride, count, length);
   for (size_t i = 0; i < length; ++i) x[i] /= static_cast<double>(count);
 }
 
@@ -234,7 +240,7 @@ constexpr Operation kFunctions[] = {
     {"sqrt", 1, each1<[](double x) { return std::sqrt(x); }>},
     {"squared_norm", 1, reduce1<squares>, true},
     {"std_dev", 1, reduce1<[](const double* x, size_t n) { return std::sqrt(variance(x, n)); }>, true},
-    {"sum", Operation::kAny, fold<plus>},
+    {"sum", Operation::kAny, sum},
     {"tan", 1, each1<[](double x) { return std::tan(x); }>},
     {"tanh", 1, each1<[](double x) { return std::tanh(x); }>},
     {"trunc", 1, each1<[](double x) { return std::trunc(x); }>},

@@ -40,12 +40,7 @@ void RawKernel::run_text(const Cells& input, int64_t row, Sink& sink) const {
     sink.drop_row();
   };
   for_each_token(input, row, separator_, [&]<class T>(T token) {
-    if constexpr (std::is_same_v<T, std::string_view>) {
-      if (input.produced)
-        for_each_value(token, separator_, number);
-      else
-        number(token);
-    }
+    if constexpr (std::is_same_v<T, std::string_view>) number(token);
   });
 }
 

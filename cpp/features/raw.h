@@ -12,7 +12,7 @@ namespace recserve {
 ///   D = 3    "1,2,3" -> 1 2 3 (separator ,)    [1 2] -> 1 2 0
 ///
 /// Strings inside an array are not cut, unless another feature produced them (a lookup's "0.1,0.2"). Text
-/// that is no number makes the row missing.
+/// that is no number makes the row missing, if it is among the first D.
 class RawKernel : public Kernel {
  public:
   /// `null_is_zero`: a null of a numeric scalar column is 0.0, bucketized without a normalizer (section 4.2,

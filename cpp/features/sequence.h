@@ -30,9 +30,8 @@ struct Elements {
 };
 
 /// Text is cut at the delimiter, empty pieces staying as missing elements; an array has one element per entry
-/// (a string to be cut into values again, unless `produced`, or an array of values); a lone number is one
-/// element; a missing cell has none. Shares the column's memory but for text that is cut. RequestError for a
-/// map.
+/// (a string to be cut into values again, or an array of values); a lone number is one element; a missing
+/// cell has none. Shares the column's memory but for text that is cut. RequestError for a map.
 Elements split(const ColumnPtr& column, const SequenceRule& rule, const std::string& name);
 
 /// The elements of all sequence inputs side by side, as rows for a kernel.

@@ -19,7 +19,8 @@ struct Counts {
   int64_t unparsable_numbers = 0;
   int64_t missing_columns = 0;
 
-  /// Text that had to be a number. Online the cell counts as missing; offline: DataError.
+  /// Text that had to be a number. Online the cell counts as missing, a token whose bucketizer wants a number
+  /// has id 0; strict: DataError.
   void unparsable(std::string_view text, const std::string* column);
 };
 
@@ -48,7 +49,7 @@ class Sink {
   void token_or(std::string_view full, std::string_view bare);
 
   /// Results of a numeric feature. A number of a numeric column is float32 from here on (unless value_type is
-  /// wider); one that was text is a double until the normalizer has seen it.
+  /// wider); one that was text, or that a formula computed, is a double until the normalizer has seen it.
   void number(float number);
   void number(double number);
   void number(int64_t number);

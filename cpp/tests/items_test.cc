@@ -18,7 +18,7 @@ namespace {
 
 constexpr int kNumbers = 12;
 
-std::string number_name(int i) { return "n" + std::to_string(i); }
+std::string number_name(int i) { return std::string("n").append(std::to_string(i)); }
 
 ColumnTypes version_columns() {
   ColumnTypes types;

@@ -1,5 +1,5 @@
 // Memory that the columns of one request share: a request of 30 columns takes one allocation for their arrays
-// instead of 100 (benchmarks/wire.py). It lives as long as any of them.
+// instead of 100 (benchmarks/stages.py). It lives as long as any of them.
 #pragma once
 
 #include <algorithm>

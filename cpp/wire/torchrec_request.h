@@ -45,7 +45,7 @@ class TorchrecDecoder {
 
   /// Throws RequestError: "failed to parse request: ..." for bytes that are no PBRequest, or the name of the
   /// column that has too few entries. About 16 us for 200 ids and 32 user columns, 5 KB, see
-  /// benchmarks/wire.py.
+  /// benchmarks/stages.py.
   TorchrecRequest decode(std::string_view body) const;
 
   /// Values so far that their column's type could not hold, and that count as missing.

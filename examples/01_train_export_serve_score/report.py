@@ -42,9 +42,7 @@ def quality(console: Console, asked: list[Request], answered: Scores, single: tu
     score = np.concatenate([found["probs_ctr"][:SHOWN] for found in answered])
     area = auc(label, score)
     name, alone = single
-    console.print(
-        f"AUC (ctr) {area:.4f}   best single feature: {name} {alone:.4f}  gain {area - alone:+.4f}"
-    )
+    console.print(f"AUC (ctr) {area:.4f}   best single feature: {name} {alone:.4f}  gain {area - alone:+.4f}")
     return area - alone
 
 

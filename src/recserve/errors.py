@@ -9,7 +9,7 @@ RecserveError                    500  something of ours failed
 ├── DeadlineError                408  the time budget of a request is spent
 ├── QueueFullError               450  too many requests wait already
 ├── RateLimitError               429  more requests per second than the service allows
-├── UnavailableError             503  not ready: loading, warming or draining
+├── UnavailableError             503  not ready: loading or warming
 ├── ModelError                   500  the model failed on inputs that we thought were right
 └── LoadError                    500  something cannot be loaded; never leaves the process as an answer
     ├── ConfigError                   fg.json or the service file is wrong
@@ -77,7 +77,7 @@ class RateLimitError(RecserveError):
 
 
 class UnavailableError(RecserveError):
-    """The service is loading, warming or draining."""
+    """The service is loading or warming; while it drains, predictions are still answered."""
 
     status = 503
 

@@ -137,6 +137,14 @@ def test_as_many_values_as_variables_are_needed(values: list[float]) -> None:
         parsed.evaluate([[value] for value in values], 0.0)
 
 
+@pytest.mark.parametrize("formula", ["-sum(x, x)", "-avg(x, x)", "-sum(x)", "-reduce_sum(x)"])
+@pytest.mark.parametrize("entries", [[-0.0], [-0.0, -0.0]])
+def test_every_sum_begins_at_zero(formula: str, entries: list[float]) -> None:
+    result = native(formula, {"x": entries}, 0.0)
+
+    assert bits(result) == bits([-0.0] * len(result))
+
+
 def test_a_variable_that_the_formula_does_not_read_has_no_say() -> None:
     assert native("a + 1", {"a": [1.0], "b": [1.0, 2.0, 3.0]}, 0.0) == [2]
 

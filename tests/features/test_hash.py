@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 
 import pytest
 from conformance.plain import hash as plain
@@ -40,6 +41,18 @@ def test_floats_hash_as_recorded(number: float, bucket: int) -> None:
     assert _core.hash_float(number) % 100 == bucket
 
 
+@pytest.mark.parametrize("single", ["0000c07f", "0000c0ff", "0100c07f", "ffffffff"])
+@pytest.mark.parametrize(
+    "double", ["000000000000f87f", "000000000000f8ff", "010000000000f87f", "ffffffffffffffff"]
+)
+def test_every_nan_hashes_as_the_quiet_positive_one(single: str, double: str) -> None:
+    (float32,) = struct.unpack("<f", bytes.fromhex(single))
+    (float64,) = struct.unpack("<d", bytes.fromhex(double))
+
+    assert _core.hash_float(float32) == _core.murmur64a(bytes.fromhex("0000c07f"))
+    assert _core.hash_double(float64) == _core.murmur64a(bytes.fromhex("000000000000f87f"))
+
+
 def test_the_vectors_are_those_of_plain_python() -> None:
     assert hashes() == VECTORS
 
@@ -71,7 +84,7 @@ def test_any_bytes_hash_as_in_plain_python(data: bytes) -> None:
     assert _core.fingerprint64(data) == plain.fingerprint64(data)
 
 
-@given(st.floats(width=32, allow_nan=False), st.floats(allow_nan=False))
+@given(st.floats(width=32), st.floats())
 def test_any_number_hashes_as_in_plain_python(single: float, double: float) -> None:
     assert _core.hash_float(single) == plain.hash_float(single)
     assert _core.hash_double(double) == plain.hash_double(double)

@@ -61,6 +61,7 @@ def plan(*entries: dict[str, Any], tile: bool = False) -> Plan:
         (combo("f", "item:x", "const:1"), "item"),
         (combo("f", "item:x", "user:y"), "pair"),
         (expr("f", "x + rnd()", "item:x"), "pair"),
+        (expr("f", "x", "item:x", normalizer="method=expression,expr=x*rnd()"), "pair"),
         (group(raw("f", "item:x")), "user"),
         (group(raw("f", "user:x")), "user"),
         (group(combo("f", "user:x", "item:y")), "user"),
@@ -157,6 +158,25 @@ def test_user_features_are_those_of_torcheasyrec() -> None:
         "more": True,
         "none": False,
     }
+
+
+@pytest.mark.parametrize("match_type", ["hit", "multihit"])
+@pytest.mark.parametrize("key", ["category", "item"])
+def test_all_is_no_input_of_a_match(match_type: str, key: str) -> None:
+    match = {
+        "feature_name": "f",
+        "feature_type": "match_feature",
+        "user": "user:map",
+        "category": "user:c",
+        "item": "user:i",
+        "num_buckets": 1,
+        "matchType": match_type,
+    }
+
+    one, both = plan({**match, key: "ALL"}), plan({**match, "category": "ALL", "item": "ALL"})
+
+    assert [(f.is_user, f.rate) for f in (*one.features, *both.features)] == [(True, "user")] * 2
+    assert both.user_inputs == {"map"}
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import socket
 import threading
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -189,6 +191,26 @@ def test_a_client_that_asks_before_sending_is_told_to_go_on_or_not(rank: Rank) -
     with socket.create_connection(("127.0.0.1", rank.port), 10) as connection:
         connection.sendall(ask.replace(b"token", b"wrong"))
         assert read_answer(connection)[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("decompressor", "sent", "status"),
+    [
+        ("", DOUBLE, 200),
+        ("", zlib.compress(DOUBLE), 200),
+        ("", gzip.compress(DOUBLE), 200),
+        ("zlib", zlib.compress(DOUBLE), 200),
+        ("zlib", DOUBLE, 400),
+        ("none", DOUBLE, 200),
+        ("none", zlib.compress(DOUBLE), 400),
+        ("", zlib.compress(bytes(100_000_000)), 413),
+    ],
+)
+def test_a_body_is_unpacked_as_the_service_or_its_first_bytes_say(
+    decompressor: str, sent: bytes, status: int
+) -> None:
+    with running(decompressor=decompressor) as rank:
+        assert rank.post(sent).status == status
 
 
 # --- failures ---

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from tests.processors.conftest import service_of, write_bundle
+from tests.server import models
 from tests.server.conftest import Running, running_bundle
 
 import recserve
@@ -47,33 +47,11 @@ DOOR_AND_WATCH = {"wire/compression.py", "observe/trace.py"}
 LOOP = {"server", "observe", "wire/auth.py"}
 
 
-def write_torchscript(bundle: Path) -> None:
-    """A TorchScript model that reads the features of the small bundle, and computes a while."""
-    import torch
-
-    source = """
-    def forward(self, data: Dict[str, Tensor], device: Device) -> Dict[str, Tensor]:
-        price = data["price.values"]
-        rows = price.view(-1, 1) + torch.zeros(price.size(0), 4)
-        for step in range(10):
-            rows = torch.tanh(rows + 1e-3)
-        ids = data["taste.values"].sum() + data["taste.lengths"].sum()
-        ids = ids + data["tags.values"].sum() + data["tags.lengths"].sum()
-        score = price.view(-1) + data["likes.values"].view(-1) + data["hour.values"].view(-1)
-        return {"score": score + 0.0 * rows.sum() + 0.0 * ids}
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        model = torch.jit.ScriptModule()
-        model.define(source)
-        model.save(str(bundle / "scripted_model.pt"))
-    (bundle / "column_sum.json").unlink()
-
-
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bundle = write_bundle(tmp_path_factory.mktemp("journey"))
-    write_torchscript(bundle)
+    (bundle / "column_sum.json").unlink()
+    models.save(models.Busy(), bundle)
     return bundle
 
 

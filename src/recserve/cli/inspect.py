@@ -95,7 +95,7 @@ def _columns(schema: "InputSchema") -> list[dict[str, str]]:
 
 
 def _feature(feature: "PlannedFeature") -> dict[str, Any]:
-    reads = ", ".join(f"{source.source}:{source.name}" for source in feature.inputs)
+    reads = ", ".join(f"{source.source}:{source.name}" for source in feature.inputs).replace("\x1d", "␝")
     return {
         "name": feature.name,
         "type": feature.type,

@@ -106,6 +106,7 @@ class ModelConfig:
     item_empty_score: float = setting(
         0.0, "The score of an item whose id is unknown and for which the request brings no feature."
     )
+    device: str = setting("cpu", "Where the model runs: cpu, cuda, or cuda:<n> for the n-th GPU.")
     remote_type: str = setting(
         "none",
         "file: item features come from `tables`; none: only from requests.",

@@ -102,7 +102,7 @@ def _spec(name: str, *, dense: bool) -> TensorSpec:
 
 
 def tensors(inputs: ModelInputs) -> dict[str, NDArray[Any]]:
-    """The tensors by name, as views of the two buffers; floats are (rows, width)."""
+    """The tensors by name, as views of the two buffers; floats are (rows, width), weights (ids,)."""
     views: dict[str, NDArray[Any]] = {}
     start = 0
     for name, size in zip(inputs.int_names, inputs.int_sizes, strict=True):
@@ -110,7 +110,8 @@ def tensors(inputs: ModelInputs) -> dict[str, NDArray[Any]]:
         start += size
     start = 0
     for name, size, width in zip(inputs.float_names, inputs.float_sizes, inputs.float_widths, strict=True):
-        views[name] = inputs.floats[start : start + size].reshape(-1, width)
+        view = inputs.floats[start : start + size]
+        views[name] = view.reshape(-1, width) if width else view
         start += size
     return views
 

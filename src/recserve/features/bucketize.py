@@ -22,7 +22,7 @@ class Buckets:
     | key              | id                                                                         |
     |------------------|----------------------------------------------------------------------------|
     | hash_bucket_size | hash mod n; 2^63-1 (zch) keeps nearly the whole hash                       |
-    | num_buckets      | the integer itself; 0 when it is out of range                              |
+    | num_buckets      | the integer itself; 0 when it is out of range, or no integer               |
     | vocab_list       | place in the list, of a word listed twice the last                         |
     | vocab_dict       | the given index                                                            |
     | vocab_file       | a word's line, from 0 (blank lines count, and name nothing), or `word index` |

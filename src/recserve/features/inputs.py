@@ -29,6 +29,10 @@ def resolve(feature: Feature, features: Mapping[str, Feature]) -> tuple[PlannedI
 
     Which inputs of a sequence feature are sequences: those in `sequence_fields`; else the input of a
     single-input type and the item inputs of another; and any feature that is a sequence itself.
+
+    A reference to a feature reads its final result: ids, numbers in its value_type (0.0 rather than missing),
+    or texts, which the reader cuts at its own separator. Of a weighted feature it reads the ids; of a
+    sequence, if the reader is none, all elements as one multi-value cell.
     """
     with feature.named_errors():
         references = feature.type.inputs()

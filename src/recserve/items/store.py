@@ -81,7 +81,7 @@ class LoadReport:
 
 @dataclass(frozen=True, slots=True)
 class StoreFigures:
-    """Plain counts, for metrics and `inspect`."""
+    """Plain counts, for metrics."""
 
     rows: int  # items
     slots: int  # rows of memory, free ones included

@@ -80,5 +80,5 @@ def configure(
     root.setLevel(logging.WARNING)  # of other libraries only what may need somebody's attention
     logging.getLogger("recserve").setLevel(level.upper())
     # What uvicorn's protocol would say of broken requests is counted and logged by recserve itself.
-    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
     return handler

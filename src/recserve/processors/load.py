@@ -91,15 +91,16 @@ def load_features(bundle: Bundle, spec: ServiceSpec) -> Generator:
     bundle.fg()  # says what to do where there is none
     assert bundle.fg_path is not None
     records = config.load(bundle.fg_path, farm_hash=spec.environment.farm_hash)
-    return Generator(records, tile=tile_of(bundle, spec) > 0, schema=schema_of(bundle))
+    return Generator(records, tile=tile_of(bundle, spec) > 0, schema=schema_of(bundle), equal_steps=True)
 
 
 def load_engine(bundle: Bundle, spec: ServiceSpec, features: Generator | None) -> Engine:
     """Load the model; with features, check that it reads what they send."""
-    engine = find(bundle.engine)
+    engine, model = find(bundle.engine), spec.model
     if features is None:
-        return engine.load(bundle, outputs=spec.model.outputs, limits=_id_limits(bundle, spec))
-    return engine.load(bundle, outputs=spec.model.outputs, features=sent_by(features))
+        limits = _id_limits(bundle, spec)
+        return engine.load(bundle, device=model.device, outputs=model.outputs, limits=limits)
+    return engine.load(bundle, device=model.device, outputs=model.outputs, features=sent_by(features))
 
 
 def _id_limits(bundle: Bundle, spec: ServiceSpec) -> Mapping[str, int]:

@@ -4,7 +4,7 @@
     GET      /                                             describe the model
     GET      /healthz /readyz /metrics                     for operators, without a token
 
-    POST: head ─▶ 404 405 503 401 429 450 413, whichever applies, before the body is read
+    POST: head ─▶ 404 405 503 401 413 429 450, whichever applies first, before the body is read
           body ─▶ a worker thread: decode ─▶ processor ─▶ encode
 
 Raw ASGI, no framework: routing is one dict and one prefix. Every error ends in one place, `App._fail`, which
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from recserve.config.service import Rpc, ServiceSpec
     from recserve.observe.metrics import Metrics
-    from recserve.processors.processor import Predictor, Processor, Scorer
+    from recserve.processors.processor import Gauges, Predictor, Processor, Scorer
     from recserve.server.lifecycle import Lifecycle
     from recserve.server.workers import WorkerPool
     from recserve.wire.auth import Authorizer
@@ -78,11 +78,30 @@ class Endpoint(Protocol):
     def processor(self) -> Processor:
         """What answers."""
 
-    def answer(self, body: bytes, trace: Trace, deadline: float) -> bytes:
-        """Answer one request body; called on a worker thread. `deadline` is in monotonic seconds."""
+    def inflate(self, body: bytes) -> bytes:
+        """Make a body plain, as the service says, else as its first bytes say."""
+
+    def answer(self, plain: bytes, trace: Trace, deadline: float) -> bytes:
+        """Answer one plain request body; called on a worker thread. `deadline` is in monotonic seconds."""
 
     def sample(self, rows: int) -> bytes:
-        """A request body for warm-up."""
+        """A plain request body for warm-up."""
+
+    def gauges(self) -> Gauges:
+        """What codec and processor count."""
+
+
+def answer_body(endpoint: Endpoint, body: bytes, trace: Trace, deadline: float) -> bytes:
+    """Answer a request body as it came; called on a worker thread."""
+    trace.begin_work()
+    return endpoint.answer(endpoint.inflate(body), trace, deadline)
+
+
+def inflater(rpc: Rpc) -> Callable[[bytes], bytes]:
+    """What makes a body plain: as the service says, else as the first bytes say."""
+    if rpc.decompressor == "none":
+        return lambda body: body
+    return lambda body: compression.inflate(body, rpc.decompressor or None, rpc.max_body_bytes)
 
 
 class ScoreEndpoint:
@@ -91,13 +110,10 @@ class ScoreEndpoint:
     def __init__(self, processor: Scorer, rpc: Rpc) -> None:
         self.processor = processor
         self._decoder = torchrec.Decoder(processor.schema, fallback=processor.types_if_missing)
-        self._decompressor = rpc.decompressor
-        self._max_bytes = rpc.max_body_bytes
+        self.inflate = inflater(rpc)
 
-    def answer(self, body: bytes, trace: Trace, deadline: float) -> bytes:
+    def answer(self, plain: bytes, trace: Trace, deadline: float) -> bytes:
         """See Endpoint."""
-        trace.begin_work()
-        plain = compression.inflate(body, self._decompressor, self._max_bytes)
         request = replace(self._decoder.decode(plain), deadline=deadline)
         trace.rows = request.rows
         trace.lap("decode")
@@ -109,19 +125,21 @@ class ScoreEndpoint:
         """See Endpoint."""
         return torchrec.encode_request(self.processor.sample(rows))
 
+    def gauges(self) -> Gauges:
+        """See Endpoint."""
+        unparsable = ("Values that did not fit their column's type.", float(self._decoder.unparsable))
+        return {"recserve_request_unparsable_values_total": unparsable, **self.processor.gauges()}
+
 
 class TensorEndpoint:
     """pytorch.eas PredictRequest → PredictResponse, for models that take the client's own tensors."""
 
     def __init__(self, processor: Predictor, rpc: Rpc) -> None:
         self.processor = processor
-        self._decompressor = rpc.decompressor
-        self._max_bytes = rpc.max_body_bytes
+        self.inflate = inflater(rpc)
 
-    def answer(self, body: bytes, trace: Trace, deadline: float) -> bytes:
+    def answer(self, plain: bytes, trace: Trace, deadline: float) -> bytes:
         """See Endpoint."""
-        trace.begin_work()
-        plain = compression.inflate(body, self._decompressor, self._max_bytes)
         request = replace(tensors.decode(plain), deadline=deadline)
         trace.lap("decode")
         encoded = tensors.encode(self.processor.predict(request, trace))
@@ -131,6 +149,10 @@ class TensorEndpoint:
     def sample(self, rows: int) -> bytes:
         """See Endpoint."""
         return tensors.encode_request(self.processor.sample(rows))
+
+    def gauges(self) -> Gauges:
+        """See Endpoint."""
+        return self.processor.gauges()
 
 
 class App:
@@ -215,7 +237,7 @@ class App:
         trace.lap("receive")
         deadline_ns = trace.started_ns + self._budget_ns
         answer = await self._pool.submit(
-            endpoint.answer, body, trace, deadline_ns / 1e9, deadline=deadline_ns / 1e9
+            answer_body, endpoint, body, trace, deadline_ns / 1e9, deadline=deadline_ns / 1e9
         )
         trace.end_work()
         trace.lap("respond")

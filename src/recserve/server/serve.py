@@ -76,7 +76,7 @@ def run(
 
     Raises LoadError when the bundle, the item table or the service file do not fit together.
     """
-    _tune_allocator()
+    tune_allocator()
     faulthandler.enable()
     logs.configure(level=log_level, secrets=spec.tokens)
     environment.export(spec.envs)
@@ -292,7 +292,7 @@ class Server:
             "recserve_worker_threads": ("Computing threads.", pool.threads),
             "recserve_worker_write_offs_total": ("Model calls that outlived their budget.", pool.write_offs),
             "recserve_connections": ("Open connections.", len(self._state.connections)),
-            **(self._endpoint.processor.gauges() if self._endpoint else {}),
+            **(self._endpoint.gauges() if self._endpoint else {}),
         }
 
 
@@ -309,7 +309,7 @@ def _print_url(server: Server) -> None:
     print(f"recserve: '{server.spec.name}' is ready at {server.url}", flush=True)
 
 
-def _tune_allocator() -> None:
+def tune_allocator() -> None:
     """Let glibc keep what it frees: the buffers of one request are those of the next.
 
     By default each large tensor is a fresh mapping: thousands of page faults per model call.

@@ -35,6 +35,14 @@ def test_a_formula_on_one_row(
     assert generate({**EXPR, **keys}, columns) == {"values": [expected]}
 
 
+def test_a_result_is_normalized_and_a_default_is_not(generate: Generate) -> None:
+    feature = {**EXPR, "normalizer": "method=minmax,min=0.1,max=7.3", "default_value": "9"}
+
+    result = generate(feature, {"a": pa.array([0.25, None], pa.float32()), "b": [0.25, 1]})
+
+    assert result == {"values": [0.0555555522441864, 9.0]}
+
+
 def test_numeric_columns_are_float32_and_text_is_double(generate: Generate) -> None:
     feature = {"feature_type": "expr_feature", "expression": "(a - 0.1) * 1e9", "variables": ["item:a"]}
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -153,6 +154,14 @@ def test_a_sequence_is_cut_to_its_first_elements(generate: Generate) -> None:
     result = generate(feature, {"s__x": pa.array([["b", "a", "c"], ["a"]])})
 
     assert result == {"values": [2, 1, 1], "lengths": [2, 1]}
+
+
+@pytest.mark.parametrize("number", [math.nan, -math.nan])
+@pytest.mark.parametrize("column_type", [pa.float32(), pa.float64()])
+def test_the_text_of_every_nan_is_nan(generate: Generate, number: float, column_type: pa.DataType) -> None:
+    feature = {"feature_type": "id_feature", "expression": "user:x", "vocab_list": ["-nan", "nan"]}
+
+    assert generate(feature, {"x": pa.array([number], column_type)})["values"] == [1]
 
 
 def test_a_group_cuts_at_its_own_delimiter(generate: Generate) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -10,6 +11,15 @@ if TYPE_CHECKING:
 
 LOOKUP = {"feature_type": "lookup_feature", "map": "user:m", "key": "item:k"}
 NATIVE = pa.map_(pa.string(), pa.float32())
+TEXT_MAPS = [
+    pa.array(["a:0.5"]),
+    pa.array([["a:0.5"]]),
+    pa.array([[("a", "0.5")]], pa.map_(pa.string(), pa.string())),
+]
+NUMBER_MAPS = [
+    pa.array([[("a", 0.5)]], NATIVE),
+    pa.array([[("a", 0.5)]], pa.map_(pa.string(), pa.float64())),
+]
 TEXT = "a:1\x1db:2\x1dc:x\x1dignored\x1dd:4:5"
 
 
@@ -90,6 +100,30 @@ def test_boundaries_after_combining(generate: Generate) -> None:
     result = generate(feature, {"m": [TEXT] * 3, "k": ["a", "a\x1db", "z"]})
 
     assert result == {"values": [1, 2], "lengths": [1, 1, 0]}
+
+
+@pytest.mark.parametrize(("separator", "default"), [("\x1d", "1\x1d7"), (",", "1,7"), (",", "1\x1d7")])
+def test_a_default_of_several_numbers_is_bucketized_whole(
+    generate: Generate, separator: str, default: str
+) -> None:
+    feature = {**LOOKUP, "boundaries": [0, 2, 5], "separator": separator, "default_value": default}
+
+    assert generate(feature, {"m": [TEXT], "k": ["z"]}) == {"values": [1, 3], "lengths": [2]}
+
+
+@pytest.mark.parametrize("combiner", ["sum", "", "max"])
+def test_values_of_a_text_map_are_normalized_in_double_and_numbers_in_float(
+    generate: Generate, combiner: str
+) -> None:
+    feature = {**LOOKUP, "normalizer": "method=minmax,min=0.1,max=7.3", "combiner": combiner}
+
+    text = [generate(feature, {"m": cell, "k": ["a"]}) for cell in TEXT_MAPS]
+    number = [generate(feature, {"m": cell, "k": ["a"]}) for cell in NUMBER_MAPS]
+
+    low, span = np.float32(0.1), np.float32(7.3) - np.float32(0.1)
+    assert text == [{"values": [float(np.float32((0.5 - float(low)) / float(span)))]}] * len(TEXT_MAPS)
+    assert number == [{"values": [float((np.float32(0.5) - low) / span)]}] * len(NUMBER_MAPS)
+    assert text[0] != number[0]
 
 
 def test_every_element_looks_its_own_key_up(generate: Generate) -> None:

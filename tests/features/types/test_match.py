@@ -50,6 +50,35 @@ def test_numbers_at_an_outer_and_an_inner_key(
         assert result == {"values": [expected]}
 
 
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"category": "ALL"}, [5.0, 0.0, 0.0]),
+        ({"item": "ALL"}, [0.0, 0.0, 0.0]),
+        ({"category": "ALL", "item": "ALL"}, [6.0, 0.0, 0.0]),
+        ({"category": "ALL", "matchType": "multihit"}, [2.0, 5.0, 0.0]),
+        ({"item": "ALL", "matchType": "multihit"}, [1.0, 2.0, 0.0]),
+        ({"category": "ALL", "item": "ALL", "matchType": "multihit"}, [1.0, 2.0, 3.0]),
+    ],
+)
+def test_all_is_a_key_to_hit_and_every_key_to_multihit(
+    generate: Generate, keys: dict[str, Any], expected: list[float]
+) -> None:
+    feature = {**MATCH, "needDiscrete": False, "value_dim": 3, **keys}
+
+    result = generate(feature, {"m": [f"{TEXT}|ALL^b:5,ALL:6"], "c": ["k1"], "i": ["b"]})
+
+    assert result == {"values": [expected]}
+
+
+def test_a_value_is_text_so_its_normalizer_is_double(generate: Generate) -> None:
+    feature = {**MATCH, "needDiscrete": False, "normalizer": "method=minmax,min=0.1,max=7.3"}
+
+    result = generate(feature, {"m": ["k^a:0.5"], "c": ["k"], "i": ["a"]})
+
+    assert result == {"values": [0.0555555522441864]}
+
+
 HIDDEN = {"show_category": False, "show_item": False}
 
 

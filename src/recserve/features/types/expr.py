@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from recserve._core import Expression, ExprKernel, Kernel
+from recserve._core import Expression, ExprKernel, Kernel, Normalizer
 from recserve.errors import ConfigError
 from recserve.features.types.feature_type import FeatureType, Reference
 
@@ -22,6 +22,7 @@ class Expr(FeatureType):
     | `a + b`      | a missing        |             | (missing) -> default_value |
 
     Numeric columns give float32 values, text gives doubles; the formula is double, the result value_type.
+    Ours: a normalizer, which the training side never writes here, has the result as a double.
     Source: spec section 6.6.
     """
 
@@ -47,7 +48,7 @@ class Expr(FeatureType):
 
     @property
     def random(self) -> bool:
-        return self._formula().uses_random
+        return self._formula().uses_random or Normalizer.parse(self.normalizer).uses_random
 
     def kernel(self, *, sequence: bool) -> Kernel:
         return ExprKernel(self._formula(), self.separator, self.fill_missing)

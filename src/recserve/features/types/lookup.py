@@ -23,8 +23,9 @@ class Lookup(FeatureType):
     The map is native, an array of `k:v` or text; pairs part at \\x1d whatever `separator` is. value_dim does
     not cut the values (but see FeatureType.limit for sequences); it is the width of dense results.
 
-    Ours: a value that is no number is as if it were not found; sums are doubles, rounded once to value_type.
-    Source: spec section 6.4.
+    Ours: a value that is no number is as if it were not found; sums are doubles, rounded once to value_type;
+    the normalizer's formula is double where the map's values are text (also under `count`), float32 where
+    they are numbers. Source: spec section 6.4.
     """
 
     map: str
@@ -39,7 +40,7 @@ class Lookup(FeatureType):
 
     def limit(self, *, sequence: bool) -> int:
         combined = not self.discrete and self.bucketized and self.combiner != ""
-        one_default = self.value_dim <= 1 and self.separator not in self.default_value
+        one_default = self.value_dim <= 1 and not {self.separator, "\x1d"} & set(self.default_value)
         return 1 if combined and one_default and not sequence else 0
 
     def inputs(self) -> tuple[Reference, ...]:

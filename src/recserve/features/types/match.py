@@ -28,7 +28,7 @@ class Match(FeatureType):
 
     Ours: needDiscrete absent is true unless value_type is numeric; show_category and show_item absent are
     true for `hit` with an explicit or implied needDiscrete; a vocabulary is asked for the full token, then
-    for the bare value. Source: spec section 6.5.
+    for the bare value; the normalizer's formula is double, as for any text. Source: spec section 6.5.
     """
 
     user: str
@@ -57,24 +57,19 @@ class Match(FeatureType):
         return ""  # the kernel puts the token together: a vocabulary may need it without the name
 
     def inputs(self) -> tuple[Reference, ...]:
-        keys = [key for key in (self.category, self.item) if not self._wildcard(key)]
-        # Without `multihit`, ALL is a key like any other.
-        return (
-            Reference.parse(self.user),
-            *(Reference.parse("const:ALL" if k == "ALL" else k) for k in keys),
-        )
+        # ALL is no input, whatever matchType makes of it: a map of the user alone is a user feature.
+        keys = [key for key in (self.category, self.item) if key != "ALL"]
+        return tuple(Reference.parse(text) for text in (self.user, *keys))
 
     def kernel(self, *, sequence: bool) -> Kernel:
         shown = self.match_type == "hit" and self.discrete
         return MatchKernel(
             separator=self.separator,
             discrete=self.discrete,
-            every_category=self._wildcard(self.category),
-            every_item=self._wildcard(self.item),
+            category_all=self.category == "ALL",
+            item_all=self.item == "ALL",
+            multihit=self.match_type == "multihit",
             show_category=shown if self.show_category is None else self.show_category,
             show_item=shown if self.show_item is None else self.show_item,
             prefix=f"{self.feature_name}_" if self.need_prefix else "",
         )
-
-    def _wildcard(self, key: str) -> bool:
-        return key == "ALL" and self.match_type == "multihit"

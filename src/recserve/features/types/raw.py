@@ -19,12 +19,12 @@ class Raw(FeatureType):
     | `1,2,3` or [1, 2, 3]      | value_dim 3, separator `,`  | 1 2 3                           |
     | [1, 2]                    | value_dim 3                 | 1 2 0                           |
     | (missing)                 | default_value "0"           | 0, not normalized               |
-    | null, numeric column      | boundaries, no default      | bucket of 0.0                   |
-    | null, text or array       | boundaries, no default      | no id                           |
+    | null, numeric column      | a bucketizer, no default    | bucket of 0.0, if value_dim 1   |
+    | null, text or array       | a bucketizer, no default    | no id                           |
 
-    Ours: value_dim 0 is 1; a padded 0.0 is not normalized; a text that is no number makes the whole cell missing; strings
-    inside an array are cut at the separator only where another feature produced them
-    (`feature:NAME__lookup`).
+    Ours: value_dim 0 is 1; a padded 0.0 is not normalized; a text that is no number among the first value_dim
+    makes the whole cell missing; strings inside an array are cut at the separator only where another feature
+    produced them (`feature:NAME__lookup`).
     Source: spec sections 6.2 and 4.2.
     """
 

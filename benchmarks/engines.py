@@ -1,6 +1,6 @@
 """What does the model itself cost, and what does the engine add to it?
 
-    python -m benchmarks.bare_call <folder of benchmarks.models>
+    python -m benchmarks.engines <folder of benchmarks.models>
 
 *bare* is the artefact called with a ready dict of tensors; *run* is `Engine.run`, from the buffers of feature
 generation to arrays; *zero* is `run` of the zero model. All three in a worker thread of a warmed process, one

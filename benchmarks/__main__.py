@@ -1,0 +1,167 @@
+"""Every benchmark of a release, side by side in one run: `make bench`.
+
+    python -m benchmarks [--folder build/bench] [--seconds 6] [--rounds 3] [--items 1000000]
+
+Writes benchmarks/results.md and ends with one line of JSON, its figures. Run it on a machine that does
+nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+from benchmarks import models, serving, stages
+from benchmarks.workloads import WORKLOADS
+from rich.console import Console
+
+RESULTS = Path(__file__).parent / "results.md"
+console = Console(stderr=True)
+
+
+def main() -> None:
+    """Measure everything, write the page, print the line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path("build/bench"))
+    parser.add_argument("--seconds", type=float, default=6.0, help="of one measurement of a server")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--items", type=int, default=1_000_000, help="rows of the item table")
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    figures: dict[str, Any] = {
+        "machine": machine(),
+        "commit": commit(),
+        "load_before": psutil.getloadavg()[0],
+    }
+    console.print("» building the models (half a GB, kept)")
+    models.build(arguments.folder)
+    console.print("» stages")
+    figures["stages"] = {
+        name: stages.measure(arguments.folder, workload, runs=600) for name, workload in WORKLOADS.items()
+    }
+    console.print("» items")
+    figures["items"] = item_store(arguments.items)
+    console.print("» servers")
+    figures["serving"] = serving.run(arguments.folder, seconds=arguments.seconds, rounds=arguments.rounds)
+    RESULTS.write_text(page(figures))
+    console.print(f"wrote {RESULTS.name}")
+    print(json.dumps(figures))
+
+
+def item_store(rows: int) -> dict[str, float]:
+    """The row store's figures, from a process of its own: its memory is one of them."""
+    command = [sys.executable, "-m", "benchmarks.items", "--rows", str(rows)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    figures: dict[str, float] = json.loads(lines[-1])
+    return figures
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        "unknown processor",
+    )
+    memory = psutil.virtual_memory().total / 2**30
+    return f"{psutil.cpu_count()} cores of {model}, {memory:.0f} GiB"
+
+
+def commit() -> str:
+    """The commit that was measured, and whether files differ from it."""
+    return subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--exclude=*"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def page(figures: dict[str, Any]) -> str:
+    """The figures as tables."""
+    return f"""# Results
+
+Machine: {figures["machine"]}, load before the run {figures["load_before"]:.2f}.
+Commit: {figures["commit"]}, {time.strftime("%Y-%m-%d")}. Command: `make bench`.
+Medians; the server and its yardsticks take turns in one run.
+
+The workloads are those of benchmarks/workloads.py. *Bare* is the same TorchScript artefact called in a warmed
+worker thread; *non-model* is the CPU of the whole server process per request with a model that takes the same
+inputs and returns zeros.
+
+## Serving
+
+{serving_table(figures["serving"])}
+
+p99 is that of an open loop at {serving.LOAD:.0%} of the saturated throughput; saturated means
+{serving.SATURATING} callers that never wait.
+
+## CPU per stage, one request, µs
+
+{stages_table(figures["stages"])}
+
+`run` is what the engine adds to its model: the zero model's call with its tensors.
+
+## Items
+
+{items_table(figures["items"])}
+"""
+
+
+SERVING = {
+    "bare p50 ms": ("bare_p50_ms", ".2f"),
+    "p50 ms": ("p50_ms", ".2f"),
+    "p50 / bare": ("p50_ratio", ".3f"),
+    "p99 ms": ("p99_ms", ".2f"),
+    "bare req/s": ("bare_throughput", ".0f"),
+    "req/s": ("throughput", ".0f"),
+    "req/s / bare": ("throughput_ratio", ".3f"),
+    "CPU ms": ("cpu_ms", ".2f"),
+    "non-model CPU ms": ("non_model_cpu_ms", ".3f"),
+    "RSS MB": ("rss_mb", ".0f"),
+}
+
+
+def serving_table(rows: dict[str, dict[str, float]]) -> str:
+    """One line per workload."""
+    return table(
+        ["workload", *SERVING],
+        [
+            [name, *(format(found[key], form) for key, form in SERVING.values())]
+            for name, found in rows.items()
+        ],
+    )
+
+
+def stages_table(rows: dict[str, dict[str, float]]) -> str:
+    """One line per workload, one column per stage."""
+    return table(
+        ["workload", *stages.STAGES, "sum"],
+        [
+            [name, *(f"{found[stage]:.0f}" for stage in stages.STAGES), f"{sum(found.values()):.0f}"]
+            for name, found in rows.items()
+        ],
+    )
+
+
+def items_table(found: dict[str, float]) -> str:
+    """One line per figure."""
+    return table(
+        ["figure", "value"], [[name.replace("_", " "), f"{value:.4g}"] for name, value in found.items()]
+    )
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    main()

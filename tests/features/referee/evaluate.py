@@ -1,0 +1,321 @@
+"""Evaluate fg.json row by row: joined rows to tensors, and an online request by joining it first."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tests.features.referee.bucketize import Bucketizer
+from tests.features.referee.cells import (
+    Cell,
+    Numbers,
+    UnspecifiedError,
+    elements,
+    float32,
+    is_missing,
+    numbers,
+)
+from tests.features.referee.config import Config, Feature, Input, Spec, read
+from tests.features.referee.normalize import Normalizer
+from tests.features.referee.sequences import element_cells
+from tests.features.referee.types import OPERATORS, Outcome, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Tensors = dict[str, NDArray[Any]]
+NUMERIC_COLUMNS = ("int32", "int64", "float32", "float64")
+
+
+@dataclass(frozen=True)
+class Result:
+    """The final values of one row, or of one element of a sequence."""
+
+    values: list[int] | list[int | float] | list[str]
+    weights: list[float] = field(default_factory=list)
+
+
+# A row of a sequence feature is the list of its elements.
+Rows = list[Result] | list[list[Result]]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Joined columns and their declared types; a column of one cell stands for every row."""
+
+    cells: Mapping[str, Sequence[Cell]]
+    types: Mapping[str, str]
+    rows: int
+
+    def cell(self, name: str, row: int) -> Cell:
+        column = self.cells[name]
+        return column[0] if len(column) == 1 else column[row]
+
+
+class Evaluator:
+    """One feature over joined columns; `results` holds the features that it reads."""
+
+    def __init__(
+        self, feature: Feature, columns: Columns, results: Mapping[str, tuple[Feature, Rows]]
+    ) -> None:
+        self.feature = feature
+        self.columns = columns
+        self.results = results
+        self.operator = OPERATORS[feature.type]
+        text = feature.spec.get("normalizer")
+        self.normalizer = Normalizer(text) if text else None
+        self.bucketizer: Bucketizer | None = None
+
+    def row(self, row: int) -> Result | list[Result]:
+        """The result of one row."""
+        feature = self.feature
+        cells = {source.argument: self._cell(source, row) for source in feature.inputs}
+        if not feature.sequence:
+            return self._finish(self.operator(feature, cells)) or self._default()
+        if not feature.default:
+            raise UnspecifiedError("a sequence feature without a default")
+        produced = {
+            source.argument: self._produced(source, row)
+            for source in feature.inputs
+            if source.sequence and source.side == "feature"
+        }
+        inputs = element_cells(feature, cells, produced)
+        return [
+            self._finish(self.operator(feature, element)) or self._default_of() for element in inputs
+        ] or [self._default_of()]
+
+    def _cell(self, source: Input, row: int) -> Cell:
+        if source.side == "const":
+            return source.name
+        if source.side != "feature":
+            return self.columns.cell(source.name, row)
+        producer, rows = self.results[source.name]
+        found = rows[row]
+        if isinstance(found, Result):
+            return cell_of(producer, found)
+        flat = [value for element in found for value in element.values]
+        return "\x1d".join(map(str, flat)) if producer.text else list(flat)
+
+    def _produced(self, source: Input, row: int) -> list[Cell]:
+        producer, rows = self.results[source.name]
+        found = rows[row]
+        assert isinstance(found, list)
+        return [cell_of(producer, element) for element in found]
+
+    def _finish(self, outcome: Outcome) -> Result | None:
+        """Normalizer, value_dim, bucketizer (5); None when the operator yielded nothing."""
+        if not outcome:
+            return None
+        if isinstance(outcome, Numbers):
+            values = outcome.values
+            if self.normalizer is not None:
+                values = [float(self.normalizer(value, text=outcome.text)) for value in values]
+            return self._numeric(values)
+        limit = self.feature.value_dim
+        if limit > 0 and self.feature.type != "lookup_feature":
+            outcome = outcome[:limit]
+        return self._tokens(outcome)
+
+    def _numeric(self, values: list[int | float]) -> Result:
+        """Dense and raw results have exactly value_dim values, lookups all that they find, others at most."""
+        feature = self.feature
+        typed = [_typed(value, feature.value_type) for value in values]
+        if feature.dense or feature.type == "raw_feature":
+            typed = [*typed[: feature.width], *[0.0] * (feature.width - len(typed))]
+        elif feature.value_dim > 0 and feature.type != "lookup_feature":
+            typed = typed[: feature.value_dim]
+        if self.bucketizer is None:
+            return Result(typed)
+        return Result([self.bucketizer.number(value) for value in typed])
+
+    def _tokens(self, found: list[Token]) -> Result:
+        weights = [token.weight for token in found]
+        if self.bucketizer is None:
+            return Result([token.text for token in found], weights)
+        return Result([self.bucketizer.token(token.text, token.bare) for token in found], weights)
+
+    def _default(self) -> Result:
+        """The result of a missing row; null in a numeric raw column is the number 0 (4.2)."""
+        feature = self.feature
+        if feature.default:
+            return self._default_of()
+        if feature.dense:
+            return self._numeric([0.0] * feature.width)
+        source = feature.inputs[0]
+        column_type = self.columns.types.get(source.name) if source.side not in ("feature", "const") else None
+        if feature.type == "raw_feature" and feature.value_dim == 1 and column_type in NUMERIC_COLUMNS:
+            return self._numeric([0.0])
+        return Result([])
+
+    def _default_of(self) -> Result:
+        """`default_value` as one token, or as numbers that are never normalized (4.1, 4.2)."""
+        feature = self.feature
+        if feature.discrete:
+            return self._tokens([Token(feature.default, feature.default)])
+        parsed = numbers(feature.default, feature.separator)
+        if parsed is None:
+            raise UnspecifiedError(f"default '{feature.default}' is no number")
+        repeated = parsed.values * feature.value_dim if len(parsed.values) == 1 else parsed.values
+        return self._numeric(repeated or parsed.values)
+
+
+def _typed(value: int | float, value_type: str) -> int | float:
+    """A number as the feature's value_type: truncated toward zero, rounded to float32, or left alone."""
+    if value_type == "double":
+        return float(value)
+    if value_type != "int":
+        return float(float32(value))
+    if not math.isfinite(value) or abs(value) >= 2**63:
+        raise UnspecifiedError(f"{value} as an integer")
+    return math.trunc(value)
+
+
+def cell_of(producer: Feature, result: Result) -> Cell:
+    """A final result as an input cell of another feature (1.3)."""
+    if producer.text:
+        return "\x1d".join(map(str, result.values))
+    if producer.dense and producer.width == 1:
+        return result.values[0]
+    return list(result.values)
+
+
+def evaluate(
+    fg: Spec,
+    columns: Mapping[str, Sequence[Cell]],
+    types: Mapping[str, str],
+    rows: int,
+    *,
+    tile: bool = False,
+    farm_hash: bool = False,
+    directory: Path = Path(),
+) -> Tensors:
+    """The tensors of every output feature over joined rows, in the order of fg.json.
+
+    `columns` are named as in a training table: plain columns, and S__X for the sequence inputs of group S.
+    With `tile`, user features have the one row that stands for all, and `batch_size` tells the rows.
+    """
+    config = read(fg)
+    joined = Columns(columns, types, rows)
+    results: dict[str, tuple[Feature, Rows]] = {}
+    for feature in config.ordered():
+        evaluator = Evaluator(feature, joined, results)
+        if feature.bucketizer is not None:
+            evaluator.bucketizer = Bucketizer(feature, farm_hash=farm_hash, directory=directory)
+        found: list[Any] = [evaluator.row(row) for row in range(rows)]
+        results[feature.name] = (feature, found)
+    user = config.user_features() if tile else set()
+    tensors: Tensors = {}
+    for feature in config.features:
+        if not feature.stub:
+            found = results[feature.name][1]
+            tensors |= tensors_of(feature, found[:1] if feature.name in user else found)
+    if tile:
+        tensors["batch_size"] = np.array([rows], np.int64)
+    return tensors
+
+
+def tensors_of(feature: Feature, rows: Rows) -> Tensors:
+    """F.values, F.lengths, F.weights and F.key_lengths as section 3.1 has them."""
+    flat: list[Result] = []
+    lengths: list[int] = []
+    for row in rows:
+        elements = [row] if isinstance(row, Result) else row
+        flat += elements
+        lengths.append(len(elements) if feature.sequence else len(elements[0].values))
+    values = [value for result in flat for value in result.values]
+    if feature.text:
+        raise UnspecifiedError(f"{feature.name} yields text")
+    if feature.dense:
+        numbers32 = [float32(value) for value in values if not isinstance(value, str)]
+        tensors: Tensors = {"values": np.array(numbers32, np.float32).reshape(len(flat), feature.width)}
+        if feature.sequence:
+            tensors["lengths"] = np.array(lengths, np.int64)
+    else:
+        tensors = {"values": np.array(values, np.int64), "lengths": np.array(lengths, np.int64)}
+        if feature.sequence and feature.value_dim != 1:
+            tensors["key_lengths"] = np.array([len(result.values) for result in flat], np.int64)
+        if feature.weighted:
+            weights = [weight for result in flat for weight in result.weights]
+            tensors["weights"] = np.array(weights, np.float32)
+    return {f"{feature.name}.{kind}": tensor for kind, tensor in tensors.items()}
+
+
+@dataclass(frozen=True)
+class Table:
+    """An item table: its key and its columns, cell by cell, with their types."""
+
+    keys: Sequence[str]
+    columns: Mapping[str, Sequence[Cell]]
+    types: Mapping[str, str]
+
+    def cell(self, name: str, key: str) -> Cell:
+        """What the row of `key` has; nothing when there is none."""
+        return self.columns[name][self.keys.index(key)] if key in self.keys else None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One user, the items to score, and what the request itself brings."""
+
+    user: Mapping[str, Cell]
+    context: Mapping[str, Sequence[Cell]]  # one cell per item, or one for all
+    item_ids: Sequence[str]
+    item_features: Mapping[str, Sequence[Cell]]  # these hide the table's columns
+    types: Mapping[str, str]  # of all these columns
+
+
+def join(config: Config, request: Request, table: Table) -> tuple[dict[str, Sequence[Cell]], dict[str, str]]:
+    """The columns of the training table that this request would have become, and their types."""
+    columns: dict[str, Sequence[Cell]] = {name: [cell] for name, cell in request.user.items()}
+    columns |= request.context
+    for name in table.columns:
+        columns[name] = [table.cell(name, key) for key in request.item_ids]
+    columns |= request.item_features
+    types = {**table.types, **request.types}
+    for group in config.groups:
+        prefix = f"{group.name}__"
+        for name in _item_sequences(config, group.name):
+            if name in columns:  # sent by the request: used instead of the table (7.5)
+                continue
+            column = name.removeprefix(prefix)
+            pk = request.user[group.pk]
+            columns[name] = [clicked(pk, group.delimiter, group.length, table, column)]
+            types[name] = f"list<{table.types[column]}>"
+    return columns, types
+
+
+def clicked(pk: Cell, delimiter: str, length: int, table: Table, column: str) -> Cell:
+    """What the item table has for every id of the user's list; unknown and null ids are missing (7.5)."""
+    ids = elements(pk, delimiter, length)
+    return [None if is_missing(key) else table.cell(column, str(key)) for key in ids]
+
+
+def _item_sequences(config: Config, group: str) -> list[str]:
+    return sorted(
+        {
+            source.name
+            for feature in config.features
+            for source in feature.inputs
+            if feature.group == group and source.side == "item" and source.sequence
+        }
+    )
+
+
+def evaluate_online(
+    fg: Spec,
+    request: Request,
+    table: Table,
+    *,
+    tile: bool = False,
+    farm_hash: bool = False,
+    directory: Path = Path(),
+) -> Tensors:
+    """What a request must give: joined naively, then evaluated."""
+    columns, types = join(read(fg), request, table)
+    return evaluate(
+        fg, columns, types, len(request.item_ids), tile=tile, farm_hash=farm_hash, directory=directory
+    )

@@ -1,0 +1,180 @@
+"""The native side of a random case: joined rows at full rate, and the stages of a request done by hand.
+
+item table ──finisher──▶ finished rows ──take──▶ candidates, clicked ──generate──▶ tensors
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from tests.features.referee.cells import Cell, elements, is_missing
+from tests.features.referee.config import read
+from tests.features.referee.evaluate import Tensors, join
+
+from recserve.columns import Batch, ModelInputs, column_from_arrow, to_arrow
+from recserve.features import config
+from recserve.features.generator import Generator
+from recserve.messages import InputSchema
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from tests.features.referee.random_cases import Case
+
+SCALARS = {
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "string": pa.string(),
+}
+
+
+def generator_of(case: Case, *, tile: bool = False) -> Generator:
+    """The compiled config of a case; its files are written beside fg.json."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in case.files.items():
+            Path(folder, name).write_bytes(text.encode())
+        path = Path(folder, "fg.json")
+        path.write_text(json.dumps(case.fg, ensure_ascii=False), encoding="utf-8")
+        return Generator(config.load(path, farm_hash=case.farm_hash), tile=tile, schema=schema_of(case))
+
+
+def schema_of(case: Case) -> InputSchema:
+    """What a bundle declares of the columns."""
+    request, table = case.request, case.table
+    sides = {"user": request.user, "context": request.context, "item": table.columns}
+    return InputSchema(
+        **{side: {name: request.types[name] for name in columns} for side, columns in sides.items()}
+    )
+
+
+def joined_tensors(case: Case, generator: Generator, *, repeat: bool = False) -> Tensors:
+    """Every feature at full rate over the joined rows; `repeat` writes what stands for all into every row."""
+    columns, types = join(read(case.fg), case.request, case.table)
+    rows = len(case.request.item_ids)
+    arrays = {
+        name: joined_array(list(cells) * rows if repeat and len(cells) == 1 else cells, types[name])
+        for name, cells in columns.items()
+        if name not in case.absent
+    }
+    return tensors_of(generator.generate_joined(batch_of(arrays, rows)))
+
+
+def staged_tensors(case: Case, generator: Generator) -> Tensors:
+    """Item features finished in the table and gathered, user features once, the rest per candidate."""
+    request, rows = case.request, len(case.request.item_ids)
+    store = _Store(case, generator)
+    user = {name: [cell] for name, cell in request.user.items() if name not in case.absent}
+    context = {name: cells for name, cells in request.context.items() if name not in case.absent}
+    overrides = {name: array_of(cells, request.types[name]) for name, cells in request.item_features.items()}
+    hidden = {name for name, reads in generator.finished.items() if not reads.isdisjoint(overrides)}
+    needed = set(generator.pair_columns).union(*(generator.finished[name] for name in hidden))
+    raw, finished = store.gather(request.item_ids, needed, generator.finished.keys() - hidden)
+    sent = {name: array for name, array in overrides.items() if name in needed}
+    clicked: dict[str, tuple[Batch, Batch]] = {}
+    for group, key in generator.sequence_keys.items():
+        ids = clicked_ids(request.user[key.column], key.delimiter, key.length)
+        raw_clicked, finished_clicked = store.gather(ids, set(key.raw), set(key.finished))
+        clicked[group] = (batch_of(raw_clicked, len(ids)), batch_of(finished_clicked, len(ids)))
+    inputs = generator.generate(
+        batch_of({name: array_of(cells, request.types[name]) for name, cells in user.items()}, 1),
+        batch_of({name: array_of(cells, request.types[name]) for name, cells in context.items()}, rows),
+        batch_of(raw | sent, rows),
+        batch_of(finished, rows),
+        clicked,
+        rows=rows,
+    )
+    return tensors_of(inputs)
+
+
+def clicked_ids(pk: Cell, delimiter: str, length: int) -> list[str]:
+    """The item ids of the user's list; a null one is known to no table."""
+    return ["" if is_missing(key) else str(key) for key in elements(pk, delimiter, length)]
+
+
+class _Store:
+    """The item table, its finished columns, and behind the last row one with nothing in it."""
+
+    def __init__(self, case: Case, generator: Generator) -> None:
+        table = case.table
+        self.keys = list(table.keys)
+        self.raw = {
+            name: array_of([*cells, None], table.types[name])
+            for name, cells in table.columns.items()
+            if name in generator.raw_columns and name not in case.absent
+        }
+        finished = generator.finisher.finish(batch_of(self.raw, len(self.keys) + 1))
+        self.finished = {name: to_arrow(finished[name]) for name in generator.finished}
+
+    def gather(
+        self, ids: Sequence[str], raw: set[str], finished: set[str]
+    ) -> tuple[dict[str, pa.Array], dict[str, pa.Array]]:
+        """Rows by id; an unknown id takes the empty row."""
+        known = {key: row for row, key in enumerate(self.keys)}
+        rows = [known.get(key, len(self.keys)) for key in ids]
+        return (
+            {name: _taken(array, rows) for name, array in self.raw.items() if name in raw},
+            {name: _taken(array, rows) for name, array in self.finished.items() if name in finished},
+        )
+
+
+def _taken(array: pa.Array, rows: list[int]) -> pa.Array:
+    """Rows of a column; one of a single row, as of a column that the table lacks, stands for all."""
+    return array.take(pa.array([0] * len(rows) if len(array) == 1 else rows, pa.int64()))
+
+
+def joined_array(cells: Sequence[Cell], column_type: str) -> pa.Array:
+    """As `array_of`, but numbers with missing ones among them (unknown items) are arrays of one or none."""
+    entry_type = column_type[5:-1]
+    if entry_type not in SCALARS or entry_type == "string":
+        return array_of(cells, column_type)
+    if not any(isinstance(cell, list) and None in cell for cell in cells):
+        return array_of(cells, column_type)
+    wrapped: list[Cell] = [
+        [[] if entry is None else [entry] for entry in cell] if isinstance(cell, list) else cell
+        for cell in cells
+    ]
+    return array_of(wrapped, f"list<list<{entry_type}>>")
+
+
+def array_of(cells: Sequence[Cell], column_type: str) -> pa.Array:
+    """Cells as an Arrow array of the declared type."""
+    return pa.array(
+        [list(cell) if isinstance(cell, tuple) else cell for cell in cells], arrow_type(column_type)
+    )
+
+
+def arrow_type(column_type: str) -> pa.DataType:
+    """`list<int64>`, `map<string,float32>`, `list<list<string>>` … as Arrow types."""
+    if column_type.startswith("list<"):
+        return pa.list_(arrow_type(column_type[5:-1]))
+    if column_type.startswith("map<"):
+        key, value = column_type[4:-1].split(",")
+        return pa.map_(SCALARS[key], SCALARS[value])
+    return SCALARS[column_type]
+
+
+def batch_of(arrays: Mapping[str, pa.Array], rows: int) -> Batch:
+    """Arrow arrays of `rows` rows, or one, as a Batch."""
+    batch = Batch(rows)
+    for name, array in arrays.items():
+        batch.add(name, column_from_arrow(array, name))
+    return batch
+
+
+def tensors_of(inputs: ModelInputs) -> Tensors:
+    """The tensors of model inputs by name, floats with their width."""
+    ints = np.split(inputs.ints, np.cumsum(inputs.int_sizes)[:-1]) if inputs.int_names else []
+    floats = np.split(inputs.floats, np.cumsum(inputs.float_sizes)[:-1]) if inputs.float_names else []
+    result: dict[str, NDArray[Any]] = dict(zip(inputs.int_names, ints, strict=True))
+    for name, width, values in zip(inputs.float_names, inputs.float_widths, floats, strict=True):
+        weights = name.endswith(".weights")
+        result[name] = values if weights else values.reshape(-1, width)
+    return result
