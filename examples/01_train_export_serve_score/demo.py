@@ -15,13 +15,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import quiet  # noqa: F401 - before torch
+
+# isort: split
 import asking
 import clicks as click_log
 import export
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import quiet  # noqa: F401 - before torch
 import report
 import urllib3
 from model import Layout
