@@ -109,7 +109,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_paths_that_pages_name_exist(page: Path) -> None:
     for span in code_spans(page):
-        if re.fullmatch(r"[\w.-]+/[\w./-]+\.(py|md|h|cc|json|toml)", span) and not span.startswith(("build/", ".demo/")):
+        if re.fullmatch(r"[\w.-]+/[\w./-]+\.(py|md|h|cc|json|toml)", span) and not span.startswith(
+            ("build/", ".demo/")
+        ):
             roots = (ROOT, ROOT / "src" / "recserve", page.parent)
             known = any((root / span).exists() for root in roots) or ROOT / span in WRITTEN
             assert known, f"{name_of(page)} names {span}"

@@ -1,4 +1,4 @@
-"""The hashes of section 5.2 in plain Python: slow, and written without a look at the native ones."""
+"""The hashes of features in plain Python: slow, and written without a look at the native ones."""
 
 from __future__ import annotations
 

@@ -174,9 +174,9 @@ void bind_steps(nb::module_& core) {
   output.def(
       "__init__",
       [](Output* self, const std::string& name, Output::Kind kind, int64_t width, bool weighted, bool keyed,
-         bool once) { new (self) Output{name, kind, width, weighted, keyed, once}; },
+         bool once, int32_t beside) { new (self) Output{name, kind, width, weighted, keyed, once, beside}; },
       nb::kw_only(), nb::arg("name"), nb::arg("kind"), nb::arg("width"), nb::arg("weighted"),
-      nb::arg("keyed"), nb::arg("once"));
+      nb::arg("keyed"), nb::arg("once"), nb::arg("beside") = -1);
 }
 
 void bind_plan(nb::module_& core) {

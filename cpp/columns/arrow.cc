@@ -100,7 +100,7 @@ class Importer {
   }
 
   /// Flat values of an array, or of its slice [from, from + size) relative to its own offset. Nulls inside
-  /// lists read as zero or the empty string, which feature generation drops (section 2.2).
+  /// lists read as zero or the empty string, which feature generation drops.
   Values values(const ArrowSchema& schema, const ArrowArray& array, int64_t from = 0,
                 int64_t size = -1) const {
     if (schema.dictionary != nullptr) fail("a dictionary array");

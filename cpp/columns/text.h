@@ -1,5 +1,5 @@
 // How text and numbers turn into one another, and how text is cut: the rules that wire, items and features
-// must share to the bit (feature generation, sections 2.2 to 2.4 and 7.1).
+// must share to the bit (docs/reference/features.md).
 #pragma once
 
 #include <charconv>

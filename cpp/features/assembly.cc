@@ -202,6 +202,23 @@ ModelInputs::Names names_of(const std::vector<Output>& outputs, bool tile) {
   return names;
 }
 
+int64_t steps_of(const Column& column, int64_t row) {
+  row = column.row_for(row);
+  return column.offsets[row + 1] - column.offsets[row];
+}
+
+/// Models lay the members of a sequence group side by side, and fail or mix them up when one is shorter.
+void check_steps(const Output& output, const Column& column, const Output& other, const Column& beside) {
+  const int64_t rows = std::max(column.rows, beside.rows);
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t steps = steps_of(column, row), wanted = steps_of(beside, row);
+    if (steps == wanted) continue;
+    throw RequestError("features '" + output.name + "' and '" + other.name + "' of one sequence have " +
+                       std::to_string(steps) + " and " + std::to_string(wanted) +
+                       " steps; send as many values as there are item ids");
+  }
+}
+
 }  // namespace
 
 Assembly::Assembly(std::vector<Output> outputs, bool tile)
@@ -229,6 +246,8 @@ std::shared_ptr<ModelInputs> Assembly::assemble(const std::vector<ColumnPtr>& re
   for (size_t i = 0; i < outputs_.size(); ++i) {
     const bool once = tile_ && !expand && outputs_[i].once;
     Writer(outputs_[i], *results[i], once ? 1 : rows, *inputs).write();
+    const int32_t beside = outputs_[i].beside;
+    if (beside >= 0 && !expand) check_steps(outputs_[i], *results[i], outputs_[beside], *results[beside]);
   }
   if (tile_) {
     inputs->ints.push_back(expand ? 1 : rows);

@@ -1,4 +1,4 @@
-// From results to the tensors of the model, laid out in one buffer per type (feature generation, section 3).
+// From results to the tensors of the model, laid out in one buffer per type (docs/reference/features.md).
 #pragma once
 
 #include <memory>
@@ -24,8 +24,9 @@ struct Output {
   Kind kind = Kind::Sparse;
   int64_t width = 1;  // of the dense kinds
   bool weighted = false;
-  bool keyed = false;  // value_dim != 1: a step may have any number of ids
-  bool once = false;   // under INPUT_TILE: a user feature, one row
+  bool keyed = false;   // value_dim != 1: a step may have any number of ids
+  bool once = false;    // under INPUT_TILE: a user feature, one row
+  int32_t beside = -1;  // sequences: the output that must have as many steps in every row; -1 = any
 };
 
 /// Fixed for one plan. `assemble` is const and shares nothing between threads.
@@ -36,7 +37,8 @@ class Assembly {
 
   /// `results[i]` is the column of output i, of `rows` rows or one that stands for all of them. With
   /// `expand`, features marked `once` have `rows` rows as well, and batch_size is 1 (what an offline run
-  /// sends). DataError where a column is not of its output's kind.
+  /// sends). DataError where a column is not of its output's kind; RequestError where a sequence has not as
+  /// many steps as the one that it stands `beside`, unless `expand`.
   std::shared_ptr<ModelInputs> assemble(const std::vector<ColumnPtr>& results, int64_t rows,
                                         bool expand) const;
 

@@ -1,4 +1,4 @@
-// From a token or a number to the id of its bucket (feature generation, section 5.2).
+// From a token or a number to the id of its bucket (docs/reference/features.md).
 //
 //                   hash                   num_buckets     vocab             boundaries
 //   text            hash(text) mod n       parsed integer  index of the word  parsed number

@@ -1,4 +1,4 @@
-// What a kernel reads: the cells of one input, row by row (feature generation, section 2).
+// What a kernel reads: the cells of one input, row by row (docs/reference/features.md).
 #pragma once
 
 #include <cstdint>
@@ -76,7 +76,7 @@ void for_each_entry(const Values& values, Range range, Each&& each) {
   }
 }
 
-/// The tokens of cell `i` (section 2.2), each as a string_view, int64_t, float or double: a scalar string is
+/// The tokens of cell `i`, each as a string_view, int64_t, float or double: a scalar string is
 /// cut at `separator`, an array gives its non-empty entries, a map its keys. A missing cell has none.
 ///
 /// The texts of another feature are cut each, however many there are: they stand for one text, \x1d between
@@ -100,7 +100,7 @@ void for_each_token(const Cells& cells, int64_t i, char separator, Each&& each) 
   }
 }
 
-/// Calls `use(text)` with a token as text: numbers as section 2.3 writes them.
+/// Calls `use(text)` with a token as text: numbers as `format` of columns/text.h writes them.
 template <class Use>
 void with_text(std::string_view token, Use&& use) {
   use(token);

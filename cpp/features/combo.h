@@ -1,4 +1,4 @@
-// combo_feature: every combination of the tokens of two or more inputs (feature generation, section 6.3).
+// combo_feature: every combination of the tokens of two or more inputs (docs/reference/features.md).
 #pragma once
 
 #include "features/kernel.h"

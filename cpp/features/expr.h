@@ -1,4 +1,4 @@
-// expr_feature: a formula over numbers and vectors (feature generation, sections 6.6 and 8).
+// expr_feature: a formula over numbers and vectors (docs/reference/features.md).
 #pragma once
 
 #include "features/expression.h"

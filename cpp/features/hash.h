@@ -1,5 +1,5 @@
 // Hashes that turn text and numbers into bucket ids. They must equal what the training side computed, so
-// neither seed nor byte order may change (feature generation, section 5.2; vectors in conformance/hash.json).
+// neither seed nor byte order may change (vectors in conformance/hash.json).
 #pragma once
 
 #include <cstdint>

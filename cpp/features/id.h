@@ -1,4 +1,4 @@
-// id_feature: the tokens of one input (feature generation, section 6.1).
+// id_feature: the tokens of one input (docs/reference/features.md).
 #pragma once
 
 #include "features/kernel.h"

@@ -1,4 +1,4 @@
-// lookup_feature: the values of a map at the tokens of a key (feature generation, section 6.4).
+// lookup_feature: the values of a map at the tokens of a key (docs/reference/features.md).
 #pragma once
 
 #include <string>

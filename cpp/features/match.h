@@ -1,5 +1,5 @@
-// match_feature: a value out of a user's nested map, at an outer and an inner key (feature generation,
-// section 6.5).
+// match_feature: a value out of a user's nested map, at an outer and an inner key
+// (docs/reference/features.md).
 #pragma once
 
 #include <string>

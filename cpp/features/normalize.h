@@ -1,5 +1,5 @@
-// The normalizer of a numeric feature: log10, zscore, minmax or a formula over x (feature generation,
-// section 5.1).
+// The normalizer of a numeric feature: log10, zscore, minmax or a formula over x
+// (docs/reference/features.md).
 #pragma once
 
 #include <memory>

@@ -1,4 +1,4 @@
-// The operators and functions of the formula language, as one table each (feature generation, section 8).
+// The operators and functions of the formula language, as one table each (docs/reference/features.md).
 #pragma once
 
 #include <cstddef>

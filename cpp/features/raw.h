@@ -1,4 +1,4 @@
-// raw_feature: the number, or the vector of numbers, of one input (feature generation, section 6.2).
+// raw_feature: the number, or the vector of numbers, of one input (docs/reference/features.md).
 #pragma once
 
 #include "features/kernel.h"
@@ -15,8 +15,8 @@ namespace recserve {
 /// that is no number makes the row missing, if it is among the first D.
 class RawKernel : public Kernel {
  public:
-  /// `null_is_zero`: a null of a numeric scalar column is 0.0, bucketized without a normalizer (section 4.2,
-  /// second row). The type of the column decides, not its values.
+  /// `null_is_zero`: a null of a numeric scalar column is 0.0, bucketized without a normalizer. The type of
+  /// the column decides, not its values.
   RawKernel(char separator, bool null_is_zero) : separator_(separator), null_is_zero_(null_is_zero) {}
   void run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const override;
 

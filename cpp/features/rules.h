@@ -1,4 +1,4 @@
-// What happens to a result on its way from the operator to the column (feature generation, sections 4, 5).
+// What happens to a result on its way from the operator to the column (docs/reference/features.md).
 #pragma once
 
 #include <cstdint>

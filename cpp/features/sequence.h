@@ -1,5 +1,5 @@
-// Sequences: a cell cut into elements, elements evaluated as rows, results put together again (feature
-// generation, section 7).
+// Sequences: a cell cut into elements, elements evaluated as rows, results put together again
+// (docs/reference/features.md).
 //
 //   cells                "a;b;;c"        ""            two rows
 //   elements             a b (missing) c               four rows of a plain column

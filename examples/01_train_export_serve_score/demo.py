@@ -34,8 +34,8 @@ from recserve.features.generator import Generator
 from recserve.testing import serve
 
 HERE = Path(__file__).parent
-DEMO = Path(".demo")
-EAS_PYTHON = Path(".venv-eas/bin/python")
+DEMO = Path(".demo")  # where you stand
+EAS_PYTHON = HERE.parents[1] / ".venv-eas/bin/python"
 console = Console()
 
 

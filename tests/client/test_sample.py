@@ -49,3 +49,11 @@ def test_a_seed_repeats() -> None:
         return [encode_request(each) for each in sample_requests(SCHEMA, [], rows=2, count=2, seed=seed)]
 
     assert bodies(1) == bodies(1) != bodies(2)
+
+
+def test_columns_beside_the_clicks_have_as_many_values() -> None:
+    (request,) = sample_requests(
+        SCHEMA, [], rows=1, count=1, clicked={"clicks": 4}, beside_clicks={"clicks__ago": (";", 4)}
+    )
+
+    assert len(to_arrow(request.user["clicks__ago"])[0].as_py().split(";")) == 4

@@ -54,7 +54,7 @@ def test_the_vectors_hold(case: Case) -> None:
     assert native_bucket(VECTORS["bucketizers"][case["bucketizer"]], kind, value) == case["id"]
 
 
-# Feature generation, sections 4.1, 5.2 and 6: recorded from the original.
+# Recorded from the original feature generator.
 RECORDED: list[tuple[Case, str, Any, int]] = [
     ({"hash_bucket_size": 100}, "text", "match_feat_1", 71),
     ({"hash_bucket_size": 100}, "float32", 20.0, 63),

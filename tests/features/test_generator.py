@@ -471,3 +471,24 @@ def test_other_python_threads_run_while_features_are_generated() -> None:
 
     during = [at for at in ticks if start <= at <= start + took]
     assert len(during) > 20  # a held GIL would have let none through
+
+
+def test_members_of_one_sequence_must_have_equally_many_steps_where_a_model_needs_it() -> None:
+    members = [
+        {"feature_type": "id_feature", "feature_name": "cate", "expression": "item:cate", "value_dim": 1,
+         "hash_bucket_size": 10, "default_value": "none"},
+        {"feature_type": "raw_feature", "feature_name": "ago", "expression": "user:ago",
+         "default_value": "0"},
+    ]  # fmt: skip
+    group = {"sequence_name": "clicks", "sequence_delim": ";", "sequence_length": 9, "features": members}
+    records = config.load({"features": [group]})
+    user = Batch(1)
+    user.add("clicks__cate", column_from_arrow(pa.array(["a;b;c"])))
+    empty = Batch(1)
+
+    message = "'clicks__ago' and 'clicks__cate' of one sequence have 1 and 3 steps"
+    with pytest.raises(RequestError, match=message):
+        Generator(records, equal_steps=True).generate(user, empty, empty, empty, {}, rows=1)
+    inputs = Generator(records).generate(user, empty, empty, empty, {}, rows=1)
+
+    assert dict(zip(inputs.int_names, inputs.int_sizes, strict=True))["clicks__cate.values"] == 3

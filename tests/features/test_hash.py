@@ -15,7 +15,7 @@ from recserve import _core
 
 VECTORS: dict[str, list[Case]] = json.loads((FOLDER / "hash.json").read_text())
 
-# Feature generation, section 5.2: recorded from the original.
+# Recorded from the original feature generator.
 RECORDED = [
     ("", 0x553E93901E462A6E, 0x9AE16A3B2F90404F),
     ("0", 0x1FE2F4E72B63D536, 0xD2ED96073B81823F),

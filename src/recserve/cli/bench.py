@@ -99,8 +99,16 @@ def _made_up(path: Path, config: Path | None, rows: int, seed: int) -> list[byte
     features = load_features(bundle, spec)
     schema = request_columns(features, schema_of(bundle))
     clicked = {key.column: key.length for key in features.sequence_keys.values()}
+    beside = {
+        source.name: (feature.feature.delimiter or ";", feature.feature.length)
+        for feature in features.plan.features
+        for source in feature.inputs
+        if feature.feature.group is not None and source.source == "user" and source.sequence
+    }
     items = [item for table in spec.model.tables for item in _item_ids(table)]
-    samples = sample_requests(schema, items, rows=rows, count=64, seed=seed, clicked=clicked)
+    samples = sample_requests(
+        schema, items, rows=rows, count=64, seed=seed, clicked=clicked, beside_clicks=beside
+    )
     return [encode_request(sample) for sample in samples]
 
 

@@ -25,15 +25,20 @@ def sample_requests(
     count: int,
     seed: int = 0,
     clicked: Mapping[str, int] | None = None,
+    beside_clicks: Mapping[str, tuple[str, int]] | None = None,
 ) -> Iterator[ScoreRequest]:
     """Make `count` requests of `rows` items each.
 
     Items are drawn from `item_ids`, whose features the server is taken to know; without any, ids are made up
     and the request brings the item columns itself. `clicked`: user columns that hold item ids, and how many.
+    `beside_clicks`: user columns that say something of each click, with their delimiter and how many; a model
+    takes the members of a sequence to be equally long.
     """
     random = np.random.default_rng(seed)
     for _ in range(count):
         user = {name: _value(random, type_) for name, type_ in schema.user.items()}
+        for name, (delimiter, length) in (beside_clicks or {}).items():
+            user[name] = delimiter.join(str(number) for number in random.integers(0, 1000, length))
         user |= {name: _ids(random, item_ids, length) for name, length in (clicked or {}).items()}
         yield build_request(
             user=user,

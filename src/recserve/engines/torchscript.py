@@ -94,7 +94,9 @@ class TorchScript:
             model = torch.jit.load(bundle.model_path, map_location=place)  # type: ignore[no-untyped-call]
         except (RuntimeError, ValueError) as e:
             why = _last_line(e)
-            raise BundleError(f"{bundle.model_path} is not a TorchScript model that loads: {why}") from e
+            raise BundleError(
+                f"{bundle.model_path} is not a TorchScript model that loads; export or copy it again: {why}"
+            ) from e
         return cls(model.eval(), device=place, outputs=outputs, features=features, limits=limits or {})
 
     @property

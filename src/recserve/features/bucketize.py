@@ -1,4 +1,4 @@
-"""The bucketizer keys of a feature (spec section 5.2), and the files that they name."""
+"""The bucketizer keys of a feature, and the files that they name."""
 
 from __future__ import annotations
 

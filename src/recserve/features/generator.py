@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from recserve._core import Kernel, Rules
     from recserve.columns import Batch, ModelInputs, RowFinisher
-    from recserve.features.config import Feature, FeatureConfig
+    from recserve.features.config import Feature, FeatureConfig, Group
     from recserve.features.inputs import PlannedInput
     from recserve.features.plan import PlannedFeature, SequenceKey
     from recserve.messages import InputSchema
@@ -36,17 +36,24 @@ class Generator:
 
     `tile`: the model takes user features with one row, and `batch_size` (INPUT_TILE 2 or 3).
     `schema` types the columns that a request does not bring; without it they have the value_type of the
-    feature that reads them.
+    feature that reads them. `equal_steps`: members of a sequence group that differ in length are a
+    RequestError of `generate`, since models lay them side by side.
 
     What staging never changes: `generate` gives bit for bit what `generate_joined` gives for the same user
     and items written out as rows of a training table.
     """
 
     def __init__(
-        self, config: FeatureConfig, *, tile: bool = False, schema: InputSchema | None = None
+        self,
+        config: FeatureConfig,
+        *,
+        tile: bool = False,
+        schema: InputSchema | None = None,
+        equal_steps: bool = False,
     ) -> None:
         self.plan = Plan(config, tile=tile)
         self._schema = schema
+        self._equal_steps = equal_steps
         self._groups = [group.name for group in config.groups]
         self._parts = {feature.name: _native_parts(feature, config) for feature in config.features}
         self._steps = {name: index for index, name in enumerate(self.plan.order)}
@@ -56,7 +63,7 @@ class Generator:
         outputs = [feature for feature in self.plan.features if feature.is_output]
         self._native = FeaturePlan(
             self._native_steps(),
-            [self._native_output(feature) for feature in outputs],
+            [self._native_output(feature, outputs) for feature in outputs],
             [self._steps[feature.name] for feature in outputs],
             tile,
         )
@@ -192,8 +199,8 @@ class Generator:
             declared = getattr(self._schema, source.source)
         return declared.get(source.name, feature.feature.type.absent_type())
 
-    def _native_output(self, feature: PlannedFeature) -> Output:
-        record = feature.feature.type
+    def _native_output(self, feature: PlannedFeature, outputs: list[PlannedFeature]) -> Output:
+        record, group = feature.feature.type, feature.feature.group
         if record.discrete and not record.bucketized:
             raise ConfigError(
                 f"feature '{feature.name}' ({feature.type}): its results are texts, and a model takes ids; "
@@ -212,7 +219,12 @@ class Generator:
             weighted=record.is_weighted,
             keyed=record.value_dim != 1,
             once=feature.is_user,
+            beside=self._first_of(group, outputs) if self._equal_steps and group is not None else -1,
         )
+
+    @staticmethod
+    def _first_of(group: Group, outputs: list[PlannedFeature]) -> int:
+        return next(i for i, feature in enumerate(outputs) if feature.feature.group is group)
 
     def _maker_of(self, column: str) -> str:
         """The feature that a finished column is made by; it may hold elements of its sequence."""

@@ -1,4 +1,4 @@
-"""Where a feature reads each of its inputs, and which of them are sequences (spec sections 1.3 and 7)."""
+"""Where a feature reads each of its inputs, and which of them are sequences."""
 
 from __future__ import annotations
 

@@ -232,7 +232,7 @@ class Plan:
         return frozenset(rate)
 
     def _user_features(self) -> frozenset[str]:
-        """User features as TorchEasyRec decides them at export (spec section 3.1)."""
+        """User features as TorchEasyRec decides them at export."""
         linked = any(i.source == "feature" for _, i in self._all_inputs())
         users: set[str] = set()
         for name in self.order:

@@ -91,7 +91,7 @@ def load_features(bundle: Bundle, spec: ServiceSpec) -> Generator:
     bundle.fg()  # says what to do where there is none
     assert bundle.fg_path is not None
     records = config.load(bundle.fg_path, farm_hash=spec.environment.farm_hash)
-    return Generator(records, tile=tile_of(bundle, spec) > 0, schema=schema_of(bundle))
+    return Generator(records, tile=tile_of(bundle, spec) > 0, schema=schema_of(bundle), equal_steps=True)
 
 
 def load_engine(bundle: Bundle, spec: ServiceSpec, features: Generator | None) -> Engine:

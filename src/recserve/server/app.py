@@ -275,7 +275,7 @@ class App:
         length = exchange.content_length
         if length > self._max_body_bytes:
             raise TooLargeError(
-                f"over the limit: a body of {length} bytes; at most {self._max_body_bytes} are read"
+                f"over the limit: a body of {length} bytes; max_body_bytes is {self._max_body_bytes}"
             )
         return self.endpoint
 
@@ -286,7 +286,7 @@ class App:
             whole: bytes = message["body"]
             if len(whole) > self._max_body_bytes:
                 raise TooLargeError(
-                    f"over the limit: a body of {len(whole)} bytes; at most {self._max_body_bytes}"
+                    f"over the limit: a body of {len(whole)} bytes; max_body_bytes is {self._max_body_bytes}"
                 )
             return whole
         parts, size = [], 0
@@ -297,7 +297,7 @@ class App:
             parts.append(message["body"])
             size += len(message["body"])
             if size > self._max_body_bytes:
-                raise TooLargeError(f"over the limit: a body of more than {self._max_body_bytes} bytes")
+                raise TooLargeError(f"over the limit: a body over max_body_bytes, {self._max_body_bytes}")
             if not message["more_body"]:
                 exchange.body_complete = True
                 return b"".join(parts)

@@ -71,7 +71,9 @@ def _open(file: Path) -> pq.ParquetFile:
         # Read each column through a small window: `pre_buffer` would hold the whole file at once.
         return pq.ParquetFile(file, pre_buffer=False, buffer_size=_WINDOW_BYTES)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"item table {file} is not a Parquet file: {error}") from error
+        raise DataError(
+            f"item table {file} is not a Parquet file that can be read; write it again: {error}"
+        ) from error
 
 
 def _check_schema(file: Path, schema: pa.Schema, first: Path, expected: pa.Schema) -> None:

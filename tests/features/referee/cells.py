@@ -110,7 +110,7 @@ def is_text(cell: Cell) -> bool:
 
 
 def scalar_to_text(value: Cell) -> str:
-    """Text as it is, a number in the form of section 2.3."""
+    """Text as it is, a number in its shortest form of six digits."""
     if isinstance(value, str):
         return value
     if isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""fg.json as a flat list of features with resolved inputs (sections 1, 6 keys and 7.2 to 7.4)."""
+"""fg.json as a flat list of features with resolved inputs."""
 
 from __future__ import annotations
 

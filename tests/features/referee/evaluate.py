@@ -219,7 +219,7 @@ def evaluate(
 
 
 def tensors_of(feature: Feature, rows: Rows) -> Tensors:
-    """F.values, F.lengths, F.weights and F.key_lengths as section 3.1 has them."""
+    """F.values, F.lengths, F.weights and F.key_lengths, as models take them."""
     flat: list[Result] = []
     lengths: list[int] = []
     for row in rows:

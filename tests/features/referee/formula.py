@@ -1,4 +1,4 @@
-"""The expression language of section 8, over doubles: a number is a scalar, a list is a vector."""
+"""The expression language of features, over doubles: a number is a scalar, a list is a vector."""
 
 from __future__ import annotations
 

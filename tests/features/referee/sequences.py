@@ -1,4 +1,4 @@
-"""Sequences (section 7): one operator call per element, and at least one element."""
+"""Sequences: one operator call per element, and at least one element."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each feature type yields for one row or one element: tokens, numbers or nothing (section 6)."""
+"""What each feature type yields for one row or one element: tokens, numbers or nothing."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Combo(FeatureType):
     | {ua, ub} x {ia,ib} | value_dim 1 | ua_ia                      |
     | ua x (missing)     |             | (missing) -> default_value |
 
-    Source: spec section 6.3.
+    Source: docs/reference/features.md.
     """
 
     refused_buckets: ClassVar[tuple[str, ...]] = ("num_buckets", "boundaries")

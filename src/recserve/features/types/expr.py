@@ -12,7 +12,7 @@ from recserve.features.types.feature_type import FeatureType, Reference
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expr(FeatureType):
-    """A formula (`expression`, spec section 8) over `variables`, each named as its input is behind the side.
+    """A formula (`expression`) over `variables`, each named as its input is behind the side.
 
     | formula      | variables        | keys        | result                     |
     |--------------|------------------|-------------|----------------------------|
@@ -23,7 +23,7 @@ class Expr(FeatureType):
 
     Numeric columns give float32 values, text gives doubles; the formula is double, the result value_type.
     Ours: a normalizer, which the training side never writes here, has the result as a double.
-    Source: spec section 6.6.
+    Source: docs/reference/features.md.
     """
 
     refused_buckets: ClassVar[tuple[str, ...]] = ("vocab_list", "vocab_dict", "vocab_file")

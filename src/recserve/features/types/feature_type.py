@@ -1,4 +1,4 @@
-"""What all feature types share: the keys of spec section 1.2, read from fg.json into frozen records.
+"""What all feature types share: the keys that all may have, read from fg.json into frozen records.
 
 A type is a subclass whose fields are its fg.json keys (in snake case; `needDiscrete` is `need_discrete`) and
 whose docstring is its table of cases. `native` work lies in the kernel that it names.

@@ -25,7 +25,7 @@ class Id(FeatureType):
     | (missing)          |                   | default_value, as one token |
 
     Ours: a weighted token is cut at its last colon; a weight that is no number makes the cell missing;
-    num_buckets reads the bare token, without prefix. Source: spec section 6.1.
+    num_buckets reads the bare token, without prefix. Source: docs/reference/features.md.
     """
 
     single_input: ClassVar[bool] = True

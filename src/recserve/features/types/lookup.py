@@ -25,7 +25,7 @@ class Lookup(FeatureType):
 
     Ours: a value that is no number is as if it were not found; sums are doubles, rounded once to value_type;
     the normalizer's formula is double where the map's values are text (also under `count`), float32 where
-    they are numbers. Source: spec section 6.4.
+    they are numbers. Source: docs/reference/features.md.
     """
 
     map: str

@@ -28,7 +28,8 @@ class Match(FeatureType):
 
     Ours: needDiscrete absent is true unless value_type is numeric; show_category and show_item absent are
     true for `hit` with an explicit or implied needDiscrete; a vocabulary is asked for the full token, then
-    for the bare value; the normalizer's formula is double, as for any text. Source: spec section 6.5.
+    for the bare value; the normalizer's formula is double, as for any text.
+    Source: docs/reference/features.md.
     """
 
     user: str

@@ -25,7 +25,7 @@ class Raw(FeatureType):
     Ours: value_dim 0 is 1; a padded 0.0 is not normalized; a text that is no number among the first value_dim
     makes the whole cell missing; strings inside an array are cut at the separator only where another feature
     produced them (`feature:NAME__lookup`).
-    Source: spec sections 6.2 and 4.2.
+    Source: docs/reference/features.md.
     """
 
     single_input: ClassVar[bool] = True

@@ -1,0 +1,201 @@
+"""The demo, run as a newcomer runs it: what it prints is true, and what it leaves serves again."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from tests.end_to_end.conftest import ROOT, eas_python
+
+import recserve
+from recserve.client.client import Client, Scores
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEMO = ROOT / "examples/01_train_export_serve_score/demo.py"
+NAMES = ("probs_ctr", "probs_cvr")
+UNKNOWN = "no-such-item"
+#: Our sources, wherever the process stands; a line of the demo is never folded.
+ENVIRON = {**os.environ, "PYTHONPATH": str(Path(recserve.__file__).parents[1].absolute()), "COLUMNS": "160"}
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A demo that has ended: where it stood, and what it printed."""
+
+    folder: Path
+    status: int
+    stdout: str
+    stderr: str
+
+    def line(self, start: str) -> str:
+        """The only line that begins so."""
+        (line,) = [line for line in self.stdout.splitlines() if line.startswith(start)]
+        return line
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    eas_python()  # says what to do where it is missing
+    folder = tmp_path_factory.mktemp("newcomer")
+    done = run(str(DEMO), "--small", cwd=folder)
+    return Demo(folder, done.returncode, done.stdout, done.stderr)
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, env=ENVIRON, timeout=600, check=False
+    )
+
+
+@contextmanager
+def serving(line: str, folder: Path) -> Iterator[str]:
+    """Start what the line says, on a free port; gives the URL of the server."""
+    command, *arguments = shlex.split(line.replace("--port 8000", "--port 0"))
+    assert command == "recserve"
+    with subprocess.Popen(
+        [sys.executable, "-m", "recserve", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=folder,
+        env=ENVIRON,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().partition("ready at ")[2].partition("/api/")[0]
+        finally:
+            process.kill()
+
+
+# --- what it prints ---
+
+
+def test_the_demo_ends_well(demo: Demo) -> None:
+    assert demo.status == 0, demo.stderr[-3000:]
+
+
+@pytest.mark.parametrize("tile", ["", "   INPUT_TILE 2", "   INPUT_TILE 3"])
+def test_online_scores_are_the_offline_ones_in_every_tile_mode(demo: Demo, tile: str) -> None:
+    (value,) = re.findall(rf"^max \|online - offline\| = (\S+){tile}$", demo.stdout, re.MULTILINE)
+
+    assert 0 <= float(value) <= 1e-6
+
+
+def test_the_model_ranks_better_than_any_single_feature(demo: Demo) -> None:
+    pattern = r"AUC \(ctr\) (\S+)   best single feature: (\S+) (\S+)  gain (\S+)"
+    match = re.fullmatch(pattern, demo.line("AUC"))
+
+    assert match
+    area, _, alone, gain = match.groups()
+    assert 0.5 < float(alone) < float(area) < 1
+    assert float(gain) == pytest.approx(float(area) - float(alone), abs=2e-4)
+
+
+def test_every_stage_of_a_request_has_its_latency(demo: Demo) -> None:
+    stages = dict(re.findall(r"^│ (\w+) +│ (\d+\.\d{3}) │$", demo.stdout, re.MULTILINE))
+
+    assert list(stages) == ["receive", "queue", "decode", "look_up", "generate", "run", "encode", "respond"]
+    assert all(float(milliseconds) > 0 for milliseconds in stages.values())
+
+
+# --- what it leaves ---
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("bundle", {}),
+        ("bundle_tile2", {"INPUT_TILE": "2"}),
+        ("bundle_tile3", {"INPUT_TILE": "3"}),
+    ],
+)
+def test_a_bundle_is_laid_out_as_the_original_exports_it(
+    demo: Demo, name: str, flags: dict[str, str]
+) -> None:
+    bundle = demo.folder / ".demo" / name
+
+    assert {path.name for path in bundle.iterdir()} == {
+        "scripted_model.pt",
+        "gm.code",
+        "fg.json",
+        "pipeline.config",
+        "model_acc.json",
+        "input_schema.json",  # our own
+    }
+    assert json.loads((bundle / "model_acc.json").read_text()) == {
+        "SPARSE_INT64": "1",
+        "QUANT_EMB": "INT8",
+        **flags,
+    }
+    assert len(json.loads((bundle / "fg.json").read_text())["features"]) >= 30
+    assert "int_nbit_split_embedding_codegen_lookup_function" in (bundle / "gm.code").read_text()
+
+
+def test_the_printed_line_serves_the_scores_that_the_demo_printed(demo: Demo) -> None:
+    service = json.loads((demo.folder / ".demo/service.json").read_text())
+    request = first_request(demo)
+
+    with (
+        serving(demo.line("recserve serve "), demo.folder) as url,
+        Client(url, service["name"], service["token"], timeout_s=30) as client,
+    ):
+        scores = client.score(**request)
+
+    assert set(scores) == set(NAMES)
+    known = np.array([item_id != UNKNOWN for item_id in request["item_ids"]])
+    offline = pq.read_table(demo.folder / ".demo/scores.parquet").slice(0, len(known))
+    for name in NAMES:
+        assert np.abs(scores[name] - offline[name].to_numpy())[known].max() <= 1e-6
+        assert set(scores[name][~known]) == {0}  # item_empty_score
+    assert printed_top(demo) == shown_top(scores)
+
+
+def first_request(demo: Demo) -> dict[str, Any]:
+    """The first session that the demo scored, read from the rows that it predicted offline."""
+    schema = json.loads((demo.folder / ".demo/bundle/input_schema.json").read_text())
+    rows = pq.read_table(demo.folder / ".demo/rows.parquet").slice(0, 200).to_pylist()
+    rows = [row for row in rows if (row["user_id"], row["now"]) == (rows[0]["user_id"], rows[0]["now"])]
+    maps = {name for name, kind in schema["user"].items() if kind.startswith("map")}
+    return {
+        "user": {name: dict(rows[0][name]) if name in maps else rows[0][name] for name in schema["user"]},
+        "item_ids": [row["item_id"] or UNKNOWN for row in rows],
+        "context": {name: [row[name] for row in rows] for name in schema["context"]},
+    }
+
+
+def printed_top(demo: Demo) -> list[tuple[str, str, str]]:
+    """Items, ctr and cvr of the first user in the demo's table."""
+    rows = [[cell.strip() for cell in line.split("│")] for line in demo.stdout.splitlines() if "│ i" in line]
+    return [(item_id, ctr, cvr) for _, _, _, item_id, _, ctr, cvr, *_ in rows[:3]]
+
+
+def shown_top(scores: Scores) -> list[tuple[str, str, str]]:
+    best = np.argsort(scores["probs_ctr"])[::-1][:3]
+    ctr, cvr = (scores[name] for name in NAMES)
+    return [(scores.item_ids[row], f"{ctr[row]:.3f}", f"{cvr[row]:.3f}") for row in best]
+
+
+def test_the_export_runs_where_torchrec_cannot_be_imported(demo: Demo) -> None:
+    """The rows and scores are those that the demo left of INPUT_TILE 3."""
+    without = "import sys; sys.modules['torchrec'] = None; from recserve.cli.app import main; main()"
+    files = (".demo/bundle_tile3", ".demo/rows.parquet", "again.parquet")
+
+    done = run("-c", without, "predict", *files, cwd=demo.folder)
+
+    assert done.returncode == 0, done.stderr
+    again, left = (pq.read_table(demo.folder / name) for name in ("again.parquet", ".demo/scores.parquet"))
+    assert again.equals(left)
