@@ -187,7 +187,8 @@ def _rounded(x: float) -> float:
 
 def _round_to(x: float, digits: float) -> float:
     scale = libm("pow", 10.0, digits)
-    return _divide(_rounded(x * scale), scale)
+    shifted = x * scale
+    return _divide(_rounded(shifted), scale) if math.isfinite(shifted) else x
 
 
 def _sign(x: float) -> float:
@@ -217,7 +218,9 @@ def _great_circle(lng1: float, lat1: float, lng2: float, lat2: float) -> float:
     sin_lat = libm("sin", (lat2 - lat1) * radians / 2)
     sin_lng = libm("sin", (lng2 - lng1) * radians / 2)
     cosines = libm("cos", lat1 * radians) * libm("cos", lat2 * radians)
-    return 2 * EARTH_RADIUS_KM * libm("asin", libm("sqrt", sin_lat * sin_lat + cosines * sin_lng * sin_lng))
+    chord = sin_lat * sin_lat + cosines * sin_lng * sin_lng
+    chord = 1.0 if chord > 1 else chord  # rounding, at points opposite to one another
+    return 2 * EARTH_RADIUS_KM * libm("asin", libm("sqrt", chord))
 
 
 def _squares(x: list[float]) -> float:
@@ -232,7 +235,8 @@ def _spread_about_mean(x: list[float], divisor: int) -> float:
 def _correlation(x: list[float], y: list[float]) -> float:
     dx = [entry - _average(*x) for entry in x]
     dy = [entry - _average(*y) for entry in y]
-    return _divide(_dot(dx, dy), libm("sqrt", _squares(dx) * _squares(dy)))
+    # Two roots: the product of two sums of squares leaves the range of doubles early.
+    return _divide(_dot(dx, dy), libm("sqrt", _squares(dx)) * libm("sqrt", _squares(dy)))
 
 
 def _dot(x: list[float], y: list[float]) -> float:
