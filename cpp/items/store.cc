@@ -35,12 +35,11 @@ ColumnPtr missing_row(const ColumnType& type) {
 void check_type(const Field& field, const Column& column) {
   const ColumnType type = column_type(column);
   if (type == field.type) return;
-  const bool texts = type.shape == field.type.shape && type.type == Type::String;
-  throw DataError(
-      "item column '" + field.name + "' holds " + name_of(type) + "; the store was made for " +
-      name_of(field.type) +
-      (texts ? " (numbers with nulls between them come as texts: drop the nulls, or write all as text)"
-             : ""));
+  const bool nulls =
+      type.shape == Shape::Nested && field.type.shape == Shape::List && type.type == field.type.type;
+  throw DataError("item column '" + field.name + "' holds " + name_of(type) + "; the store was made for " +
+                  name_of(field.type) +
+                  (nulls ? " (numbers with nulls between them come as lists of lists: drop the nulls)" : ""));
 }
 
 /// A row is known when the request itself says something about it.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from recserve._core import Batch, Column, ModelInputs, RowFinisher
@@ -42,20 +43,31 @@ def column_from_arrow(array: pa.Array | pa.ChunkedArray, name: str = "") -> Colu
 def _without_null_entries(array: pa.Array, name: str) -> pa.Array:
     """The same cells with no null inside a list or map: a column knows missing rows, not missing entries.
 
-    A null text is the empty text, which feature generation drops from lists and takes as a missing element
-    of a sequence. Integers with nulls become such texts, which says the same ids. Floats would lose digits,
-    so they are refused.
+    | entries          | a null becomes                                             |
+    |------------------|------------------------------------------------------------|
+    | texts            | the empty text                                             |
+    | numbers          | the empty list, in a list of lists: [1, null] -> [[1], []] |
+    | lists of numbers | nothing: [[1, null]] -> [[1]]                              |
+
+    which feature generation drops from a plain cell and takes as a missing element of a sequence. Maps with
+    null values are refused.
     """
     is_map = pa.types.is_map(array.type)
     entries = array.items if is_map else _entries(array)
     if entries.null_count == 0:
         return array
-    if is_map or not (pa.types.is_integer(entries.type) or pa.types.is_string(entries.type)):
-        raise DataError(
-            f"column '{name}' ({array.type}) has null entries inside its cells; "
-            "drop them, or write the numbers as text"
-        )
-    return _rebuilt(array)
+    if is_map:
+        raise DataError(f"column '{name}' ({array.type}) has null values inside its maps; drop those keys")
+    if pa.types.is_fixed_size_list(array.type):
+        array = array.cast(pa.list_(array.type.value_type))
+    values = array.values
+    if pa.types.is_string(entries.type):
+        return _relisted(array, _texts(values))
+    if pa.types.is_nested(values.type):
+        return _relisted(array, _present(values))
+    ends = np.concatenate([[0], np.cumsum(values.is_valid().to_numpy(zero_copy_only=False))])
+    singles = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), values.drop_null())
+    return _relisted(array, singles)
 
 
 def _entries(array: pa.Array) -> pa.Array:
@@ -65,14 +77,22 @@ def _entries(array: pa.Array) -> pa.Array:
     return array
 
 
-def _rebuilt(array: pa.Array) -> pa.Array:
-    """`array` as lists with texts as their innermost entries, empty where they were null."""
-    if not pa.types.is_nested(array.type):
-        return array.cast(pa.string()).fill_null("")
-    if pa.types.is_fixed_size_list(array.type):
-        array = array.cast(pa.list_(array.type.value_type))
+def _texts(array: pa.Array) -> pa.Array:
+    """Texts, or lists of them, with empty ones for null."""
+    return _relisted(array, _texts(array.values)) if pa.types.is_nested(array.type) else array.fill_null("")
+
+
+def _present(array: pa.Array) -> pa.Array:
+    """Lists of numbers without their null entries."""
+    ends = np.concatenate([[0], np.cumsum(array.values.is_valid().to_numpy(zero_copy_only=False))])
+    offsets = pa.array(ends[array.offsets.to_numpy()], pa.int32())
+    return pa.ListArray.from_arrays(offsets, array.values.drop_null())
+
+
+def _relisted(array: pa.Array, values: pa.Array) -> pa.Array:
+    """The lists of `array` over other values."""
     missing = array.is_null() if array.null_count else None
-    return pa.ListArray.from_arrays(array.offsets, _rebuilt(array.values), mask=missing)
+    return pa.ListArray.from_arrays(array.offsets, values, mask=missing)
 
 
 def storage_type(arrow: pa.DataType, name: str = "") -> pa.DataType:
