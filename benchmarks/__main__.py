@@ -45,6 +45,9 @@ def main() -> None:
     figures["stages"] = {
         name: stages.measure(arguments.folder, workload, runs=600) for name, workload in WORKLOADS.items()
     }
+    figures["alone"] = {
+        name: stages.alone(arguments.folder, workload, runs=600) for name, workload in WORKLOADS.items()
+    }
     console.print("» items")
     figures["items"] = item_store(arguments.items)
     console.print("» servers")
@@ -106,7 +109,10 @@ p99 is that of an open loop at {serving.LOAD:.0%} of the saturated throughput; s
 
 {stages_table(figures["stages"])}
 
-`run` is what the engine adds to its model: the zero model's call with its tensors.
+`run` is what the engine adds to its model: the zero model's call with its tensors. Here the stages follow one
+another, and each finds the caches full of the others' data. Alone, one call after the other of the same verb:
+
+{stages_table(figures["alone"])}
 
 ## Items
 
@@ -144,7 +150,11 @@ def stages_table(rows: dict[str, dict[str, float]]) -> str:
     return table(
         ["workload", *stages.STAGES, "sum"],
         [
-            [name, *(f"{found[stage]:.0f}" for stage in stages.STAGES), f"{sum(found.values()):.0f}"]
+            [
+                name,
+                *(f"{found[stage]:.0f}" if stage in found else "" for stage in stages.STAGES),
+                f"{sum(found.values()):.0f}",
+            ]
             for name, found in rows.items()
         ],
     )

@@ -28,21 +28,22 @@ from recserve.processors.load import load
 from recserve.processors.normal import Normal
 from recserve.server.app import ScoreEndpoint, answer_body
 from recserve.server.serve import tune_allocator
-from recserve.wire.torchrec import encode_request
+from recserve.wire.torchrec import Decoder, encode, encode_request
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from benchmarks.workloads import Workload
+
+    from recserve.columns import Batch, ModelInputs
+    from recserve.items.store import ItemRows
 
 STAGES = ("decode", "look_up", "generate", "run", "encode")
 
 
 def measure(folder: Path, workload: Workload, *, runs: int) -> dict[str, float]:
     """Median CPU microseconds of each stage, in a warmed worker thread."""
-    name = "tiny" if workload.name == "tiny" else "rank"
-    spec = load_service(service(folder, name))
-    processor = load(Bundle.open(folder / f"{name}-zero"), spec)
-    assert isinstance(processor, Normal)
-    endpoint = ScoreEndpoint(processor, spec.rpc)
+    endpoint = load_endpoint(folder, workload)
     bodies = [encode_request(request) for request in requests(workload)]
 
     def work(count: int) -> list[dict[str, int]]:
@@ -59,6 +60,58 @@ def measure(folder: Path, workload: Workload, *, runs: int) -> dict[str, float]:
     return {stage: median(trace[stage] for trace in traces) / 1e3 for stage in STAGES}
 
 
+def alone(folder: Path, workload: Workload, *, runs: int) -> dict[str, float]:
+    """Median CPU microseconds of each native verb when nothing else runs between two calls of it."""
+    endpoint = load_endpoint(folder, workload)
+    processor, asked = endpoint.processor, requests(workload)
+    assert isinstance(processor, Normal)
+    bodies = [encode_request(request) for request in asked]
+    decoder = Decoder(processor.schema, fallback=processor.types_if_missing)
+    keys = processor.features.sequence_keys
+
+    def look_up(k: int) -> tuple[ItemRows, Mapping[str, tuple[Batch, Batch]]]:
+        with processor.items.pin() as rows:
+            request = asked[k]
+            items = rows.gather(request.item_ids, rows=request.rows, overrides=request.item_features)
+            return items, rows.gather_lists(request.user, keys)
+
+    found = [look_up(k) for k in range(REQUESTS)]
+
+    def generate(k: int) -> ModelInputs:
+        request, (items, clicked) = asked[k], found[k]
+        return processor.features.generate(
+            request.user, request.context, items.raw, items.finished, clicked, rows=request.rows
+        )
+
+    answers = [processor.score(request) for request in asked]
+    verbs: dict[str, Callable[[int], object]] = {
+        "decode": lambda k: decoder.decode(bodies[k]),
+        "look_up": look_up,
+        "generate": generate,
+        "encode": lambda k: encode(answers[k]),
+    }
+
+    def work(verb: Callable[[int], object]) -> float:
+        taken = []
+        for k in range(runs):
+            start = time.thread_time_ns()
+            verb(k % REQUESTS)
+            taken.append(time.thread_time_ns() - start)
+        return median(taken) / 1e3
+
+    with ThreadPoolExecutor(1) as worker:
+        return {name: worker.submit(work, verb).result() for name, verb in verbs.items()}
+
+
+def load_endpoint(folder: Path, workload: Workload) -> ScoreEndpoint:
+    """The codec and processor of a workload's zero model."""
+    name = "tiny" if workload.name == "tiny" else "rank"
+    spec = load_service(service(folder, name))
+    processor = load(Bundle.open(folder / f"{name}-zero"), spec)
+    assert isinstance(processor, Normal)
+    return ScoreEndpoint(processor, spec.rpc)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -67,11 +120,14 @@ def main() -> None:
     arguments = parser.parse_args()
     tune_allocator()
     models.build(arguments.folder)
-    table = Table("workload", *STAGES, "sum", title="CPU µs per request, median")
+    table = Table("workload", "", *STAGES, "sum", title="CPU µs per request, median")
     for workload in WORKLOADS.values():
-        taken = measure(arguments.folder, workload, runs=arguments.runs)
-        cells = [taken[stage] for stage in STAGES]
-        table.add_row(workload.name, *(f"{cell:.0f}" for cell in [*cells, sum(cells)]))
+        for how, taken in (
+            ("in a request", measure(arguments.folder, workload, runs=arguments.runs)),
+            ("alone", alone(arguments.folder, workload, runs=arguments.runs)),
+        ):
+            cells = [f"{taken[stage]:.0f}" if stage in taken else "" for stage in STAGES]
+            table.add_row(workload.name, how, *cells, f"{sum(taken.values()):.0f}")
     Console().print(table)
 
 

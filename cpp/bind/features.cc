@@ -5,6 +5,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "bind/bind.h"
+#include "bind/free_interpreter.h"
 #include "columns/error.h"
 #include "features/combo.h"
 #include "features/expr.h"
@@ -190,7 +191,7 @@ void bind_plan(nb::module_& core) {
           [](const FeaturePlan& plan, const Batch& user, const Batch& context, const Batch& raw,
              const Batch& finished,
              const std::vector<std::optional<std::pair<const Batch*, const Batch*>>>& clicked, int64_t rows) {
-            nb::gil_scoped_release release;
+            const FreeInterpreter free(rows >= kManyRowsToGenerate);
             std::vector<Clicked> groups;
             for (const auto& pair : clicked) {
               groups.push_back(pair ? Clicked{pair->first, pair->second} : Clicked{});

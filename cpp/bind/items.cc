@@ -9,6 +9,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "bind/bind.h"
+#include "bind/free_interpreter.h"
 #include "items/store.h"
 
 using namespace recserve;
@@ -42,7 +43,7 @@ nb::tuple gather(const ItemStore& store, const Epochs::Pin& pin, const Column& i
                  const Selection& selection, const Batch& overrides) {
   Gathered gathered;
   {
-    nb::gil_scoped_release release;
+    const FreeInterpreter free(std::max(rows, ids.rows) >= kManyRowsToGather);
     gathered = ids.rows == 0 ? store.gather_empty(rows, selection, overrides)
                              : store.gather(pin, Keys(store.text_keys(), ids), selection, overrides);
   }
@@ -55,7 +56,8 @@ nb::tuple gather_sequence(const ItemStore& store, const Epochs::Pin& pin, const 
                           const std::string& group, const std::string& name) {
   Gathered gathered;
   {
-    nb::gil_scoped_release release;
+    const FreeInterpreter free(column.values.size >= kManyRowsToGather ||
+                               column.values.data.size() >= kLongMessageBytes);
     const Keys keys = sequence_keys(store.text_keys(), column, delimiter, length, group, name);
     gathered = store.gather(pin, keys, selection);
   }

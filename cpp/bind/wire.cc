@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "bind/bind.h"
+#include "bind/free_interpreter.h"
 #include "wire/lz4.h"
 #include "wire/predict.h"
 #include "wire/torchrec_request.h"
@@ -23,12 +24,12 @@ using TextMap = std::map<std::string, std::string>;
 
 std::string_view view(const nb::bytes& body) { return {body.c_str(), body.size()}; }
 
-/// Runs `write() -> std::string` while other threads run.
+/// Runs `write() -> std::string`, while other threads run if it is `long_enough`.
 template <class Write>
-nb::bytes written(Write&& write) {
+nb::bytes written(Write&& write, bool long_enough = true) {
   std::string out;
   {
-    nb::gil_scoped_release release;
+    const FreeInterpreter free(long_enough);
     out = write();
   }
   return nb::bytes(out.data(), out.size());
@@ -155,7 +156,7 @@ void make_decoder(TorchrecDecoder* self, const TextMap& user, const TextMap& con
 nb::tuple decode_request(const TorchrecDecoder& decoder, const nb::bytes& body) {
   TorchrecRequest request;
   {
-    nb::gil_scoped_release release;
+    const FreeInterpreter free(static_cast<int64_t>(body.size()) >= kLongMessageBytes);
     request = decoder.decode(view(body));
   }
   return nb::make_tuple(std::move(request.user), request.item_ids, std::move(request.context),
@@ -185,7 +186,7 @@ nb::bytes encode_response(const Column& item_ids, const nb::dict& outputs, const
   Views views;
   const TorchrecResponseView response{&item_ids, views.tensors(outputs, "output"), pairs(generate_features),
                                       pairs(raw_features), pairs(pass_through)};
-  return written([&] { return encode(response); });
+  return written([&] { return encode(response); }, item_ids.rows >= kManyRowsToEncode);
 }
 
 nb::tuple decode_response(const nb::bytes& body) {

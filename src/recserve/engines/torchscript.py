@@ -178,12 +178,18 @@ class TorchScript:
 
 
 def share(inputs: ModelInputs) -> dict[str, torch.Tensor]:
-    """The model's tensors, which lie in the two buffers of `inputs`: nothing is copied."""
+    """The model's tensors, which lie in the two buffers of `inputs`: nothing is copied.
+
+    The few floats are cut by numpy and not by torch, whose every operation lets other threads take over.
+    """
     ints = torch.split_with_sizes(torch.from_numpy(inputs.ints), inputs.int_sizes)
-    floats = torch.split_with_sizes(torch.from_numpy(inputs.floats), inputs.float_sizes)
     tensors = dict(zip(inputs.int_names, ints, strict=True))
-    for name, tensor, width in zip(inputs.float_names, floats, inputs.float_widths, strict=True):
-        tensors[name] = tensor.view(-1, width) if width else tensor  # width 0: weights, one per id
+    floats, start = inputs.floats, 0
+    for name, size, width in zip(inputs.float_names, inputs.float_sizes, inputs.float_widths, strict=True):
+        values = floats[start : start + size]
+        # width 0: weights, one per id
+        tensors[name] = torch.from_numpy(values.reshape(-1, width) if width else values)
+        start += size
     return tensors
 
 
@@ -283,7 +289,9 @@ def _tensor(name: str, array: NDArray[Any]) -> torch.Tensor:
 def _array(tensor: torch.Tensor) -> NDArray[Any]:
     if tensor.dtype in (torch.float16, torch.bfloat16):
         tensor = tensor.float()
-    array: NDArray[Any] = tensor.contiguous().cpu().numpy()
+    if tensor.device.type != "cpu" or not tensor.is_contiguous():
+        tensor = tensor.cpu().contiguous()
+    array: NDArray[Any] = tensor.numpy()
     return array
 
 

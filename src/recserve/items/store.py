@@ -9,6 +9,7 @@ written, so a request gathers them and computes nothing.
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -178,8 +179,7 @@ class ItemStore:
         batch, in order. `progress` is told the rows of each batch that has become visible.
         """
         report = self._load(batches, key, threads or min(os.cpu_count() or 1, 8), progress)
-        # Arrow's allocator keeps what the batches used, and nothing will need as much again.
-        pa.default_memory_pool().release_unused()
+        _give_back_memory()
         return report
 
     def _load(
@@ -349,3 +349,11 @@ _SCALAR_NAMES: dict[Any, str] = {
     pa.string(): "string",
     pa.binary(): "string",
 }
+
+
+def _give_back_memory() -> None:
+    """Let go of what loading used: both allocators keep it, and nothing will need as much again."""
+    pa.default_memory_pool().release_unused()
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
+    if malloc_trim is not None:
+        malloc_trim(0)
