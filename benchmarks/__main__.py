@@ -14,12 +14,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from benchmarks import models, serving, stages
 from benchmarks.workloads import WORKLOADS
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RESULTS = Path(__file__).parent / "results.md"
 console = Console(stderr=True)
@@ -105,6 +108,10 @@ inputs and returns zeros.
 p99 is that of an open loop at {serving.LOAD:.0%} of the saturated throughput; saturated means
 {serving.SATURATING} callers that never wait.
 
+## Targets
+
+{targets_table(figures)}
+
 ## CPU per stage, one request, µs
 
 {stages_table(figures["stages"])}
@@ -165,6 +172,30 @@ def items_table(found: dict[str, float]) -> str:
     return table(
         ["figure", "value"], [[name.replace("_", " "), f"{value:.4g}"] for name, value in found.items()]
     )
+
+
+TARGETS: list[tuple[str, float, str, Callable[[dict[str, Any]], float]]] = [
+    ("rank-200: non-model CPU ms", 0.8, "at most", lambda f: f["serving"]["rank-200"]["non_model_cpu_ms"]),
+    ("rank-200: p50 / bare", 1.10, "at most", lambda f: f["serving"]["rank-200"]["p50_ratio"]),
+    ("rank-200: req/s / bare", 0.92, "at least", lambda f: f["serving"]["rank-200"]["throughput_ratio"]),
+    ("rank-1000: p50 / bare", 1.10, "at most", lambda f: f["serving"]["rank-1000"]["p50_ratio"]),
+    ("tiny: non-model CPU ms", 0.35, "at most", lambda f: f["serving"]["tiny"]["non_model_cpu_ms"]),
+    ("rank-200: generate µs, in a request", 250, "at most", lambda f: f["stages"]["rank-200"]["generate"]),
+    ("rank-200: decode µs, alone", 20, "at most", lambda f: f["alone"]["rank-200"]["decode"]),
+    ("gather of 200 ids × 40 columns µs", 60, "at most", lambda f: f["items"]["gather_200_cpu_us"]),
+    ("load of 1M items × 40 columns s", 8, "at most", lambda f: f["items"]["load_s"]),
+    ("memory / narrowest columns", 1.3, "at most", lambda f: f["items"]["process_memory_ratio"]),
+]
+
+
+def targets_table(figures: dict[str, Any]) -> str:
+    """What the first release set out to reach, and what it did reach."""
+    rows = []
+    for name, target, side, of in TARGETS:
+        found = of(figures)
+        met = found <= target if side == "at most" else found >= target
+        rows.append([name, f"{side} {target:g}", f"{found:.4g}", "yes" if met else "**no**"])
+    return table(["figure", "target", "measured", "met"], rows)
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
