@@ -1,6 +1,6 @@
 """Every benchmark of a release, side by side in one run: `make bench`.
 
-    python -m benchmarks [--folder build/bench] [--seconds 6] [--rounds 3] [--items 1000000]
+    python -m benchmarks [--folder build/bench] [--seconds 4] [--rounds 5] [--items 1000000]
 
 Writes benchmarks/results.md and ends with one line of JSON, its figures. Run it on a machine that does
 nothing else.
@@ -32,8 +32,8 @@ def main() -> None:
     """Measure everything, write the page, print the line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path("build/bench"))
-    parser.add_argument("--seconds", type=float, default=6.0, help="of one measurement of a server")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of one measurement of a server")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--items", type=int, default=1_000_000, help="rows of the item table")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ def page(figures: dict[str, Any]) -> str:
 
 Machine: {figures["machine"]}, load before the run {figures["load_before"]:.2f}.
 Commit: {figures["commit"]}, {time.strftime("%Y-%m-%d")}. Command: `make bench`.
-Medians; the server and its yardsticks take turns in one run.
+Medians; the server and its yardsticks take turns in one run, in new processes each round.
 
 The workloads are those of benchmarks/workloads.py. *Bare* is the same TorchScript artefact called in a warmed
 worker thread; *non-model* is the CPU of the whole server process per request with a model that takes the same

@@ -1,6 +1,6 @@
 """What a whole server costs beside its model: latency, throughput and CPU per request on the three workloads.
 
-    python -m benchmarks.serving [--folder build/bench] [--seconds 6] [--rounds 3]
+    python -m benchmarks.serving [--folder build/bench] [--seconds 4] [--rounds 5]
 
 The yardsticks run in the same run, in turns with the server: the *bare call* (benchmarks/bare.py), and the
 *zero model*, which takes the same inputs and returns zeros, so that what a request costs with it is not the
@@ -90,29 +90,36 @@ def run(folder: Path, *, seconds: float, rounds: int) -> dict[str, dict[str, flo
 
 def run_workload(folder: Path, workload: Workload, *, seconds: float, rounds: int) -> dict[str, float]:
     """Medians of the rounds of one workload, and their ratios."""
-    name = "tiny" if workload.name == "tiny" else "rank"
-    with ExitStack() as stack:
-        bare = Bare(folder / name, workload.name)
-        stack.callback(bare.process.kill)
-        server = stack.enter_context(serve(folder / name, service(folder, name)))
-        zero = stack.enter_context(serve(folder / f"{name}-zero", service(folder, name)))
-        bodies = [encode_request(request) for request in requests(workload)]
-        for target in (server, zero):
-            load(target, bodies, LoadPlan(duration_s=2, concurrency=SATURATING))
-        measured = [
-            one_round(bare, server, zero, bodies, seconds)
-            for _ in track(range(rounds), description=workload.name, console=Console(stderr=True))
-        ]
+    turns = track(range(rounds), description=workload.name, console=Console(stderr=True))
+    measured = [one_round(folder, workload, seconds) for _ in turns]
     figures = {key: statistics.median(getattr(r, key) for r in measured) for key in Round.__annotations__}
     figures["p50_ratio"] = statistics.median(r.p50_ms / r.bare_p50_ms for r in measured)
     figures["throughput_ratio"] = statistics.median(r.throughput / r.bare_throughput for r in measured)
     return figures
 
 
-def one_round(
+def one_round(folder: Path, workload: Workload, seconds: float) -> Round:
+    """Every measurement once, the bare call and the server next to one another.
+
+    Each round starts new processes: where the half gigabyte of weights comes to lie in memory makes one process
+    up to a tenth slower than the next, for as long as it lives.
+    """
+    name = "tiny" if workload.name == "tiny" else "rank"
+    bodies = [encode_request(request) for request in requests(workload)]
+    with ExitStack() as stack:
+        bare = Bare(folder / name, workload.name)
+        stack.callback(bare.process.kill)
+        server = stack.enter_context(serve(folder / name, service(folder, name)))
+        zero = stack.enter_context(serve(folder / f"{name}-zero", service(folder, name)))
+        for target in (server, zero):
+            load(target, bodies, LoadPlan(duration_s=2, concurrency=SATURATING))
+        return take_turns(bare, server, zero, bodies, seconds)
+
+
+def take_turns(
     bare: Bare, server: RunningServer, zero: RunningServer, bodies: list[bytes], seconds: float
 ) -> Round:
-    """Every measurement once, the bare call and the server next to one another."""
+    """The turns of one round."""
     bare_one = bare.measure(1, seconds)
     alone = load(server, bodies, LoadPlan(duration_s=seconds, concurrency=1))
     bare_two = bare.measure(2, seconds)
@@ -154,8 +161,8 @@ def main() -> None:
     """Print the figures as one line of JSON per workload."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path("build/bench"))
-    parser.add_argument("--seconds", type=float, default=6.0, help="of one measurement")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of one measurement")
+    parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     figures = run(arguments.folder, seconds=arguments.seconds, rounds=arguments.rounds)
     for name, found in figures.items():
