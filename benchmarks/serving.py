@@ -101,8 +101,8 @@ def run_workload(folder: Path, workload: Workload, *, seconds: float, rounds: in
 def one_round(folder: Path, workload: Workload, seconds: float) -> Round:
     """Every measurement once, the bare call and the server next to one another.
 
-    Each round starts new processes: where the half gigabyte of weights comes to lie in memory makes one process
-    up to a tenth slower than the next, for as long as it lives.
+    Each round starts new processes: where the half gigabyte of weights comes to lie in memory makes one
+    process up to a tenth slower than the next, for as long as it lives.
     """
     name = "tiny" if workload.name == "tiny" else "rank"
     bodies = [encode_request(request) for request in requests(workload)]
