@@ -6,8 +6,7 @@
 #include <optional>
 
 /// Frees the interpreter for the length of a scope, if the work in it is `long_enough`. Handing it over and
-/// back wakes two threads, some 10 us on busy cores: for shorter work that costs more than it frees (a
-/// request for 20 items changed threads 14 times, benchmarks/serving.py).
+/// back wakes two threads, some 10 us on busy cores: for shorter work that costs more than it frees.
 class FreeInterpreter {
  public:
   explicit FreeInterpreter(bool long_enough) {

@@ -1,6 +1,6 @@
 """plan ──generator──▶ ModelInputs: the native plan, built once when a model is loaded.
 
-One `Generator` serves many threads; `generate` releases the GIL once for all features.
+One `Generator` serves many threads; `generate` releases the GIL once for all features, but for few rows.
 """
 
 from __future__ import annotations
