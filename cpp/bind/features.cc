@@ -5,24 +5,14 @@
 #include <nanobind/stl/vector.h>
 
 #include "bind/bind.h"
+#include "bind/byte_of.h"
 #include "bind/free_interpreter.h"
 #include "columns/error.h"
-#include "features/combo.h"
-#include "features/expr.h"
-#include "features/id.h"
-#include "features/lookup.h"
-#include "features/match.h"
 #include "features/plan.h"
-#include "features/raw.h"
 
 using namespace recserve;
 
 namespace {
-
-char byte_of(const std::string& separator) {
-  if (separator.size() != 1) throw ConfigError("separator '" + separator + "' is not one byte");
-  return separator[0];
-}
 
 ColumnPtr text_constant(const std::string& text) { return column_of(std::vector<std::string_view>{text}); }
 
@@ -32,58 +22,6 @@ ColumnPtr null_of(const std::string& type) {
   }
   // An absent list, map or nested column has no values: how it is laid out makes no difference.
   return missing_column(1, Type::String, Shape::List);
-}
-
-/// One class per feature type, and one line here.
-void bind_kernels(nb::module_& core) {
-  nb::class_<Kernel>(core, "Kernel", "A feature type: columns in, one result per row out.")
-      .def_prop_ro("random", &Kernel::random, "Two runs may differ.");
-
-  nb::class_<IdKernel, Kernel>(core, "IdKernel")
-      .def(
-          "__init__",
-          [](IdKernel* self, const std::string& separator, bool weighted) {
-            new (self) IdKernel(byte_of(separator), weighted);
-          },
-          nb::arg("separator"), nb::arg("weighted"));
-  nb::class_<RawKernel, Kernel>(core, "RawKernel")
-      .def(
-          "__init__",
-          [](RawKernel* self, const std::string& separator, bool null_is_zero) {
-            new (self) RawKernel(byte_of(separator), null_is_zero);
-          },
-          nb::arg("separator"), nb::arg("null_is_zero"));
-  nb::class_<ComboKernel, Kernel>(core, "ComboKernel")
-      .def(
-          "__init__",
-          [](ComboKernel* self, const std::string& separator) { new (self) ComboKernel(byte_of(separator)); },
-          nb::arg("separator"));
-  nb::class_<LookupKernel, Kernel>(core, "LookupKernel")
-      .def(
-          "__init__",
-          [](LookupKernel* self, const std::string& separator, bool discrete, bool need_key,
-             const std::string& combiner) {
-            new (self) LookupKernel(byte_of(separator), discrete, need_key, combiner);
-          },
-          nb::arg("separator"), nb::arg("discrete"), nb::arg("need_key"), nb::arg("combiner"));
-  nb::class_<MatchKernel, Kernel>(core, "MatchKernel")
-      .def(
-          "__init__",
-          [](MatchKernel* self, const std::string& separator, bool discrete, bool category_all, bool item_all,
-             bool multihit, bool show_category, bool show_item, const std::string& prefix) {
-            new (self) MatchKernel({byte_of(separator), discrete, category_all, item_all, multihit,
-                                    show_category, show_item, prefix});
-          },
-          nb::kw_only(), nb::arg("separator"), nb::arg("discrete"), nb::arg("category_all"),
-          nb::arg("item_all"), nb::arg("multihit"), nb::arg("show_category"), nb::arg("show_item"),
-          nb::arg("prefix"));
-  nb::class_<ExprKernel, Kernel>(core, "ExprKernel")
-      .def(
-          "__init__",
-          [](ExprKernel* self, const Expression& formula, const std::string& separator, double fill_missing) {
-            new (self) ExprKernel(formula, byte_of(separator), fill_missing);
-          },
-          nb::arg("formula"), nb::arg("separator"), nb::arg("fill_missing"));
 }
 
 std::shared_ptr<const Rules> make_rules(bool discrete, Rules::ValueType value_type, int64_t limit,
@@ -180,6 +118,16 @@ void bind_steps(nb::module_& core) {
       nb::arg("keyed"), nb::arg("once"), nb::arg("beside") = -1);
 }
 
+/// By group: the raw and finished rows of the items in the user's list.
+using ClickedBatches = std::vector<std::optional<std::pair<const Batch*, const Batch*>>>;
+
+Sources sources_of(const Batch& user, const Batch& context, const Batch& raw, const Batch& finished,
+                   const ClickedBatches& clicked, int64_t rows) {
+  std::vector<Clicked> groups;
+  for (const auto& pair : clicked) groups.push_back(pair ? Clicked{pair->first, pair->second} : Clicked{});
+  return {&user, &context, &raw, &finished, std::move(groups), nullptr, rows};
+}
+
 void bind_plan(nb::module_& core) {
   nb::class_<PlanFinisher, RowFinisher>(core, "PlanFinisher");
 
@@ -189,19 +137,30 @@ void bind_plan(nb::module_& core) {
       .def(
           "generate",
           [](const FeaturePlan& plan, const Batch& user, const Batch& context, const Batch& raw,
-             const Batch& finished,
-             const std::vector<std::optional<std::pair<const Batch*, const Batch*>>>& clicked, int64_t rows) {
+             const Batch& finished, const ClickedBatches& clicked, int64_t rows) {
             const FreeInterpreter free(rows >= kManyRowsToGenerate);
-            std::vector<Clicked> groups;
-            for (const auto& pair : clicked) {
-              groups.push_back(pair ? Clicked{pair->first, pair->second} : Clicked{});
-            }
-            return plan.generate({&user, &context, &raw, &finished, std::move(groups), nullptr, rows});
+            return plan.generate(sources_of(user, context, raw, finished, clicked, rows));
           },
           nb::arg("user"), nb::arg("context"), nb::arg("raw"), nb::arg("finished"), nb::arg("clicked"),
           nb::arg("rows"))
       .def("generate_joined", &FeaturePlan::generate_joined, nb::arg("joined"), nb::arg("strict"),
            nb::call_guard<nb::gil_scoped_release>())
+      .def(
+          "columns",
+          [](const FeaturePlan& plan, const Batch& user, const Batch& context, const Batch& raw,
+             const Batch& finished, const ClickedBatches& clicked, int64_t rows,
+             const std::vector<int32_t>& steps) {
+            const FreeInterpreter free(rows >= kManyRowsToGenerate);
+            return plan.columns(sources_of(user, context, raw, finished, clicked, rows), steps);
+          },
+          nb::arg("user"), nb::arg("context"), nb::arg("raw"), nb::arg("finished"), nb::arg("clicked"),
+          nb::arg("rows"), nb::arg("steps"))
+      .def(
+          "columns_joined",
+          [](const FeaturePlan& plan, const Batch& joined, const std::vector<int32_t>& steps, bool strict) {
+            return plan.columns_joined(joined, steps, strict);
+          },
+          nb::arg("joined"), nb::arg("steps"), nb::arg("strict"), nb::call_guard<nb::gil_scoped_release>())
       .def("finish", &FeaturePlan::finish, nb::arg("raw"), nb::call_guard<nb::gil_scoped_release>())
       .def("finisher",
            [](std::shared_ptr<const FeaturePlan> plan) {
@@ -217,7 +176,7 @@ void bind_plan(nb::module_& core) {
 }  // namespace
 
 void bind_features(nb::module_& core) {
-  bind_kernels(core);
+  bind_feature_types(core);
   bind_rules(core);
   bind_steps(core);
   bind_plan(core);

@@ -23,6 +23,13 @@ void check_rows(const char* side, const Batch* batch, int64_t rows) {
                      " rows where the request has " + std::to_string(rows));
 }
 
+Sources joined_sources(const Batch& joined) {
+  Sources sources;
+  sources.joined = &joined;
+  sources.rows = joined.rows();
+  return sources;
+}
+
 }  // namespace
 
 /// One call: results are computed when they are asked for and kept until the call ends.
@@ -195,28 +202,40 @@ FeaturePlan::FeaturePlan(std::vector<Step> steps, std::vector<Output> outputs,
 }
 
 std::shared_ptr<ModelInputs> FeaturePlan::generate(const Sources& sources) const {
+  return assembly_.assemble(results(sources, output_steps_, false), sources.rows, false);
+}
+
+std::shared_ptr<ModelInputs> FeaturePlan::generate_joined(const Batch& joined, bool strict) const {
+  const Sources sources = joined_sources(joined);
+  return assembly_.assemble(results(sources, output_steps_, strict), sources.rows, true);
+}
+
+Batch FeaturePlan::columns(const Sources& sources, std::span<const int32_t> steps) const {
+  return named(results(sources, steps, false), steps, sources.rows);
+}
+
+Batch FeaturePlan::columns_joined(const Batch& joined, std::span<const int32_t> steps, bool strict) const {
+  return named(results(joined_sources(joined), steps, strict), steps, joined.rows());
+}
+
+std::vector<ColumnPtr> FeaturePlan::results(const Sources& sources, std::span<const int32_t> steps,
+                                            bool strict) const {
   check_rows("user", sources.user, 1);
   check_rows("context", sources.context, sources.rows);
   check_rows("item", sources.raw, sources.rows);
   check_rows("finished item", sources.finished, sources.rows);
-  Evaluation evaluation(*this, sources, false);
-  std::vector<ColumnPtr> results;
-  results.reserve(output_steps_.size());
-  for (int32_t step : output_steps_) results.push_back(evaluation.result(step));
-  count(evaluation.counts());
-  return assembly_.assemble(results, sources.rows, false);
-}
-
-std::shared_ptr<ModelInputs> FeaturePlan::generate_joined(const Batch& joined, bool strict) const {
-  Sources sources;
-  sources.joined = &joined;
-  sources.rows = joined.rows();
   Evaluation evaluation(*this, sources, strict);
   std::vector<ColumnPtr> results;
-  results.reserve(output_steps_.size());
-  for (int32_t step : output_steps_) results.push_back(evaluation.result(step));
+  results.reserve(steps.size());
+  for (int32_t step : steps) results.push_back(evaluation.result(step));
   count(evaluation.counts());
-  return assembly_.assemble(results, sources.rows, true);
+  return results;
+}
+
+Batch FeaturePlan::named(std::vector<ColumnPtr> results, std::span<const int32_t> steps, int64_t rows) const {
+  Batch batch(rows);
+  for (size_t k = 0; k < steps.size(); ++k) batch.add(steps_[steps[k]].name, std::move(results[k]));
+  return batch;
 }
 
 Batch FeaturePlan::finish(const Batch& raw) const try {

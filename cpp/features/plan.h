@@ -13,6 +13,7 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -91,6 +92,11 @@ class FeaturePlan {
   /// evaluated on every row. `strict`: text that should be a number is a DataError, as offline runs want it.
   std::shared_ptr<ModelInputs> generate_joined(const Batch& joined, bool strict) const;
 
+  /// The final results of `steps`, under their names, before they are laid out as tensors: each with as many
+  /// rows as there are, or one that stands for all.
+  Batch columns(const Sources& sources, std::span<const int32_t> steps) const;
+  Batch columns_joined(const Batch& joined, std::span<const int32_t> steps, bool strict) const;
+
   /// Every finished column of the rows of `raw`.
   Batch finish(const Batch& raw) const;
 
@@ -99,6 +105,8 @@ class FeaturePlan {
 
  private:
   friend class Evaluation;
+  std::vector<ColumnPtr> results(const Sources& sources, std::span<const int32_t> steps, bool strict) const;
+  Batch named(std::vector<ColumnPtr> results, std::span<const int32_t> steps, int64_t rows) const;
   void count(const Counts& counts) const;
 
   std::vector<Step> steps_;

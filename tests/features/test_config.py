@@ -60,7 +60,7 @@ def group(*members: dict[str, Any], **keys: Any) -> dict[str, Any]:
         ([{**ID, "hash_bucket_size": None}], "its results are texts, and a model takes ids"),
         (
             [{**ID, "vocab_file": "nowhere.txt", "hash_bucket_size": None}],
-            "vocab_file 'nowhere.txt' cannot be read",
+            "vocab_file 'nowhere.txt': there is no such file in",
         ),
         (
             [{**ID, "hash_bucket_size": None, "num_buckets": 5, "default_value": "1|2"}],

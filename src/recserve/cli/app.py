@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from recserve.cli.bench import bench
 from recserve.cli.check import check
+from recserve.cli.features.app import app as features
 from recserve.cli.inspect import inspect
 from recserve.cli.predict import predict
 from recserve.cli.score import score
@@ -60,6 +61,7 @@ for _command, _example in (
     (version, "recserve version --json"),
 ):
     app.command(epilog=f"[bold]Example[/bold]: {_example}")(_command)
+app.add_typer(features)
 
 
 def main() -> None:

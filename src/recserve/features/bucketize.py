@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from recserve.features.assets import Assets
+
 KEYS = ("hash_bucket_size", "num_buckets", "vocab_list", "vocab_dict", "vocab_file", "boundaries")
 
 
@@ -37,8 +39,8 @@ class Buckets:
     boundaries: tuple[float, ...] = ()
 
     @classmethod
-    def parse(cls, keys: Mapping[str, Any], folder: Path) -> Buckets:
-        """Read the one bucketizer key that a feature has; files are relative to `folder`, that of fg.json."""
+    def parse(cls, keys: Mapping[str, Any], assets: Assets) -> Buckets:
+        """Read the one bucketizer key that a feature has; `assets` has the files that it may name."""
         found = [key for key in KEYS if keys.get(key) is not None]
         if not found:
             return cls()
@@ -52,7 +54,7 @@ class Buckets:
         if key == "boundaries":
             return cls(key, boundaries=_numbers(key, value))
         if key == "vocab_file":
-            words, indices = _read_vocab(folder / str(value))
+            words, indices = _read_vocab(assets.find("vocab_file", str(value)))
         elif key == "vocab_dict":
             if not isinstance(value, dict):
                 raise ConfigError(f"vocab_dict is {value!r}; an object of word to index is wanted")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recserve.errors import ConfigError
+from recserve.features.assets import Assets
 from recserve.features.types import FEATURE_TYPES
 from recserve.features.types.feature_type import Reference
 
@@ -64,15 +65,23 @@ class FeatureConfig:
 
 
 def load(
-    source: Path | str | Mapping[str, Any], *, farm_hash: bool = False, folder: Path | None = None
+    source: Path | str | Mapping[str, Any],
+    *,
+    farm_hash: bool = False,
+    folder: Path | None = None,
+    anywhere: bool = False,
 ) -> FeatureConfig:
-    """Read fg.json, a path or its parsed content; files that it names are relative to it, or to `folder`."""
+    """Read fg.json, a path or its parsed content; files that it names are relative to it, or to `folder`.
+
+    They lie in that folder, unless `anywhere`: who trains may name any file, a bundle may not.
+    """
     if isinstance(source, (str, Path)):
         path = Path(source)
         content = _read_json(path)
         folder = folder or path.parent
     else:
         content = dict(source)
+    assets = Assets(folder or Path(), anywhere=anywhere)
     entries = content.get("features")
     if not isinstance(entries, list):
         raise ConfigError("fg.json has no list 'features'")
@@ -82,11 +91,11 @@ def load(
         if not isinstance(entry, dict):
             raise ConfigError(f"fg.json: {entry!r} among the features is not an object")
         if "sequence_name" in entry:
-            group, members = _read_group(entry, folder or Path())
+            group, members = _read_group(entry, assets)
             groups.append(group)
             features += members
         else:
-            features.append(_read_feature(entry, folder or Path()))
+            features.append(_read_feature(entry, assets))
     _refuse_twice("feature", [feature.name for feature in features])
     _refuse_twice("sequence group", [group.name for group in groups])
     return FeatureConfig(tuple(features), tuple(groups), farm_hash)
@@ -102,7 +111,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read_group(entry: Mapping[str, Any], folder: Path) -> tuple[Group, list[Feature]]:
+def _read_group(entry: Mapping[str, Any], assets: Assets) -> tuple[Group, list[Feature]]:
     name = entry["sequence_name"]
     if not isinstance(name, str) or not name:
         raise ConfigError(f"sequence_name {name!r} is not a name")
@@ -118,7 +127,7 @@ def _read_group(entry: Mapping[str, Any], folder: Path) -> tuple[Group, list[Fea
     if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
         raise ConfigError(f"{where}: 'features' is not a list of feature objects")
     group = Group(name, key.name, delimiter, length)
-    return group, [_read_feature(member, folder, group) for member in members]
+    return group, [_read_feature(member, assets, group) for member in members]
 
 
 def _read_cut(entry: Mapping[str, Any]) -> tuple[str, int]:
@@ -130,7 +139,7 @@ def _read_cut(entry: Mapping[str, Any]) -> tuple[str, int]:
     return delimiter, length
 
 
-def _read_feature(entry: Mapping[str, Any], folder: Path, group: Group | None = None) -> Feature:
+def _read_feature(entry: Mapping[str, Any], assets: Assets, group: Group | None = None) -> Feature:
     own_name = entry.get("feature_name")
     if not isinstance(own_name, str) or not own_name:
         raise ConfigError(f"a feature of type {entry.get('feature_type')!r} has no feature_name")
@@ -146,7 +155,7 @@ def _read_feature(entry: Mapping[str, Any], folder: Path, group: Group | None = 
             + (", each also as sequence_…" if group is None else " (in a group without the prefix sequence_)")
         )
     with _named_errors(name, feature_type):
-        record = FEATURE_TYPES[plain].parse(entry, folder)
+        record = FEATURE_TYPES[plain].parse(entry, assets)
         delimiter, length = None, 0
         if group is not None:
             delimiter, length = group.delimiter, group.length

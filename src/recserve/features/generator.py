@@ -12,7 +12,7 @@ from recserve.errors import ConfigError
 from recserve.features.plan import FINISHED, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from recserve._core import Kernel, Rules
     from recserve.columns import Batch, ModelInputs, RowFinisher
@@ -37,7 +37,8 @@ class Generator:
     `tile`: the model takes user features with one row, and `batch_size` (INPUT_TILE 2 or 3).
     `schema` types the columns that a request does not bring; without it they have the value_type of the
     feature that reads them. `equal_steps`: members of a sequence group that differ in length are a
-    RequestError of `generate`, since models lay them side by side.
+    RequestError of `generate`, since models lay them side by side. `texts`: outputs may be texts, which no
+    model takes; then only columns are generated, no tensors.
 
     What staging never changes: `generate` gives bit for bit what `generate_joined` gives for the same user
     and items written out as rows of a training table.
@@ -50,6 +51,7 @@ class Generator:
         tile: bool = False,
         schema: InputSchema | None = None,
         equal_steps: bool = False,
+        texts: bool = False,
     ) -> None:
         self.plan = Plan(config, tile=tile)
         self._schema = schema
@@ -60,7 +62,7 @@ class Generator:
         #: finished column → its step; element features stand behind all others
         self._kept = {f.finished: self._steps[f.name] for f in self.plan.features if f.finished}
         self._kept |= {column: len(self._steps) + k for k, column in enumerate(self.plan.elements)}
-        outputs = [feature for feature in self.plan.features if feature.is_output]
+        outputs = [feature for feature in self.plan.features if feature.is_output and not texts]
         self._native = FeaturePlan(
             self._native_steps(),
             [self._native_output(feature, outputs) for feature in outputs],
@@ -98,6 +100,22 @@ class Generator:
         rather than missing, or id 0 where a bucketizer wants the number.
         """
         return self._native.generate_joined(joined, strict)
+
+    def generate_columns(
+        self, joined: Batch, *, names: Sequence[str] | None = None, strict: bool = False
+    ) -> Batch:
+        """Generate for rows of a training table, and give each feature's final result as a column.
+
+        `names` are features, stubs among them; None: the outputs. Ids are int64, texts strings, numbers of
+        their value_type; rows without value are null or empty. A result that is the same for all rows may
+        have one.
+        """
+        return self._native.columns_joined(joined, self._steps_of(names), strict)
+
+    def _steps_of(self, names: Sequence[str] | None) -> list[int]:
+        if names is None:
+            names = [feature.name for feature in self.plan.features if feature.is_output]
+        return [self._steps[name] for name in names]
 
     @property
     def finished(self) -> Mapping[str, frozenset[str]]:

@@ -18,7 +18,8 @@ from recserve.features.bucketize import Buckets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
+
+    from recserve.features.assets import Assets
 
 SIDES = ("user", "item", "context", "feature", "const")
 
@@ -107,7 +108,7 @@ class FeatureType(ABC):
             )
 
     @classmethod
-    def parse(cls, keys: Mapping[str, Any], folder: Path) -> Self:
+    def parse(cls, keys: Mapping[str, Any], assets: Assets) -> Self:
         """Read the fields from a feature object; unknown keys are ignored, null is absent."""
         named = {ALIASES.get(key, key): value for key, value in keys.items() if value is not None}
         hints = get_type_hints(cls)
@@ -120,7 +121,7 @@ class FeatureType(ABC):
         if missing:
             raise ConfigError(f"missing keys {missing}")
         values = {f.name: _read(f.name, named[f.name], hints[f.name]) for f in fields if f.name in named}
-        return cls(buckets=Buckets.parse(named, folder), **values)
+        return cls(buckets=Buckets.parse(named, assets), **values)
 
     @property
     @abstractmethod
