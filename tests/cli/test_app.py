@@ -25,7 +25,9 @@ def test_every_command_explains_itself_with_an_example(call: Callable[..., Any],
 def test_the_help_lists_every_command(call: Callable[..., Any]) -> None:
     result = call("--help")
 
-    assert {info.callback.__name__ for info in app.registered_commands if info.callback} == set(COMMANDS)
+    commands = {info.callback.__name__ for info in app.registered_commands if info.callback}
+    groups = {group.typer_instance.info.name for group in app.registered_groups if group.typer_instance}
+    assert commands | groups == set(COMMANDS)
     assert all(f" {command} " in result.stdout for command in COMMANDS)
 
 

@@ -10,6 +10,7 @@ app = typer.Typer(
     name="features",
     no_args_is_help=True,
     help="Feature generation (FG): plan, run and check an fg.json.",
+    epilog="[bold]Example[/bold]: recserve features plan fg.json",
 )
 
 for _command, _example in ((plan, "recserve features plan fg.json"),):
