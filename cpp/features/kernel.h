@@ -19,7 +19,7 @@ namespace recserve {
 class Kernel {
  public:
   virtual ~Kernel() = default;
-  /// Calls `sink.end_row()` exactly `rows` times. Inputs are in the order of the type's own keys.
+  /// Calls `sink.end_row()` exactly `rows` times, or `sink.give` once. Inputs are in the order of the type's own keys.
   virtual void run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const = 0;
   /// Two runs may differ (`rnd`): the result belongs to no rate but pair.
   virtual bool random() const { return false; }
