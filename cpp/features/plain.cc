@@ -143,6 +143,42 @@ std::optional<Column> plain_ids(const Rules& rules, const Cells& cells, int64_t 
   return text ? text_ids(rules, cells, rows, separator) : integer_ids(rules, cells, rows);
 }
 
+std::optional<Column> plain_combos(const Rules& rules, std::span<const Cells> inputs, int64_t rows, char separator) {
+  const Kind kind = rules.bucketizer.kind();
+  if ((kind != Kind::Hash && kind != Kind::Vocab) || rules.weighted) return {};
+  for (const Cells& cells : inputs) {
+    const Column& column = *cells.column;
+    const Type type = column.values.type;
+    if (column.shape != Shape::Scalar || column.width != 1 || column.values.size == 0) return {};
+    if (type == Type::Float32 || type == Type::Float64) return {};
+    if (type == Type::String && !all_whole(column.values, separator)) return {};
+  }
+  std::vector<int64_t> ids(rows);
+  std::vector<int64_t> missing;
+  std::string joined;
+  for (int64_t i = 0; i < rows; ++i) {
+    joined.assign(rules.prefix);
+    bool complete = true;
+    for (const Cells& cells : inputs) {
+      if (complete = !cells.missing(i); !complete) break;
+      const Values& values = cells.column->values;
+      const int64_t row = cells.at(i);
+      switch (values.type) {
+        case Type::String: joined.append(values.text(row)); break;
+        case Type::Int32: with_text(int64_t{values.as<int32_t>()[row]}, [&](auto text) { joined.append(text); }); break;
+        default: with_text(values.as<int64_t>()[row], [&](auto text) { joined.append(text); });
+      }
+      joined.push_back('_');
+    }
+    if (!complete) {
+      missing.push_back(i);
+      continue;
+    }
+    ids[i] = *rules.bucketizer.text(std::string_view(joined).substr(0, joined.size() - 1));
+  }
+  return column_of_ids(rules, std::move(ids), missing);
+}
+
 bool takes_plain_numbers(const Rules& rules) {
   return !rules.discrete && rules.value_type == Rules::ValueType::Float32 && rules.width <= 1 &&
          rules.default_numbers.size() <= 1;
