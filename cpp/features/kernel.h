@@ -1,6 +1,7 @@
 // The contract of a feature type: columns in, one result per row out.
 #pragma once
 
+#include <optional>
 #include <span>
 
 #include "features/cells.h"
@@ -19,8 +20,13 @@ namespace recserve {
 class Kernel {
  public:
   virtual ~Kernel() = default;
-  /// Calls `sink.end_row()` exactly `rows` times, or `sink.give` once. Inputs are in the order of the type's own keys.
+  /// Calls `sink.end_row()` exactly `rows` times. Inputs are in the order of the type's own keys.
   virtual void run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const = 0;
+  /// The column that `run` and a sink of these rules would make, to the bit, without a look at every row (see
+  /// plain.h). Nothing where the inputs or the rules are not plain: then `run` is called.
+  virtual std::optional<Column> whole(std::span<const Cells> inputs, int64_t rows, const Rules& rules) const {
+    return {};
+  }
   /// Two runs may differ (`rnd`): the result belongs to no rate but pair.
   virtual bool random() const { return false; }
 };
