@@ -9,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, field
+from functools import cache
 from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args, get_origin, get_type_hints
 
 from recserve._core import Bucketizer, Kernel, Normalizer, Rules
+from recserve.config.nearest import did_you_mean
 from recserve.errors import ConfigError
 from recserve.features.bucketize import Buckets
 
@@ -60,7 +62,8 @@ class Reference:
         """Cut at the first colon; a constant may hold more of them."""
         side, colon, name = text.partition(":")
         if not colon or side not in SIDES or (not name and side != "const"):
-            raise ConfigError(f"input '{text}' is not side:name; known sides: {', '.join(SIDES)}")
+            hint = did_you_mean(side, SIDES) if colon else ""
+            raise ConfigError(f"input '{text:.60}' is not side:name; known sides: {', '.join(SIDES)}{hint}")
         return cls(side, name)
 
     def __str__(self) -> str:
@@ -90,7 +93,8 @@ class FeatureType(ABC):
     def __post_init__(self) -> None:
         if self.value_type.lower() not in VALUE_TYPES:
             known = ", ".join(sorted(name for name in VALUE_TYPES if name))
-            raise ConfigError(f"unknown value_type '{self.value_type}'; known: {known}")
+            hint = did_you_mean(self.value_type, [name for name in VALUE_TYPES if name])
+            raise ConfigError(f"unknown value_type '{self.value_type:.60}'; known: {known}{hint}")
         object.__setattr__(self, "value_type", VALUE_TYPES[self.value_type.lower()])
         if self.value_dim < 0:
             raise ConfigError(f"value_dim {self.value_dim} is negative")
@@ -111,7 +115,7 @@ class FeatureType(ABC):
     def parse(cls, keys: Mapping[str, Any], assets: Assets) -> Self:
         """Read the fields from a feature object; unknown keys are ignored, null is absent."""
         named = {ALIASES.get(key, key): value for key, value in keys.items() if value is not None}
-        hints = get_type_hints(cls)
+        hints = _type_hints(cls)
         fields = [f for f in dataclasses.fields(cls) if f.name != "buckets"]
         missing = [
             f.name
@@ -120,8 +124,20 @@ class FeatureType(ABC):
         ]
         if missing:
             raise ConfigError(f"missing keys {missing}")
-        values = {f.name: _read(f.name, named[f.name], hints[f.name]) for f in fields if f.name in named}
-        return cls(buckets=Buckets.parse(named, assets), **values)
+        values: dict[str, Any] = {}
+        wrong: list[str] = []
+        for key in (f.name for f in fields if f.name in named):
+            try:
+                values[key] = _read(key, named[key], hints[key])
+            except ConfigError as error:
+                wrong.append(str(error))
+        try:
+            buckets = Buckets.parse(named, assets)
+        except ConfigError as error:
+            wrong.append(str(error))
+        if wrong:
+            raise ConfigError("; ".join(wrong))
+        return cls(buckets=buckets, **values)
 
     @property
     @abstractmethod
@@ -195,6 +211,9 @@ class FeatureType(ABC):
         )
 
 
+_type_hints = cache(get_type_hints)
+
+
 def _read(key: str, value: Any, hint: Any) -> Any:
     """Convert a JSON value to a field's type (the first one that its hint names)."""
     wanted = next(iter(get_args(hint)), hint) if get_origin(hint) is UnionType else hint
@@ -202,7 +221,7 @@ def _read(key: str, value: Any, hint: Any) -> Any:
     reader, name = _READERS[wanted]
     read = reader(value)
     if read is None:
-        raise ConfigError(f"{key} is {value!r}; {name} is wanted")
+        raise ConfigError(f"{key} is {value!r:.60}; {name} is wanted")
     return read
 
 
