@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from recserve.errors import ConfigError
@@ -41,8 +42,7 @@ def parse_json(text: str, where: str) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) < len(pairs):
-            seen: set[str] = set()
-            twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+            twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
             raise ConfigError(f"{where}: the key '{twice}' stands twice in one object; keep one")
         return result
 

@@ -130,7 +130,7 @@ class Generator:
         rows: int,
         names: Sequence[str] | None = None,
     ) -> Batch:
-        """As `generate`, but each feature's final result as a column, as `generate_columns` describes them."""
+        """Generate as `generate` does, but give columns as `generate_columns` does."""
         gathered = [clicked.get(group) for group in self._groups]
         return self._native.columns(user, context, raw, finished, gathered, rows, self._steps_of(names))
 
@@ -280,7 +280,7 @@ class Generator:
 
 
 def native_parts(feature: Feature, *, farm_hash: bool) -> tuple[Kernel, Rules]:
-    """Build the native half of a feature; what is wrong with its formulas, default or buckets is told here."""
+    """Build the native half of a feature: formulas, default and buckets are checked by it."""
     with feature.named_errors():
         kernel = feature.type.kernel(sequence=feature.is_sequence)
         return kernel, feature.type.rules(sequence=feature.is_sequence, farm_hash=farm_hash)
@@ -290,6 +290,6 @@ def refuse_texts(feature: Feature) -> None:
     """Refuse an output that is no tensor."""
     if feature.type.discrete and not feature.type.bucketized:
         raise ConfigError(
-            f"feature '{feature.name}' ({feature.feature_type}): its results are texts, and a model takes ids; "
-            "give it a bucketizer (hash_bucket_size, num_buckets, vocab_list, ...) or stub_type true"
+            f"feature '{feature.name}' ({feature.feature_type}): its results are texts, and a model takes "
+            "ids; give it a bucketizer (hash_bucket_size, num_buckets, vocab_list, ...) or stub_type true"
         )

@@ -15,8 +15,8 @@ built, within a second, and nothing that is refused costs memory.
 | any other integer                                                     | 64 bits        |
 | a file that fg.json names                                             | 1 GiB          |
 
-All of them are ours. Beside them: the nesting of JSON is limited by Python's parser, a formula to 64 KiB and 256
-levels by its own (cpp/features/expression.h), a regular expression by RE2, which takes linear time for any.
+All of them are ours. Beside them Python's parser limits how deep JSON is nested, the parser of formulas has
+64 KiB and 256 levels as its own limits (cpp/features/expression.h), and RE2 takes linear time for any pattern.
 """
 
 from __future__ import annotations
