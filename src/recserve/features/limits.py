@@ -16,7 +16,7 @@ built, within a second, and nothing that is refused costs memory.
 | a file that fg.json names                                             | 1 GiB          |
 
 All of them are ours. Beside them Python's parser limits how deep JSON is nested, the parser of formulas has
-64 KiB and 256 levels as its own limits (cpp/features/expression.h), and RE2 takes linear time for any pattern.
+64 KiB and 256 levels as its own limits (cpp/features/expression.h), and RE2 takes linear time for any.
 """
 
 from __future__ import annotations
