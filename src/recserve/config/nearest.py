@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 #: Comparing one word with many takes time, and a list that long is not typed by hand.
-_MOST_NAMES = 5_000
+_MOST_NAMES = 1_000
 
 
 def nearest(word: str, known: Collection[str]) -> str:

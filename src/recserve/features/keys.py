@@ -32,7 +32,7 @@ field_types = cache(get_type_hints)
 
 
 def read_fields(record: type, keys: Mapping[str, Any], *, but: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Read the fields of a dataclass, `but` some, from `keys` in their one spelling; other keys are ignored."""
+    """Read the fields of a dataclass, `but` some, from `keys` in their one spelling; others are ignored."""
     hints = field_types(record)
     fields = [f for f in dataclasses.fields(record) if f.name not in but]
     missing = [
