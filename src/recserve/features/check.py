@@ -84,7 +84,8 @@ class _Problems:
 def _unknown_keys(content: Mapping[str, Any]) -> Iterator[str]:
     for key in content:
         if key not in _TOP_LEVEL:
-            yield f"unknown key '{key:.60}' of the file{did_you_mean(key, _TOP_LEVEL) or ': it has no effect'}"
+            hint = did_you_mean(key, _TOP_LEVEL) or ": it has no effect"
+            yield f"unknown key '{key:.60}' of the file{hint}"
     for entry in content["features"]:
         if not isinstance(entry, dict):
             continue

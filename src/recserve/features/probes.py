@@ -1,5 +1,5 @@
-"""A feature taken apart without a second implementation: the same record with one rule changed, run by the same
-native core beside it. What differs between two of them is what the rule did.
+"""A feature taken apart without a second implementation: the same record with one rule changed, run by the
+same native core beside it. What differs between two of them is what the rule did.
 
     feature f     value_dim 1, vocab_list, default_value "none"
     f, probed     without buckets and value_dim      the tokens before they are cut and bucketized
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from recserve.features.bucketize import Buckets
 
@@ -52,10 +53,10 @@ def units(array: pa.Array, *, sequence: bool) -> pa.Array:
 def lengths(array: pa.Array) -> NDArray[np.int64]:
     """Values per row; of a scalar 1, of null 0."""
     if pa.types.is_fixed_size_list(array.type):
-        return np.full(len(array), array.type.list_size)
+        return np.full(len(array), array.type.list_size, np.int64)
     if pa.types.is_nested(array.type):
-        offsets = array.offsets.to_numpy()
-        return np.diff(offsets) * present(array)
+        ends: NDArray[np.int64] = array.offsets.to_numpy().astype(np.int64)
+        return np.diff(ends) * present(array)
     return present(array).astype(np.int64)
 
 
@@ -77,7 +78,7 @@ def differs(left: pa.Array, right: pa.Array) -> NDArray[np.bool_]:
     if not pa.types.is_nested(left.type):
         return _scalars_differ(left, right)
     own, other = lengths(left), lengths(right)
-    result = own != other
+    result: NDArray[np.bool_] = own != other
     same = pa.array(~result)
     inner = differs(_entries(left.filter(same)), _entries(right.filter(same)))
     ends = np.concatenate([[0], np.cumsum(own[~result])])
@@ -91,11 +92,9 @@ def _entries(array: pa.Array) -> pa.Array:
 
 
 def _scalars_differ(left: pa.Array, right: pa.Array) -> NDArray[np.bool_]:
-    nulls = present(left) != present(right)
+    unequal: NDArray[np.bool_] = pc.fill_null(pc.not_equal(left, right), False).to_numpy(zero_copy_only=False)
     if pa.types.is_floating(left.type):
         a, b = (side.fill_null(0).to_numpy() for side in (left, right))
-        return nulls | ((a != b) & ~(np.isnan(a) & np.isnan(b)))
-    import pyarrow.compute as pc
-
-    unequal: NDArray[np.bool_] = pc.fill_null(pc.not_equal(left, right), False).to_numpy(zero_copy_only=False)
-    return nulls | unequal
+        unequal = unequal & ~(np.isnan(a) & np.isnan(b))
+    different: NDArray[np.bool_] = unequal | (present(left) != present(right))
+    return different
