@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from recserve.cli.features.check import check
 from recserve.cli.features.plan import plan
 
 app = typer.Typer(
@@ -13,7 +14,10 @@ app = typer.Typer(
     epilog="[bold]Example[/bold]: recserve features plan fg.json",
 )
 
-for _command, _example in ((plan, "recserve features plan fg.json"),):
+for _command, _example in (
+    (check, "recserve features check fg.json --data sample.parquet"),
+    (plan, "recserve features plan fg.json"),
+):
     app.command(epilog=f"[bold]Example[/bold]: {_example}")(_command)
 
 
