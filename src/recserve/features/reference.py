@@ -86,11 +86,11 @@ def section(feature_type: str) -> str:
 
 
 def _first_sentence(text: str) -> str:
-    paragraph = text.split("\n\n")[0]
+    paragraph = text.partition("\n\n")[0]
     return re.split(r"(?<=\.)\s", paragraph, maxsplit=1)[0]
 
 
-def _keys(record: type[FeatureType], feature: Mapping[str, Any]) -> list[str]:
+def _keys(record: type[Any], feature: Mapping[str, Any]) -> list[str]:
     """The keys that this class adds, or has another default for; `feature` is an example of it."""
     common = {} if record is FeatureType else {f.name: f.default for f in dataclasses.fields(FeatureType)}
     hints = get_type_hints(record)
@@ -131,7 +131,9 @@ def _default(field: dataclasses.Field[Any]) -> str:
         return ""
     if isinstance(field.default, bool):
         return f"`{str(field.default).lower()}`"
-    return f"`{field.default!r}`".replace("'", '"') if isinstance(field.default, str) else f"`{field.default}`"
+    return (
+        f"`{field.default!r}`".replace("'", '"') if isinstance(field.default, str) else f"`{field.default}`"
+    )
 
 
 def _marked(text: str) -> str:

@@ -19,4 +19,3 @@ for _command, _example in (
     (types, "recserve features types lookup_feature"),
 ):
     app.command(epilog=f"[bold]Example[/bold]: {_example}")(_command)
-

@@ -1,6 +1,5 @@
 """`recserve features types`: what each feature type does, case by case."""
 
-import sys
 from typing import Annotated
 
 import typer
@@ -14,17 +13,17 @@ def types(
     ] = "",
 ) -> None:
     """Show the feature types, or the keys, cases and rules of one."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
     from recserve.features import reference
 
     if not name:
         print_table(["feature_type", "its result"], list(reference.summaries().items()))
         return
     page = reference.section(reference.named(name))
-    if not sys.stdout.isatty():
+    console = Console()
+    if console.is_terminal:
+        console.print(Markdown(page))
+    else:
         typer.echo(page)
-        return
-    from rich.console import Console
-    from rich.markdown import Markdown
-
-    Console().print(Markdown(page))
-
