@@ -119,3 +119,15 @@ def test_what_graphviz_refuses_is_told(tmp_path: Path, monkeypatch: pytest.Monke
 
     with pytest.raises(LoadError, match="dot ends with status 1: syntax error in line 1"):
         svg("no graph")
+
+
+def test_members_of_several_groups_fold_together() -> None:
+    member = {"feature_type": "id_feature", "feature_name": "x", "expression": "item:x", "num_buckets": 9}
+    features = [{**member, "default_value": "0"}]
+    groups = [{"sequence_name": f"s{n}", "features": features} for n in range(30)]
+
+    drawn = draw(Plan(config.load({"features": groups}), tile=False), folded=True)
+
+    assert [(node.group, node.lines[0]) for node in drawn.nodes if node.rate] == [
+        ("30 sequence groups", "30 × id")
+    ]

@@ -70,26 +70,25 @@ class Drawing:
 def draw(plan: Plan, names: Iterable[str] | None = None, *, folded: bool = False) -> Drawing:
     """Draw a plan, or `names` of its features with what they read."""
     planned = {feature.name: feature for feature in plan.features}
-    wanted = [planned[name] for name in plan.order if names is None or name in set(names)]
+    wanted = set(planned if names is None else names)
+    drawn = wanted | {i.name for name in wanted for i in planned[name].inputs if i.source == "feature"}
     feature_key = _folded_key if folded else _own_key
     column_key = _side if folded else _column
 
     members: dict[str, list[PlannedFeature]] = {}
     columns: dict[str, set[str]] = {}
     edges: dict[tuple[str, str, bool], None] = {}
-    for feature in wanted:
+    for feature in (planned[name] for name in plan.order if name in drawn):
         key = feature_key(feature)
         members.setdefault(key, []).append(feature)
-        for source in feature.inputs:
+        for source in feature.inputs if feature.name in wanted else ():
             if source.source == "feature":
-                producer = planned[source.name]
-                read = feature_key(producer)
-                members.setdefault(read, [producer] if producer not in wanted else [])
+                origin = feature_key(planned[source.name])
             else:
-                read = column_key(source)
-                columns.setdefault(read, set()).add(_column(source))
-            if read != key:
-                edges[read, key, source.source == "group"] = None
+                origin = column_key(source)
+                columns.setdefault(origin, set()).add(_column(source))
+            if origin != key:
+                edges[origin, key, source.source == "group"] = None
     nodes = [Node(key, _column_lines(key, found)) for key, found in columns.items()]
     nodes += [_feature_node(key, found) for key, found in members.items()]
     return Drawing(tuple(nodes), tuple(edges))
@@ -187,7 +186,8 @@ def _own_key(feature: PlannedFeature) -> str:
 def _folded_key(feature: PlannedFeature) -> str:
     """Features alike: of one rate, type and group, that read the same sides."""
     sides = sorted({source.source for source in feature.inputs})
-    alike = (feature.rate, feature.type, _group(feature), feature.is_output, bool(feature.element))
+    grouped = feature.feature.group is not None
+    alike = (feature.rate, feature.type, grouped, feature.is_output, bool(feature.element))
     return "feature:" + "/".join(str(part) for part in (*alike, *sides))
 
 
@@ -200,8 +200,11 @@ def _side(source: PlannedInput) -> str:
     return "item" if source.source == "group" else source.source
 
 
-def _group(feature: PlannedFeature) -> str:
-    group = feature.feature.group
+def _group(features: list[PlannedFeature]) -> str:
+    groups = {feature.feature.group for feature in features}
+    if len(groups) > 1:
+        return f"{len(groups)} sequence groups"
+    group = next(iter(groups))
     return "" if group is None else f"{group.name}, ids in user:{group.key}"
 
 
@@ -222,7 +225,7 @@ def _feature_node(key: str, features: list[PlannedFeature]) -> Node:
     if first.element:
         lines.append("elements from item rows")
     stub = not any(feature.is_output for feature in features)
-    return Node(key, tuple(lines), first.rate, _group(first), stub, first.python_step)
+    return Node(key, tuple(lines), first.rate, _group(features), stub, first.python_step)
 
 
 def _short(text: str) -> str:
