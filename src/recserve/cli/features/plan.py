@@ -40,6 +40,9 @@ def plan(
     full: Annotated[
         bool, typer.Option("--full", help="Draw every feature of a large plan, rather than like ones as one.")
     ] = False,
+    anywhere: Annotated[
+        bool, typer.Option("--anywhere", help="Files that it names may lie outside of its folder.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show each feature's order, rate, inputs, what is prepared, and what a request costs.
@@ -52,7 +55,7 @@ def plan(
 
     if rate and rate not in overview.RATES:
         raise typer.BadParameter(f"'{rate}' is none of {', '.join(overview.RATES)}", param_hint="--rate")
-    loaded = config.load(fg_json, anywhere=True)
+    loaded = config.load(fg_json, anywhere=anywhere)
     planned = Plan(loaded, tile=tile > 0)
     names = overview.chosen(planned, feature=feature, rate=rate)
     if mermaid or dot or svg:
