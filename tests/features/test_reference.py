@@ -30,14 +30,14 @@ def test_common_keys_stand_once_and_other_defaults_where_they_differ() -> None:
     page = reference()
 
     assert page.count("| `stub_type` |") == 1
-    assert "| `value_dim` (or `value_dimension`) | whole number | `1` |" in section("raw_feature")
+    assert "| `value_dim` (or `value_dimension`) | an integer | `1` |" in section("raw_feature")
     assert "| `need_prefix` | true or false | `true` |" in section("match_feature")
     assert r'| `separator` | text | `"\x1d"` |' in page
 
 
 def test_inputs_are_named_so() -> None:
     assert "| `expression` | an input | required |" in section("id_feature")
-    assert "| `expression` | list of inputs | required |" in section("combo_feature")
+    assert "| `expression` | a list of inputs | required |" in section("combo_feature")
 
 
 def test_bars_in_cells_are_escaped() -> None:

@@ -9,28 +9,19 @@ import dataclasses
 import difflib
 import inspect
 import re
-from types import UnionType
-from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from recserve.errors import ConfigError
 from recserve.features import bucketize
 from recserve.features.cases import cases, described
+from recserve.features.keys import ALIASES, kind_of
+from recserve.features.operators import OPERATORS
 from recserve.features.types import FEATURE_TYPES
-from recserve.features.types.feature_type import ALIASES, FeatureType, Reference
+from recserve.features.types.custom import Custom
+from recserve.features.types.feature_type import FeatureType, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-#: What the type of a field is called in fg.json.
-_KINDS: dict[Any, str] = {
-    str: "text",
-    bool: "true or false",
-    int: "whole number",
-    float: "number",
-    tuple: "list of texts",
-    dict: "object",
-}
-
 
 def reference() -> str:
     """Write the page of all types."""
@@ -82,6 +73,10 @@ def section(feature_type: str) -> str:
         lines += [f"Not with {', '.join(f'`{key}`' for key in record.refused_buckets)}.", ""]
     lines += ["### Cases", ""] + ([above_the_table, ""] if above_the_table else [])
     lines += [*_table(parts.header, parts.rows), "", _marked(parts.after), ""]
+    if record is Custom:
+        lines += ["### Operators", ""]
+        for name, operator in OPERATORS.items():
+            lines += [f"`{name}`: {inspect.getdoc(operator)}", "", *_keys(operator, {}), ""]
     return "\n".join(lines)
 
 
@@ -98,22 +93,20 @@ def _keys(record: type[Any], feature: Mapping[str, Any]) -> list[str]:
     rows = []
     for field in dataclasses.fields(record):
         inherited = field.name in common and common[field.name] == field.default
-        if field.name == "buckets" or inherited:
+        kind = kind_of(hints[field.name])
+        if inherited or not kind:
             continue
         alias = f" (or `{spelled[field.name]}`)" if field.name in spelled else ""
-        kind = _kind(hints[field.name], feature.get(field.name))
-        rows.append((f"`{field.name}`{alias}", kind, _default(field)))
-    return _table(("key", "type", "default"), rows)
+        rows.append((f"`{field.name}`{alias}", _input(feature.get(field.name)) or kind, _default(field)))
+    return _table(("key", "value", "default"), rows) if rows else []
 
 
-def _kind(hint: Any, example: object) -> str:
-    wanted = next(iter(get_args(hint)), hint) if get_origin(hint) is UnionType else hint
-    kind = _KINDS.get(get_origin(wanted) or wanted, "list")
+def _input(example: object) -> str:
     if isinstance(example, str) and _is_reference(example):
         return "an input"
     if isinstance(example, list) and example and all(_is_reference(entry) for entry in example):
-        return "list of inputs"
-    return kind
+        return "a list of inputs"
+    return ""
 
 
 def _is_reference(text: str) -> bool:
