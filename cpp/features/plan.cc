@@ -1,6 +1,7 @@
 #include "features/plan.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "columns/error.h"
 
@@ -21,6 +22,13 @@ void check_rows(const char* side, const Batch* batch, int64_t rows) {
   if (batch == nullptr || batch->columns().empty() || batch->rows() == rows) return;
   throw RequestError(std::string("the ") + side + " columns have " + std::to_string(batch->rows()) +
                      " rows where the request has " + std::to_string(rows));
+}
+
+void check_rows(const Sources& sources) {
+  check_rows("user", sources.user, 1);
+  check_rows("context", sources.context, sources.rows);
+  check_rows("item", sources.raw, sources.rows);
+  check_rows("finished item", sources.finished, sources.rows);
 }
 
 Sources joined_sources(const Batch& joined) {
@@ -234,12 +242,23 @@ Batch FeaturePlan::columns_joined(const Batch& joined, std::span<const int32_t> 
   return named(results(joined_sources(joined), steps, strict), steps, joined.rows());
 }
 
+std::vector<int64_t> FeaturePlan::time_steps(const Sources& sources, std::span<const int32_t> steps) const {
+  using Clock = std::chrono::steady_clock;
+  check_rows(sources);
+  Evaluation evaluation(*this, sources, false);
+  std::vector<int64_t> spent;
+  spent.reserve(steps.size());
+  for (int32_t step : steps) {
+    const Clock::time_point start = Clock::now();
+    evaluation.result(step);
+    spent.push_back(std::chrono::nanoseconds(Clock::now() - start).count());
+  }
+  return spent;
+}
+
 std::vector<ColumnPtr> FeaturePlan::results(const Sources& sources, std::span<const int32_t> steps,
                                             bool strict) const {
-  check_rows("user", sources.user, 1);
-  check_rows("context", sources.context, sources.rows);
-  check_rows("item", sources.raw, sources.rows);
-  check_rows("finished item", sources.finished, sources.rows);
+  check_rows(sources);
   Evaluation evaluation(*this, sources, strict);
   std::vector<ColumnPtr> results;
   results.reserve(steps.size());

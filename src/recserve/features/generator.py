@@ -134,6 +134,26 @@ class Generator:
         gathered = [clicked.get(group) for group in self._groups]
         return self._native.columns(user, context, raw, finished, gathered, rows, self._steps_of(names))
 
+    def time_steps(
+        self,
+        user: Batch,
+        context: Batch,
+        raw: Batch,
+        finished: Batch,
+        clicked: Mapping[str, tuple[Batch, Batch]],
+        *,
+        rows: int,
+        names: Sequence[str],
+    ) -> list[int]:
+        """Nanoseconds that each of `names` takes in a call like that of `generate`.
+
+        They are features and finished columns (of element features); what one reads stands before it, or is
+        counted with it.
+        """
+        gathered = [clicked.get(group) for group in self._groups]
+        steps = [self._steps[name] if name in self._steps else self._kept[name] for name in names]
+        return self._native.time_steps(user, context, raw, finished, gathered, rows, steps)
+
     def _steps_of(self, names: Sequence[str] | None) -> list[int]:
         if names is None:
             names = [feature.name for feature in self.plan.features if feature.is_output]

@@ -57,14 +57,22 @@ def read_flag(keys: Mapping[str, Any], key: str) -> bool:
     return keys.get(key) is not None and bool(_read(key, keys[key], bool))
 
 
+def kind_of(hint: Any) -> str:
+    """Say what a key of this type takes; "" for a field that is no key."""
+    return _READERS[_wanted(hint)][1] if _wanted(hint) in _READERS else ""
+
+
 def _read(key: str, value: Any, hint: Any) -> Any:
     """Convert a JSON value to a field's type (the first one that its hint names)."""
-    wanted = next(iter(get_args(hint)), hint) if get_origin(hint) is UnionType else hint
-    reader, name = _READERS[wanted]
+    reader, name = _READERS[_wanted(hint)]
     read = reader(value)
     if read is None:
         raise ConfigError(f"{key} is {value!r:.60}; {name} is wanted")
     return read
+
+
+def _wanted(hint: Any) -> Any:
+    return next(iter(get_args(hint)), hint) if get_origin(hint) is UnionType else hint
 
 
 def _text(value: Any) -> str | None:

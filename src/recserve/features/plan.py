@@ -66,6 +66,11 @@ class PlannedFeature:
         """It has tensors: it is no stub."""
         return not self.feature.type.stub_type
 
+    @property
+    def python_step(self) -> bool:
+        """Python computes it, over whole columns; all other features are native."""
+        return self.feature.type.python_step
+
 
 @dataclass(frozen=True, slots=True)
 class SequenceKey:
