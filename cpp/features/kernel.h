@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "features/cells.h"
 #include "features/sink.h"
@@ -16,7 +17,7 @@ namespace recserve {
 ///   key     a  b  c         rows = 3
 ///   sink    [1][2][]        row i depends on row i of the inputs only
 ///
-/// A kernel knows neither sides nor rates nor sequences: for a sequence its rows are the elements.
+/// A kernel knows neither sides nor rates; for a sequence its rows are the elements.
 class Kernel {
  public:
   virtual ~Kernel() = default;
@@ -25,6 +26,12 @@ class Kernel {
   /// The column that `run` and a sink of these rules would make, to the bit, without a look at every row (see
   /// plain.h). Nothing where the inputs or the rules are not plain: then `run` is called.
   virtual std::optional<Column> whole(std::span<const Cells> inputs, int64_t rows, const Rules& rules) const {
+    return {};
+  }
+  /// Of a sequence: whether each element stays in it. Nothing: all do; then every row of `inputs` is run,
+  /// else those that stay, and of a sequence without any one row, whose sequence inputs are missing.
+  virtual std::optional<std::vector<bool>> kept(std::span<const Cells> inputs, int64_t elements,
+                                                Counts& counts) const {
     return {};
   }
   /// Two runs may differ (`rnd`): the result belongs to no rate but pair.
