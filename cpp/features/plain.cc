@@ -1,6 +1,7 @@
 #include "features/plain.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace recserve {
 
@@ -45,6 +46,26 @@ Column column_of_ids(const Rules& rules, std::vector<int64_t> ids, std::span<con
   column.offsets = std::move(offsets);
   column.values = values_of(std::move(ids));
   return column;
+}
+
+/// Appends the rows in which one input is missing.
+void add_missing(const Cells& cells, int64_t rows, std::vector<int64_t>& missing) {
+  const Column& column = *cells.column;
+  const bool number = column.shape == Shape::Scalar && column.values.type != Type::String;
+  if (cells.rows != nullptr || column.rows != rows || !number) {
+    for (int64_t i = 0; i < rows; ++i) {
+      if (cells.missing(i)) missing.push_back(i);
+    }
+    return;
+  }
+  if (column.valid.empty()) return;
+  // Eight rows at a time: mostly all of them are present.
+  for (int64_t byte = 0; 8 * byte < rows; ++byte) {
+    for (unsigned absent = static_cast<uint8_t>(~column.valid[byte]); absent != 0; absent &= absent - 1) {
+      const int64_t row = 8 * byte + std::countr_zero(absent);
+      if (row < rows) missing.push_back(row);
+    }
+  }
 }
 
 /// `each(row of the column)` for every row of the evaluation; 0 where there is none.
@@ -142,14 +163,13 @@ class Token {
 }  // namespace
 
 std::vector<int64_t> missing_rows(std::span<const Cells> inputs, int64_t rows) {
-  std::vector<const Cells*> asked;  // the others cannot be missing
-  for (const Cells& cells : inputs) {
-    const Column& column = *cells.column;
-    if (cells.rows != nullptr || !column.valid.empty() || column.values.type == Type::String) asked.push_back(&cells);
-  }
   std::vector<int64_t> missing;
-  for (int64_t i = 0; i < rows && !asked.empty(); ++i) {
-    if (std::any_of(asked.begin(), asked.end(), [i](const Cells* cells) { return cells->missing(i); })) missing.push_back(i);
+  for (const Cells& cells : inputs) {
+    const size_t before = missing.size();
+    add_missing(cells, rows, missing);
+    if (before == 0 || missing.size() == before) continue;
+    std::inplace_merge(missing.begin(), missing.begin() + static_cast<ptrdiff_t>(before), missing.end());
+    missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
   }
   return missing;
 }

@@ -1,0 +1,77 @@
+// Pairs of texts, asked for by key: what maps of one cell come to.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "features/text_index.h"
+
+namespace recserve {
+
+/// The texts stay with the caller and must outlive the pairs. Of a repeated key the last pair counts. A map
+/// that is asked once or twice is searched from the end; one that is asked often (a user's, by every item)
+/// gets an index. `clear` keeps the memory.
+class Pairs {
+ public:
+  void clear() {
+    keys_.clear();
+    values_.clear();
+    last_.clear();
+    asked_ = 0;
+  }
+  void insert(std::string_view key, std::string_view value) {
+    keys_.push_back(key);
+    values_.push_back(value);
+  }
+
+  int32_t size() const { return static_cast<int32_t>(keys_.size()); }
+  std::string_view key(int32_t i) const { return keys_[i]; }
+  std::string_view value(int32_t i) const { return values_[i]; }
+
+  /// The last pair of that key, or -1.
+  int32_t find(std::string_view key) {
+    if (last_.empty() && ++asked_ > kSearches) make_index();
+    if (last_.empty()) return search(key);
+    const int32_t number = index_.find(key);
+    return number < 0 ? -1 : last_[number];
+  }
+
+  /// The last pair of every key, in the order of the keys' first appearance.
+  const std::vector<int32_t>& distinct() {
+    if (last_.empty()) make_index();
+    return last_;
+  }
+
+ private:
+  static constexpr int32_t kSearches = 8;
+
+  int32_t search(std::string_view key) const {
+    for (int32_t i = size() - 1; i >= 0; --i) {
+      const std::string_view other = keys_[i];
+      // The last byte tells most keys of one length apart, without a call.
+      if (other.size() == key.size() && (key.empty() || other.back() == key.back()) && other == key) return i;
+    }
+    return -1;
+  }
+
+  void make_index() {
+    index_.clear();
+    index_.reserve(size());
+    for (int32_t i = 0; i < size(); ++i) {
+      const int32_t number = index_.insert(keys_[i]);
+      if (number == static_cast<int32_t>(last_.size()))
+        last_.push_back(i);
+      else
+        last_[number] = i;
+    }
+  }
+
+  std::vector<std::string_view> keys_;
+  std::vector<std::string_view> values_;
+  TextIndex index_;
+  std::vector<int32_t> last_;  // by number of the index; empty: there is none
+  int32_t asked_ = 0;
+};
+
+}  // namespace recserve
