@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "features/cells.h"
+#include "features/sequence.h"
 #include "features/sink.h"
 
 namespace recserve {
@@ -26,6 +27,11 @@ class Kernel {
   /// The column that `run` and a sink of these rules would make, to the bit, without a look at every row (see
   /// plain.h). Nothing where the inputs or the rules are not plain: then `run` is called.
   virtual std::optional<Column> whole(std::span<const Cells> inputs, int64_t rows, const Rules& rules) const {
+    return {};
+  }
+  /// The same for a sequence whose one input is not cut into elements yet: the result of the whole feature.
+  virtual std::optional<Column> whole_sequence(const Cells& input, const SequenceRule& cut,
+                                               const Rules& rules) const {
     return {};
   }
   /// Of a sequence: whether each element stays in it. Nothing: all do; then every row of `inputs` is run,

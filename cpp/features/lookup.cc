@@ -14,6 +14,7 @@ class PairMap {
   void read(const Cells& cells, int64_t row) {
     pairs_.clear();
     written_.clear();
+    keys_ = nullptr;
     if (cells.missing(row)) return;
     const Column& column = *cells.column;
     if (column.shape != Shape::Map) {
@@ -25,16 +26,27 @@ class PairMap {
     native_ = &column.values;
     const Range range = entries(column, cells.at(row));
     begin_ = range.begin;
-    for_each_entry(column.keys, range, [&]<class T>(T key) {
-      if constexpr (std::is_same_v<T, std::string_view>) {
-        pairs_.insert(key, {});
-      } else {
-        with_text(key, [&](std::string_view text) { pairs_.insert(written_.emplace_back(text), {}); });
-      }
+    if (column.keys.type == Type::String) {
+      keys_ = &column.keys;
+      end_ = range.end;
+      asked_ = 0;
+      return;
+    }
+    for_each_entry(column.keys, range, [&](auto key) {
+      with_text(key, [&](std::string_view text) { pairs_.insert(written_.emplace_back(text), {}); });
     });
   }
 
-  int32_t find(std::string_view key) { return pairs_.find(key); }
+  int32_t find(std::string_view key) {
+    if (keys_ == nullptr) return pairs_.find(key);
+    // The keys are searched where they lie, until more is asked for than a few.
+    if (++asked_ <= Pairs::kSearches) {
+      return last_equal(static_cast<int32_t>(end_ - begin_), key, [&](int32_t i) { return keys_->text(begin_ + i); });
+    }
+    for (int64_t p = begin_; p < end_; ++p) pairs_.insert(keys_->text(p), {});
+    keys_ = nullptr;
+    return pairs_.find(key);
+  }
 
   /// Calls `use` with the value as text.
   template <class Use>
@@ -73,6 +85,9 @@ class PairMap {
   Pairs pairs_;
   const Values* native_ = nullptr;  // a native map's values: that of pair i is at begin_ + i
   int64_t begin_ = 0;
+  const Values* keys_ = nullptr;  // a native map's keys, from begin_ to end_, while pairs_ has none of them
+  int64_t end_ = 0;
+  int32_t asked_ = 0;
   std::deque<std::string> written_;
 };
 

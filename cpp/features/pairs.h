@@ -9,11 +9,25 @@
 
 namespace recserve {
 
+/// The last of `size` texts that is equal to `key`, or -1.
+template <class TextAt>
+int32_t last_equal(int32_t size, std::string_view key, TextAt&& text_at) {
+  for (int32_t i = size - 1; i >= 0; --i) {
+    const std::string_view other = text_at(i);
+    // The last byte tells most texts of one length apart, without a call.
+    if (other.size() == key.size() && (key.empty() || other.back() == key.back()) && other == key) return i;
+  }
+  return -1;
+}
+
 /// The texts stay with the caller and must outlive the pairs. Of a repeated key the last pair counts. A map
 /// that is asked once or twice is searched from the end; one that is asked often (a user's, by every item)
 /// gets an index. `clear` keeps the memory.
 class Pairs {
  public:
+  /// An index costs as much as so many searches, or more.
+  static constexpr int32_t kSearches = 8;
+
   void clear() {
     keys_.clear();
     values_.clear();
@@ -32,7 +46,7 @@ class Pairs {
   /// The last pair of that key, or -1.
   int32_t find(std::string_view key) {
     if (last_.empty() && ++asked_ > kSearches) make_index();
-    if (last_.empty()) return search(key);
+    if (last_.empty()) return last_equal(size(), key, [&](int32_t i) { return keys_[i]; });
     const int32_t number = index_.find(key);
     return number < 0 ? -1 : last_[number];
   }
@@ -44,17 +58,6 @@ class Pairs {
   }
 
  private:
-  static constexpr int32_t kSearches = 8;
-
-  int32_t search(std::string_view key) const {
-    for (int32_t i = size() - 1; i >= 0; --i) {
-      const std::string_view other = keys_[i];
-      // The last byte tells most keys of one length apart, without a call.
-      if (other.size() == key.size() && (key.empty() || other.back() == key.back()) && other == key) return i;
-    }
-    return -1;
-  }
-
   void make_index() {
     index_.clear();
     index_.reserve(size());
