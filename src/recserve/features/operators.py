@@ -92,9 +92,7 @@ class SeqExpr(Operator):
                 raise ConfigError(
                     f"expression has {len(names)} inputs; spherical_distance takes lng1, lat1, lng2, lat2"
                 )
-            return cls(
-                formula="sphere_dist(lng1, lat1, lng2, lat2)", names=("lng1", "lat1", "lng2", "lat2")
-            )
+            return cls(formula="sphere_dist(lng1, lat1, lng2, lat2)", names=("lng1", "lat1", "lng2", "lat2"))
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ConfigError(f"inputs {twice} are there twice")
         return cls(formula=formula, names=names)
