@@ -64,6 +64,11 @@ class PlannedFeature:
         """It has tensors: it is no stub."""
         return not self.feature.type.stub_type
 
+    @property
+    def python_step(self) -> bool:
+        """It is computed by Python code, for values that were not seen before."""
+        return self.feature.type.python_step
+
 
 @dataclass(frozen=True, slots=True)
 class SequenceKey:
