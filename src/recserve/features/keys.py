@@ -31,9 +31,7 @@ def read_fields(record: type, keys: Mapping[str, Any], *, but: tuple[str, ...] =
     hints = get_type_hints(record)
     fields = [f for f in dataclasses.fields(record) if f.name not in but]
     missing = [
-        f.name
-        for f in fields
-        if f.name not in keys and f.default is MISSING and f.default_factory is MISSING
+        f.name for f in fields if f.name not in keys and f.default is MISSING and f.default_factory is MISSING
     ]
     if missing:
         raise ConfigError(f"missing keys {missing}")
@@ -82,6 +80,9 @@ def _number(value: Any) -> float | None:
 
 
 def _texts(value: Any) -> tuple[str, ...] | None:
+    """A text stands for a list of it."""
+    if isinstance(value, str):
+        return (value,)
     listed = isinstance(value, list) and all(isinstance(entry, str) for entry in value)
     return tuple(value) if listed else None
 

@@ -15,6 +15,7 @@ from recserve.features.types.lookup import Lookup
 from recserve.features.types.match import Match
 from recserve.features.types.overlap import Overlap
 from recserve.features.types.raw import Raw
+from recserve.features.types.regex_replace import RegexReplace
 from recserve.features.types.slice import Slice
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ FEATURE_TYPES: dict[str, type[FeatureType]] = {
     "bool_mask_feature": BoolMask,
     "combine_feature": Combine,
     "slice_feature": Slice,
+    "regex_replace_feature": RegexReplace,
     "custom_feature": Custom,
 }
 
