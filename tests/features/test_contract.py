@@ -51,6 +51,10 @@ EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, pa.Array]]] = {
             "y": pa.array(["a", "b", "a", "b", "a", None]),
         },
     ),
+    "text_normalizer": (
+        {"expression": "item:x", "hash_bucket_size": 100},
+        {"x": pa.array(["a", "b c", "A!", "", "汉", None])},
+    ),
     "regex_replace_feature": (
         {"expression": "item:x", "regex_pattern": "-.*", "hash_bucket_size": 100},
         {"x": pa.array(["a-1", "b-1\x1dc", "a", "", "-d", None])},
