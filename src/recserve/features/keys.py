@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import MISSING
-from types import UnionType
+from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from recserve.errors import ConfigError
@@ -44,13 +44,13 @@ def read_flag(keys: Mapping[str, Any], key: str) -> bool:
 
 
 def _read(key: str, value: Any, hint: Any) -> Any:
-    """Convert a JSON value to a field's type (the first one that its hint names)."""
-    wanted = next(iter(get_args(hint)), hint) if get_origin(hint) is UnionType else hint
-    reader, name = _READERS[wanted]
-    read = reader(value)
-    if read is None:
-        raise ConfigError(f"{key} is {value!r}; {name} is wanted")
-    return read
+    """Convert a JSON value to a field's type, or to the first of several that takes it."""
+    hints = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    readers = [_READERS[wanted] for wanted in hints if wanted is not NoneType]
+    for reader, _ in readers:
+        if (read := reader(value)) is not None:
+            return read
+    raise ConfigError(f"{key} is {value!r}; {' or '.join(name for _, name in readers)} is wanted")
 
 
 def _text(value: Any) -> str | None:
@@ -80,9 +80,6 @@ def _number(value: Any) -> float | None:
 
 
 def _texts(value: Any) -> tuple[str, ...] | None:
-    """A text stands for a list of it."""
-    if isinstance(value, str):
-        return (value,)
     listed = isinstance(value, list) and all(isinstance(entry, str) for entry in value)
     return tuple(value) if listed else None
 
