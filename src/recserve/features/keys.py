@@ -27,7 +27,7 @@ def canonical(keys: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_fields(record: type, keys: Mapping[str, Any], *, but: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Read the fields of a dataclass, `but` some, from `keys` in their one spelling; other keys are ignored."""
+    """Read the fields of a dataclass, `but` some, from `canonical` keys; other keys are ignored."""
     hints = get_type_hints(record)
     fields = [f for f in dataclasses.fields(record) if f.name not in but]
     missing = [
