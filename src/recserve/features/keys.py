@@ -40,10 +40,14 @@ def read_fields(record: type, keys: Mapping[str, Any], *, but: tuple[str, ...] =
     return {f.name: _read(f.name, keys[f.name], hints[f.name]) for f in fields if f.name in keys}
 
 
+def read_flag(keys: Mapping[str, Any], key: str) -> bool:
+    """Read a key that is true or false; absent, it is false."""
+    return keys.get(key) is not None and bool(_read(key, keys[key], bool))
+
+
 def _read(key: str, value: Any, hint: Any) -> Any:
     """Convert a JSON value to a field's type (the first one that its hint names)."""
     wanted = next(iter(get_args(hint)), hint) if get_origin(hint) is UnionType else hint
-    wanted = get_origin(wanted) or wanted
     reader, name = _READERS[wanted]
     read = reader(value)
     if read is None:
@@ -65,8 +69,9 @@ def _flag(value: Any) -> bool | None:
 def _integer(value: Any) -> int | None:
     """Operator keys that went through a protobuf Struct are floats: 3.0 is 3."""
     if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+        value = int(value)
+    known = isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+    return value if known else None
 
 
 def _number(value: Any) -> float | None:
@@ -81,11 +86,19 @@ def _texts(value: Any) -> tuple[str, ...] | None:
     return tuple(value) if listed else None
 
 
+def _numbers_by_text(value: Any) -> tuple[tuple[str, float], ...] | None:
+    numbers = isinstance(value, dict) and all(
+        isinstance(number, (int, float)) and not isinstance(number, bool) for number in value.values()
+    )
+    return tuple((text, float(number)) for text, number in value.items()) if numbers else None
+
+
 #: The type of a field → what reads it, and what to call it.
 _READERS: dict[Any, tuple[Callable[[Any], Any], str]] = {
     str: (_text, "text"),
     bool: (_flag, "true or false"),
     int: (_integer, "an integer"),
     float: (_number, "a number"),
-    tuple: (_texts, "a list of texts"),
+    tuple[str, ...]: (_texts, "a list of texts"),
+    tuple[tuple[str, float], ...]: (_numbers_by_text, "an object of text to number"),
 }

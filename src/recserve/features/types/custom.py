@@ -30,7 +30,6 @@ class Custom(FeatureType):
     operator_name: str
     expression: tuple[str, ...]
     operator: Operator
-    value_type: str = "float"
     value_dim: int = 1
 
     @classmethod
