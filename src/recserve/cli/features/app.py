@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from recserve.cli.features.check import check
+from recserve.cli.features.explain import explain
 from recserve.cli.features.plan import plan
 
 app = typer.Typer(
@@ -16,6 +17,7 @@ app = typer.Typer(
 
 for _command, _example in (
     (check, "recserve features check fg.json --data sample.parquet"),
+    (explain, "recserve features explain fg.json row.json --feature price_bucket"),
     (plan, "recserve features plan fg.json"),
 ):
     app.command(epilog=f"[bold]Example[/bold]: {_example}")(_command)
