@@ -30,13 +30,12 @@ def explain(
 
     Columns are named as in the training table; those of a sequence group are <group>__<column>.
     """
-    from recserve.config.environment import environment, process_environ
+    from recserve.cli.features.environment import farm_hash
     from recserve.features import config
     from recserve.features.explain import explain as explain_value
     from recserve.features.rows import read_row
 
-    farm_hash = environment(process_environ(), {}).farm_hash
-    records = config.load(fg_json, farm_hash=farm_hash, anywhere=anywhere)
+    records = config.load(fg_json, farm_hash=farm_hash(), anywhere=anywhere)
     explained = explain_value(records, read_row(row, number), feature)
     if as_json:
         print_json(_finite(explained.as_json()))
