@@ -7,6 +7,7 @@ import typer
 from recserve.cli.features.check import check
 from recserve.cli.features.explain import explain
 from recserve.cli.features.plan import plan
+from recserve.cli.features.schema import schema
 from recserve.cli.features.stats import stats
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ for _command, _example in (
     (check, "recserve features check fg.json --data sample.parquet"),
     (explain, "recserve features explain fg.json row.json --feature price_bucket"),
     (plan, "recserve features plan fg.json"),
+    (schema, "recserve features schema > fg.schema.json"),
     (stats, "recserve features stats fg.json today.parquet --compare baseline.json"),
 ):
     app.command(epilog=f"[bold]Example[/bold]: {_example}")(_command)
