@@ -42,10 +42,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
+    import typer
+
 DOCS = ROOT / "docs"
 REFERENCE = DOCS / "reference"
 #: Pages that a reader follows from top to bottom.
-FOLLOWED = [DOCS / "tutorial.md", DOCS / "how-to.md", *sorted(REFERENCE.glob("*.md"))]
+FOLLOWED = [*sorted(DOCS.glob("tutorial*.md")), DOCS / "how-to.md", *sorted(REFERENCE.glob("*.md"))]
 #: Files that a command of the project writes, and that a checkout may lack.
 WRITTEN = {ROOT / "benchmarks" / "results.md": "make bench"}
 
@@ -85,6 +87,8 @@ def test_json_is_what_the_code_reads(fence: Fence) -> None:
         assert [f.name for f in load({"features": [document]}).features] == [
             f"{document['sequence_name']}__{member['feature_name']}" for member in document["features"]
         ]
+    elif "features" in document:
+        assert load(document).features
     elif _is_service_file(document):
         assert service.load(document, {}).warnings == ()
     else:
@@ -267,10 +271,20 @@ def test_stages_are_described_in_their_order() -> None:
 
 
 def test_every_command_is_shown_to_a_reader() -> None:
-    shown = {line.split()[1] for page in PAGES for line in shell_lines(page) if line.startswith("recserve ")}
+    lines = {line for page in PAGES for line in shell_lines(page) if line.startswith("recserve ")}
+    commands = list(_commands("recserve", app))
 
-    callbacks = [command.callback for command in app.registered_commands]
-    assert shown == {callback.__name__ for callback in callbacks if callback}
+    assert [name for name in commands if not any(f"{line} ".startswith(f"{name} ") for line in lines)] == []
+
+
+def _commands(prefix: str, group: typer.Typer) -> Iterator[str]:
+    """All commands by what a person types, those of groups too."""
+    for command in group.registered_commands:
+        assert command.callback is not None
+        yield f"{prefix} {command.name or command.callback.__name__}"
+    for inner in group.registered_groups:
+        assert inner.typer_instance is not None
+        yield from _commands(f"{prefix} {inner.typer_instance.info.name}", inner.typer_instance)
 
 
 @pytest.mark.parametrize(
