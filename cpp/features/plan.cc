@@ -48,19 +48,34 @@ class Evaluation {
     counts_.strict = strict;
   }
 
-  const ColumnPtr& result(int32_t at) {
-    ColumnPtr& result = results_[at];
-    if (!result) result = kept(plan_.steps_[at]);
-    if (!result) {
-      ColumnPtr made = evaluate(plan_.steps_[at]);
-      results_[at] = std::move(made);
+  /// Chains of features may be long: those that wait for others stand in a list, not on the thread's stack.
+  const ColumnPtr& result(int32_t wanted) {
+    waiting_.assign(1, wanted);
+    while (!waiting_.empty()) {
+      const int32_t at = waiting_.back();
+      const Step& step = plan_.steps_[at];
+      if (!results_[at]) results_[at] = kept(step);
+      if (!results_[at]) {
+        if (wait_for_producers(step)) continue;
+        results_[at] = evaluate(step);
+      }
+      waiting_.pop_back();
     }
-    return results_[at];
+    return results_[wanted];
   }
 
   const Counts& counts() const { return counts_; }
 
  private:
+  /// Puts the producers without result before a step, the first one next; false if there is none.
+  bool wait_for_producers(const Step& step) {
+    const size_t before = waiting_.size();
+    for (auto input = step.inputs.rbegin(); input != step.inputs.rend(); ++input) {
+      if (input->side == Side::Feature && !results_[input->producer]) waiting_.push_back(input->producer);
+    }
+    return waiting_.size() > before;
+  }
+
   /// What the item rows hold already; null when nothing does.
   ColumnPtr kept(const Step& step) const {
     if (!step.finished.empty()) {
@@ -98,7 +113,7 @@ class Evaluation {
     Read read;
     switch (input.side) {
       case Side::Const: return {input.constant};
-      case Side::Feature: return {result(input.producer)};
+      case Side::Feature: return {results_[input.producer]};
       case Side::User: read.column = share(batch(sources_.user), input.name); break;
       case Side::Context: read.column = share(batch(sources_.context), input.name); break;
       case Side::Item: read.column = share(batch(sources_.raw), input.name); break;
@@ -117,7 +132,6 @@ class Evaluation {
   const Batch* batch(const Batch* side) const { return sources_.joined != nullptr ? sources_.joined : side; }
 
   ColumnPtr evaluate(const Step& step) {
-    // Inputs first: an error in another feature's evaluation has that feature's name already.
     std::vector<Read> reads;
     reads.reserve(step.inputs.size());
     for (const Input& input : step.inputs) reads.push_back(read(input));
@@ -193,6 +207,7 @@ class Evaluation {
   const FeaturePlan& plan_;
   const Sources& sources_;
   std::vector<ColumnPtr> results_;
+  std::vector<int32_t> waiting_;  // a step above those that wait for it
   Counts counts_;
 };
 

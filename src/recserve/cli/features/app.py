@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from recserve.cli.features.check import check
 from recserve.cli.features.plan import plan
 from recserve.cli.features.types import types
 
@@ -15,6 +16,7 @@ app = typer.Typer(
 )
 
 for _command, _example in (
+    (check, "recserve features check fg.json --data sample.parquet"),
     (plan, "recserve features plan fg.json"),
     (types, "recserve features types lookup_feature"),
 ):
