@@ -51,6 +51,18 @@ EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, pa.Array]]] = {
             "y": pa.array(["a", "b", "a", "b", "a", None]),
         },
     ),
+    "tokenize_feature": (
+        {"expression": "item:x", "vocab_file": "words.json"},
+        {"x": pa.array(["red", "blue red", "red", "", "pink", None])},
+    ),
+    "text_normalizer": (
+        {"expression": "item:x", "hash_bucket_size": 100},
+        {"x": pa.array(["a", "b c", "A!", "", "汉", None])},
+    ),
+    "regex_replace_feature": (
+        {"expression": "item:x", "regex_pattern": "-.*", "hash_bucket_size": 100},
+        {"x": pa.array(["a-1", "b-1\x1dc", "a", "", "-d", None])},
+    ),
     "expr_feature": (
         {"expression": "u * 2 + x", "variables": ["user:u", "item:x"], "value_dim": 2},
         {
@@ -61,6 +73,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, pa.Array]]] = {
 }
 ROWS = 6
 TYPES = pytest.mark.parametrize("feature_type", sorted(FEATURE_TYPES))
+pytestmark = pytest.mark.usefixtures("files_of_examples")
 
 
 def feature(feature_type: str, **keys: Any) -> dict[str, Any]:

@@ -102,6 +102,9 @@ def _number(value: Any) -> float | None:
 
 
 def _texts(value: Any) -> tuple[str, ...] | None:
+    """A text stands for a list of it."""
+    if isinstance(value, str):
+        return (value,)
     listed = isinstance(value, list) and all(isinstance(entry, str) for entry in value)
     return tuple(value) if listed else None
 

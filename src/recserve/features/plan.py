@@ -68,12 +68,7 @@ class PlannedFeature:
 
     @property
     def python_step(self) -> bool:
-        """Python computes it, over whole columns; all other features are native."""
-        return self.feature.type.python_step
-
-    @property
-    def python_step(self) -> bool:
-        """Python computes it, over whole columns; all other features are native."""
+        """It is computed by Python code, for values that were not seen before."""
         return self.feature.type.python_step
 
 
