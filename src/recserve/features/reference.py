@@ -95,7 +95,7 @@ def _keys(record: type[Any], feature: Mapping[str, Any]) -> list[str]:
     rows = []
     for field in dataclasses.fields(record):
         inherited = field.name in common and common[field.name] == field.default
-        if inherited or field.name not in types:
+        if inherited or field.name not in types or field.name not in FIELDS:
             continue
         alias = f" (or `{spelled[field.name]}`)" if field.name in spelled else ""
         kind = _input(feature.get(field.name)) or kind_of(types[field.name])
@@ -133,7 +133,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 def _marked(text: str) -> str:
     """Rules, with what is a choice of ours, and where the rest comes from, standing out."""
-    return re.sub(r"(^|\s)(Ours|Source):", r"\1**\2:**", text)
+    return re.sub(r"(^|\s)(Ours|Source):", r"\n\n**\2:**", text).strip()
 
 
 def _table(header: tuple[str, ...], rows: Any) -> list[str]:
