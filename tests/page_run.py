@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import urllib3
-from tests.example_services import TOKEN, write_demo, write_my_export
+from tests.example_services import TOKEN, write_demo, write_my_export, write_training_rows
 from tests.markdown import ROOT, Fence, fences
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -46,6 +46,7 @@ class PageRun:
         self.folder = folder
         write_demo(folder, json_of(TUTORIAL, "model_config"), token=TOKEN)
         write_my_export(folder, json_of(ROOT / "README.md", "model_config"))
+        write_training_rows(folder)
         (folder / "request.json").write_text(json.dumps(json_of(TUTORIAL, "item_ids")))
         (folder / "fg.json").write_text(json.dumps(json_of(FEATURES_TUTORIAL, "features")))
         (folder / "ranker.json").write_text(json.dumps(json_of(FEATURES_TUTORIAL, "model_config")))
