@@ -26,12 +26,13 @@ class Replacement:
 
     @classmethod
     def of(
-        cls, patterns: Sequence[str], replacement: str, *, replace_all: bool = True, icase: bool = False
+        cls, patterns: str | Sequence[str], replacement: str, *, replace_all: bool = True, icase: bool = False
     ) -> Replacement:
         """Join patterns to alternatives of one pass; ConfigError for what RE2 does not take.
 
         Groups are counted through all patterns: in ["a(b)", "c(d)"] d is `\\2`.
         """
+        patterns = [patterns] if isinstance(patterns, str) else patterns
         if not patterns or not all(patterns):
             raise ConfigError("regex_pattern is empty; give a pattern or a list of patterns")
         if sum(map(len, patterns)) > MAX_PATTERN_CHARACTERS:

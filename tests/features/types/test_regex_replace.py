@@ -62,7 +62,7 @@ def test_a_group_rewrites_each_element(generate: Generate) -> None:
             r"feature 'f' \(regex_replace_feature\): regex_pattern 'a\(' is",
         ),
         ({"regex_pattern": []}, "regex_pattern is empty"),
-        ({"regex_pattern": 7.5}, "regex_pattern is 7.5; a list of texts is wanted"),
+        ({"regex_pattern": {}}, "regex_pattern is {}; text or a list of texts is wanted"),
         ({"replacement": r"\1"}, "replacement"),
     ],
 )

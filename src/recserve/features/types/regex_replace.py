@@ -43,7 +43,7 @@ class RegexReplace(FeatureType):
     python_step: ClassVar[bool] = True
 
     expression: str
-    regex_pattern: tuple[str, ...]
+    regex_pattern: str | tuple[str, ...]
     replacement: str = ""
     replace_all: bool = True
     icase: bool = False
