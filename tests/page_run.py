@@ -20,6 +20,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from recserve.cli.app import app
+from recserve.pyfg.__main__ import main as install_pyfg
 from recserve.testing import serve
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class PageRun:
             "recserve": self._recserve,
             "make": self._make,
             "pip": self._pip,
+            "python": self._python,
             "curl": self._curl,
             "TOKEN": self._variable,
         }
@@ -109,6 +111,12 @@ class PageRun:
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         for names in re.findall(r"\[([\w,-]+)\]", line):
             assert set(names.split(",")) <= extras.keys(), line
+
+    def _python(self, line: str) -> None:
+        """Install into a folder of our own rather than where the tests run."""
+        arguments = shlex.split(line)[1:]
+        assert arguments == ["-m", "recserve.pyfg", "install"], line
+        install_pyfg(["install", "--folder", str(self.folder / "site-packages")])
 
     def _variable(self, line: str) -> None:
         name = line.partition("=")[0]
