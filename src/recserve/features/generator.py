@@ -36,9 +36,9 @@ class Generator:
 
     `tile`: the model takes user features with one row, and `batch_size` (INPUT_TILE 2 or 3).
     `schema` types the columns that a request does not bring; without it they have the value_type of the
-    feature that reads them. `equal_steps`: members of a sequence group that differ in length are a
-    RequestError of `generate`, since models lay them side by side (but for sequences that a mask shortens). `texts`: outputs may be texts, which no
-    model takes; then only columns are generated, no tensors.
+    feature that reads them. `equal_steps`: members of a sequence group that differ in length, unless a mask
+    shortens them, are a RequestError of `generate`, since models lay them side by side. `texts`: outputs may
+    be texts, which no model takes; then only columns are generated, no tensors.
 
     What staging never changes: `generate` gives bit for bit what `generate_joined` gives for the same user
     and items written out as rows of a training table.

@@ -302,7 +302,9 @@ class Plan:
         feature = self._by_name[name]
         return feature.is_sequence and (
             feature.type.shortens
-            or any(i.sequence and self._is_shortened(i.name) for i in self._inputs[name] if i.source == "feature")
+            or any(
+                i.sequence and self._is_shortened(i.name) for i in self._inputs[name] if i.source == "feature"
+            )
         )
 
     def _check_tile(self) -> None:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
+from tests.features.conftest import tensors_of
 
 from recserve.columns import Batch, batch_from_arrow
 from recserve.errors import ConfigError
 from recserve.features import config
 from recserve.features.generator import Generator
-from tests.features.conftest import tensors_of
 
 if TYPE_CHECKING:
     from tests.features.conftest import Generate

@@ -22,8 +22,23 @@ if TYPE_CHECKING:
 class Custom(FeatureType):
     """What the operator `operator_name` makes of the inputs of `expression`; its keys stand beside the others.
 
+    | a          | b           | keys                                                                                        | result                    |
+    |------------|-------------|---------------------------------------------------------------------------------------------|---------------------------|
+    | `"裙子"`     | `"连衣裙"`     | `"operator_name": "EditDistance", "encoding": "utf-8"`                                      | `[3.0]`                   |
+    |            |             | `"operator_name": "EditDistance"`                                                           | `[8.0]`                   |
+    | `"kitten"` | `"sitting"` | `"operator_name": "EditDistance", "boundaries": [1, 5]`                                     | `[1]`                     |
+    |            |             | `"operator_name": "EditDistance", "value_type": "string"`                                   | `["3"]`                   |
+    |            | `null`      | `"operator_name": "EditDistance", "default_value": "9"`                                     | `[9.0]`                   |
+    | `"1;2;;4"` | `10`        | `"operator_name": "SeqExpr", "is_sequence": true, "default_value": "0", "formula": "a + b"` | `[11.0, 12.0, 0.0, 14.0]` |
+
+    EditDistance: insertions, deletions and replacements of characters (utf-8) or bytes (latin, the default)
+    that turn one text into the other. SeqExpr: a `formula` over the elements of its inputs, each cut at
+    sequence_delim; one element stands for all; `spherical_distance` takes lng1, lat1, lng2, lat2 in degrees and
+    gives km. operator_lib_file is not read.
+
+    Ours: the texts of EditDistance are not cut; value_type absent is a number; SeqExpr makes sequences only.
     Source: docs/reference/features.md.
-    """
+    """  # noqa: E501
 
     sequence_key: ClassVar[str] = "is_sequence"
 
