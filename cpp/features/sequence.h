@@ -42,6 +42,8 @@ class Alignment {
   Alignment(std::span<const Elements> sequences, int64_t rows, int64_t length);
 
   int64_t elements() const { return offsets_.back(); }
+  /// The row that an element belongs to. Cost: a binary search.
+  int64_t row_of(int64_t element) const;
   /// For sequence k, the row of its element column that element i reads.
   const int64_t* rows_of(size_t k) const { return maps_[k].data(); }
   /// For an input that is no sequence: the row that element i belongs to.

@@ -70,4 +70,4 @@ def test_text_that_should_be_a_number_stops_the_run_unless_told_otherwise() -> N
 
     with pytest.raises(DataError, match="feature 'id' has the value 'one', which is not a number"):
         offline.run(generator, table)
-    assert offline.run(generator, table, strict=False).to_pydict() == {"id": [[1], [0]]}
+    assert offline.run(generator, table, on_error="default").to_pydict() == {"id": [[1], [0]]}
