@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from recserve.errors import DataError
-from recserve.features.files import TableFiles, TableWriter
+from recserve.features.files import TableFiles, TableWriter, format_of
 from recserve.features.offline import BATCH_ROWS, Work
 
 if TYPE_CHECKING:
@@ -56,7 +56,10 @@ def run_file(
     complete; `force` replaces what has them now. `progress` is told how many rows of how many are done.
     """
     for path in (target, rejects):
-        if path is not None and path.exists() and not force:
+        if path is None:
+            continue
+        format_of(path, "written")
+        if path.exists() and not force:
             raise DataError(f"{path} is there already; force (--force) replaces it")
     files = TableFiles(source)
     total, done, rejected = files.rows(), 0, 0

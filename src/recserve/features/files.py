@@ -32,7 +32,7 @@ class TableFiles:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._files = [_format(file, "read")(file) for file in _files_of(path)]
+        self._files = [format_of(file, "read")(file) for file in _files_of(path)]
         self.schema: pa.Schema = self._files[0].schema
         for file in self._files[1:]:
             if not file.schema.equals(self.schema):
@@ -91,7 +91,7 @@ class TableWriter:
         self._waiting: list[pa.RecordBatch] = []
         self._rows = 0
         try:
-            self._file = _format(path, "write").writer(self._unfinished, schema)
+            self._file = format_of(path, "written").writer(self._unfinished, schema)
         except OSError as error:
             raise DataError(f"{path} cannot be written: {error}") from error
 
@@ -142,7 +142,8 @@ class _Writer(Protocol):
     def close(self) -> None: ...
 
 
-def _format(path: Path, verb: str) -> type[_Format]:
+def format_of(path: Path, verb: str) -> type[_Format]:
+    """Tell by the suffix what a file is, or DataError: it cannot be `verb` (read, written)."""
     if path.suffix not in _FORMATS:
         raise DataError(f"{path} cannot be {verb}: known are {', '.join(_FORMATS)}; name it so")
     return _FORMATS[path.suffix]
