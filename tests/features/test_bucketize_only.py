@@ -140,8 +140,9 @@ def test_what_another_feature_reads_stays_the_final_result() -> None:
 
 
 def test_an_fg_json_whose_bucketizers_were_deleted_gives_the_same_where_every_row_has_a_value() -> None:
-    features = {"features": [{**ID, "default_value": "0"}, {**RAW, "default_value": "0"}]}
-    deleted = {"features": [{k: v for k, v in f.items() if k not in KEYS} for f in features["features"]]}
+    whole: list[dict[str, Any]] = [{**ID, "default_value": "0"}, {**RAW, "default_value": "0"}]
+    features = {"features": whole}
+    deleted = {"features": [{k: v for k, v in f.items() if k not in KEYS} for f in whole]}
     table = pa.table({"x": ["a\x1db", "", None], "n": [1.5, None, 0.0]})
 
     between = offline.run(Generator(config.load(deleted), texts=True), table)

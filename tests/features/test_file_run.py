@@ -59,7 +59,7 @@ def table(rows: int) -> pa.Table:
         {
             "x": pa.array(ids, pa.string()),
             "unread": pa.array(numbers, pa.duration("s")),
-            "p": pa.array(np.where(numbers % 11 == 0, None, numbers / 4), pa.float32()),
+            "p": pa.array(numbers / 4, pa.float32(), mask=numbers % 11 == 0),
             "s__x": [";".join(str(k) for k in range(n % 4)) for n in numbers],
             "row": numbers,
         }
