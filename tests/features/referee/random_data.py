@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tests.features.referee.cells import Cell, Scalar
 
 WORDS = ("a", "b", "c", "1", "2", "3", "ab c", "x_y", "中文", "é", "ua", "0", "1|2", "a,b")
+KV_WORDS = ("a", "b", "c", "d", "1", "2", "中文", "x=2")
 SEPARATORS = ("\x1d", "\x1d", "|", ",")
 ODD_FLOATS = (0.0, -0.0, 1.0, 2.0, -1.5, 0.1, 0.3, 2.5, 10.0, 100.0, 1e-3, 1e6, 1234567.0, 16777217.0)
 ODDER_FLOATS = (float("nan"), float("inf"), float("-inf"), 1e39, -1e39, 1e-40, 5e-324, 1e300)
@@ -32,6 +33,21 @@ ODDER_NUMBER_TEXTS = ("nan", "inf", "-inf", "1e39", "abc", "1,5", "0x10", "1e", 
 
 # What a column of each kind may be declared as.
 SCALAR_NUMBERS = ("int32", "int64", "float32", "float64")
+MASK_WORDS = ("true", "false", "1", "0", "TRUE", "False", "1.0", "-2")
+TEXTS = (
+    *(
+        "Hello, World!",
+        "a-b_c d",
+        "ＡＢＣ１２３，ｘ",
+        "國漢 abc 學愛",
+        "中文abc",
+        "...",
+        "x",
+        "  a  b ",
+        "A1b2C3",
+    ),
+    *("the cat", "the the dog", "<sep>cat", "low lower lowest", "　全角　", "aaa bbb", "3.14%"),
+)
 NUMBER_LISTS = ("list<int32>", "list<int64>", "list<float32>", "list<float64>")
 TYPES = {
     "word": ("string", "string", "list<string>", *SCALAR_NUMBERS, *NUMBER_LISTS),
@@ -44,6 +60,13 @@ TYPES = {
         *("string", "list<string>", "map<string,float32>", "map<string,float64>", "map<int32,float32>"),
         *("map<int64,int64>", "map<string,string>"),
     ),
+    "kv": (
+        *("string", "list<string>", "map<string,float32>", "map<string,float64>", "map<int64,int32>"),
+        *("list<int64>", "int32"),
+    ),
+    "mask": ("string", "list<string>", "int32", "list<int64>", "float32", "list<float64>"),
+    "one mask": ("string", "int64", "float32"),
+    "text": ("string",),
     "nested": ("string", "map<string,string>", "map<int64,string>"),
     "number nested": ("string", "map<string,string>", "map<int64,string>"),
 }
@@ -137,6 +160,8 @@ class Data:
         if kind in ("nested", "number nested"):
             keys = self.rng.sample(WORDS, self.rng.randint(1, 3))
             return "|".join(f"{key}^{self._inner(kind)}" for key in keys)
+        if kind in ("one mask", "text"):
+            return self._word(kind)
         size = self._size()
         if kind in ("pairs", "number pairs"):
             return "\x1d".join(self._word(kind) for _ in range(size))
@@ -158,6 +183,12 @@ class Data:
             "weighted": lambda: self.rng.choice(
                 (f"{self.rng.choice(WORDS)}:{self._weight()}", self.rng.choice(WORDS))
             ),
+            "kv": lambda: self.rng.choice(
+                (f"{self.rng.choice(KV_WORDS)}:{self._weight()}", self.rng.choice(KV_WORDS))
+            ),
+            "mask": lambda: self._odd_text(MASK_WORDS, ("maybe", "nan", "")),
+            "one mask": lambda: self._odd_text(MASK_WORDS, ("maybe", "nan", "")),
+            "text": lambda: self.rng.choice(TEXTS),
             "pairs": lambda: f"{self.rng.choice(WORDS)}:{self._value(kind)}",
             "number pairs": lambda: f"{self.rng.choice(WORDS)}:{self._weight()}",
         }

@@ -34,7 +34,7 @@ def vector(name: str, features: Any, columns: Columns) -> Vector:
     cells = {column: [rounded(cell, kind) for cell in values] for column, (kind, values) in columns.items()}
     types = {column: column_type for column, (column_type, _) in columns.items()}
     rows = max(map(len, cells.values()))
-    tensors = evaluate({"features": listed}, cells, types, rows)
+    tensors = evaluate({"features": listed}, cells, types, rows).tensors()
     return {
         "name": name,
         "features": listed,
