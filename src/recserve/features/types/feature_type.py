@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, dataclass, field
+from functools import cache
 from types import UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args, get_origin, get_type_hints
 
@@ -111,7 +112,7 @@ class FeatureType(ABC):
     def parse(cls, keys: Mapping[str, Any], assets: Assets) -> Self:
         """Read the fields from a feature object; unknown keys are ignored, null is absent."""
         named = {ALIASES.get(key, key): value for key, value in keys.items() if value is not None}
-        hints = get_type_hints(cls)
+        hints = _hints_of(cls)
         fields = [f for f in dataclasses.fields(cls) if f.name != "buckets"]
         missing = [
             f.name
@@ -193,6 +194,11 @@ class FeatureType(ABC):
             normalizer="" if self.discrete else self.normalizer,
             bucketizer=self.buckets.native(farm_hash=farm_hash),
         )
+
+
+@cache  # a millisecond each, and a file has thousands of features of a few types
+def _hints_of(record: type[FeatureType]) -> dict[str, Any]:
+    return get_type_hints(record)
 
 
 def _read(key: str, value: Any, hint: Any) -> Any:
