@@ -87,22 +87,24 @@ void bind_steps(nb::module_& core) {
           "__init__",
           [](Step* self, const std::string& name, std::shared_ptr<const Kernel> kernel,
              std::shared_ptr<const Rules> rules, const std::vector<Input>& inputs,
-             const std::optional<std::string>& delimiter, int64_t length, const std::string& finished,
-             int32_t element, bool constant, bool every_row) {
+             const std::optional<std::string>& delimiter, int64_t length, bool broadcast,
+             const std::string& finished, int32_t element, bool constant, bool every_row) {
             new (self) Step{name,
                             std::move(kernel),
                             std::move(rules),
                             inputs,
                             delimiter.has_value(),
                             {delimiter.value_or(";"), length},
+                            broadcast,
                             finished,
                             element,
                             constant,
                             every_row};
           },
           nb::kw_only(), nb::arg("name"), nb::arg("kernel"), nb::arg("rules"), nb::arg("inputs"),
-          nb::arg("delimiter") = nb::none(), nb::arg("length") = 0, nb::arg("finished") = "",
-          nb::arg("element") = -1, nb::arg("constant") = false, nb::arg("every_row") = false);
+          nb::arg("delimiter") = nb::none(), nb::arg("length") = 0, nb::arg("broadcast") = false,
+          nb::arg("finished") = "", nb::arg("element") = -1, nb::arg("constant") = false,
+          nb::arg("every_row") = false);
 
   nb::class_<Output> output(core, "Output", "The tensors of one output feature.");
   nb::enum_<Output::Kind>(output, "Kind")

@@ -143,7 +143,7 @@ class Evaluation {
       const int64_t own = step.inputs[k].sequence ? sequences.back().rows() : reads[k].column->rows;
       if (own != 1) rows = sources_.rows;
     }
-    Alignment alignment(sequences, rows, step.cut.length);
+    Alignment alignment(sequences, rows, step.cut.length, step.broadcast);
     std::vector<Cells> cells;
     cells.reserve(reads.size());
     size_t sequence = 0;
@@ -157,6 +157,7 @@ class Evaluation {
             cells_of(step.inputs[k], column, column.rows == 1 ? nullptr : alignment.row_of_elements()));
       }
     }
+    if (const auto kept = step.kernel->kept(cells, alignment.elements(), counts_)) alignment.keep(*kept);
     const int64_t elements = alignment.elements();
     Sink sink(*step.rules, elements, counts_);
     step.kernel->run(cells, elements, sink);

@@ -49,6 +49,7 @@ struct Step {
   std::vector<Input> inputs;
   bool sequence = false;
   SequenceRule cut;
+  bool broadcast = false;  // sequences: one element stands for all
   std::string finished;    // the column that holds its result in an item row; "" = it is not kept there
   int32_t element = -1;    // sequences: the step whose finished column holds the elements
   bool constant = false;   // rate const

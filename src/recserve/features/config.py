@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from recserve.errors import ConfigError
 from recserve.features.assets import Assets
-from recserve.features.types import FEATURE_TYPES
+from recserve.features.keys import read_flag
+from recserve.features.types import FEATURE_TYPES, REFUSED_TYPES
 from recserve.features.types.feature_type import Reference
 
 if TYPE_CHECKING:
@@ -149,21 +150,37 @@ def _read_feature(entry: Mapping[str, Any], assets: Assets, group: Group | None 
         raise ConfigError(f"feature '{name}': missing keys ['feature_type']")
     plain = feature_type if group is not None else feature_type.removeprefix("sequence_")
     if plain not in FEATURE_TYPES:
-        raise ConfigError(
-            f"feature '{name}': feature_type '{feature_type}' is not supported yet; known: "
-            + ", ".join(FEATURE_TYPES)
-            + (", each also as sequence_…" if group is None else " (in a group without the prefix sequence_)")
-        )
+        raise ConfigError(f"feature '{name}': " + _unknown(feature_type, plain, group))
     with _named_errors(name, feature_type):
         record = FEATURE_TYPES[plain].parse(entry, assets)
         delimiter, length = None, 0
         if group is not None:
             delimiter, length = group.delimiter, group.length
-        elif plain != feature_type:
+        elif _is_sequence(entry, record, prefixed=plain != feature_type):
             delimiter, length = _read_cut(entry)
         if delimiter is not None:
             _check_sequence(record)
     return Feature(name, feature_type, record, delimiter, length, group)
+
+
+def _unknown(feature_type: str, plain: str, group: Group | None) -> str:
+    if plain in REFUSED_TYPES:
+        return f"feature_type '{feature_type}' is not supported: {REFUSED_TYPES[plain]}"
+    return (
+        f"unknown feature_type '{feature_type}'; known: "
+        + ", ".join(FEATURE_TYPES)
+        + (", each also as sequence_…" if group is None else " (in a group without the prefix sequence_)")
+    )
+
+
+def _is_sequence(entry: Mapping[str, Any], record: FeatureType, *, prefixed: bool) -> bool:
+    """Whether a feature that stands alone is a sequence: by its type's prefix, or by a key of its own."""
+    key = record.sequence_key
+    if prefixed and key == "is_sequence":
+        raise ConfigError("there is no sequence_ form of it; give the type without prefix and is_sequence true")
+    if key == "is_sequence":
+        return read_flag(entry, key)
+    return prefixed or (key != "" and entry.get(key) is not None)
 
 
 @contextmanager
@@ -175,7 +192,7 @@ def _named_errors(name: str, feature_type: str) -> Iterator[None]:
 
 
 def _check_sequence(record: FeatureType) -> None:
-    if not record.default_value:
+    if not record.default_value and not record.zero_default:
         raise ConfigError("a sequence needs a default_value: an element without a value takes it")
     if record.is_weighted:
         raise ConfigError("weighted ids have no place in a sequence; the model takes no weights for it")

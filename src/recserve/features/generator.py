@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from recserve._core import Kernel, Rules
     from recserve.columns import Batch, ModelInputs, RowFinisher
-    from recserve.features.config import Feature, FeatureConfig, Group
+    from recserve.features.config import Feature, FeatureConfig
     from recserve.features.inputs import PlannedInput
     from recserve.features.plan import PlannedFeature, SequenceKey
     from recserve.messages import InputSchema
@@ -37,7 +37,7 @@ class Generator:
     `tile`: the model takes user features with one row, and `batch_size` (INPUT_TILE 2 or 3).
     `schema` types the columns that a request does not bring; without it they have the value_type of the
     feature that reads them. `equal_steps`: members of a sequence group that differ in length are a
-    RequestError of `generate`, since models lay them side by side. `texts`: outputs may be texts, which no
+    RequestError of `generate`, since models lay them side by side (but for sequences that a mask shortens). `texts`: outputs may be texts, which no
     model takes; then only columns are generated, no tensors.
 
     What staging never changes: `generate` gives bit for bit what `generate_joined` gives for the same user
@@ -187,6 +187,7 @@ class Generator:
             inputs=[self._native_input(feature, source) for source in feature.inputs],
             delimiter=feature.feature.delimiter,
             length=feature.feature.length,
+            broadcast=feature.feature.type.cuts_every_input,
             finished=feature.finished,
             element=self._kept[feature.element] if feature.element else -1,
             constant=feature.rate == "const",
@@ -218,7 +219,7 @@ class Generator:
         return declared.get(source.name, feature.feature.type.absent_type())
 
     def _native_output(self, feature: PlannedFeature, outputs: list[PlannedFeature]) -> Output:
-        record, group = feature.feature.type, feature.feature.group
+        record = feature.feature.type
         if record.discrete and not record.bucketized:
             raise ConfigError(
                 f"feature '{feature.name}' ({feature.type}): its results are texts, and a model takes ids; "
@@ -237,12 +238,16 @@ class Generator:
             weighted=record.is_weighted,
             keyed=record.value_dim != 1,
             once=feature.is_user,
-            beside=self._first_of(group, outputs) if self._equal_steps and group is not None else -1,
+            beside=self._first_beside(feature, outputs) if self._equal_steps else -1,
         )
 
     @staticmethod
-    def _first_of(group: Group, outputs: list[PlannedFeature]) -> int:
-        return next(i for i, feature in enumerate(outputs) if feature.feature.group is group)
+    def _first_beside(feature: PlannedFeature, outputs: list[PlannedFeature]) -> int:
+        """Find the first of the members that have as many elements as this one; -1: it is no member of any."""
+        group = feature.feature.group
+        if group is None or feature.shortened:
+            return -1
+        return next(i for i, other in enumerate(outputs) if other.feature.group is group and not other.shortened)
 
     def _maker_of(self, column: str) -> str:
         """The feature that a finished column is made by; it may hold elements of its sequence."""

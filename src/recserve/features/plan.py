@@ -46,6 +46,7 @@ class PlannedFeature:
     rate: str  # const, item, user, pair
     is_user: bool  # TorchEasyRec's user feature: one row under INPUT_TILE
     random: bool
+    shortened: bool  # a sequence that may have fewer elements than its group's other members
     finished: str = ""  # the column that holds the result in an item row
     element: str = ""  # sequences: the finished column that holds their elements
 
@@ -273,7 +274,8 @@ class Plan:
         for name in self.order:
             inputs = self._inputs[name]
             alone = all(i.source == "group" or (i.source == "const" and not i.sequence) for i in inputs)
-            if not alone or self._by_name[name].group is None or self._random[name]:
+            feature = self._by_name[name]
+            if not alone or feature.group is None or feature.type.shortens or self._random[name]:
                 continue
             if all(i.source == "const" for i in inputs):
                 continue
@@ -302,8 +304,16 @@ class Plan:
             _JOIN[self._rates[name]],
             name in self._users,
             self._random[name],
+            self._is_shortened(name),
             self._finished.get(name, ""),
             self._element_of.get(name, ""),
+        )
+
+    def _is_shortened(self, name: str) -> bool:
+        feature = self._by_name[name]
+        return feature.is_sequence and (
+            feature.type.shortens
+            or any(i.sequence and self._is_shortened(i.name) for i in self._inputs[name] if i.source == "feature")
         )
 
     def _check_tile(self) -> None:
