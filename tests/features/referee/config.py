@@ -30,6 +30,7 @@ NAMED_INPUTS = {
     "kv_dot_product": ("query", "document"),
 }
 NUMERIC_TYPES = ("raw_feature", "expr_feature", "overlap_feature", "kv_dot_product", "combine_feature")
+ONE_VALUE_TYPES = ("custom_feature", "overlap_feature", "kv_dot_product", "combine_feature")
 TEXT_OPERATORS = ("RegexReplace",)
 
 
@@ -118,7 +119,7 @@ class Feature:
     @property
     def value_dim(self) -> int:
         """Values per row; 0 is any number, of which a raw feature has no use (6.2)."""
-        asked = int(self.spec.get("value_dim", 1 if self.type == "custom_feature" else 0))
+        asked = int(self.spec.get("value_dim", 1 if self.type in ONE_VALUE_TYPES else 0))
         return max(1, asked) if self.type == "raw_feature" else asked
 
     @property

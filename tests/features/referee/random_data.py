@@ -88,7 +88,8 @@ class Data:
             return self._map(kind, column_type)
         if column_type.startswith("list<"):
             entry_type = column_type[5:-1]
-            return [self._entry(kind, entry_type) for _ in range(self._size())]
+            found = [self._entry(kind, entry_type) for _ in range(self._size())]
+            return list({str(entry).split(":")[0]: entry for entry in found}.values()) if kind == "kv" else found
         if column_type == "string":
             return self._text(kind)
         return self.scalar(kind, column_type)
@@ -167,6 +168,10 @@ class Data:
             return "\x1d".join(self._word(kind) for _ in range(size))
         if kind in ("number", "scalar", "integer") and self.rng.random() < 0.5:
             size = 1
+        if kind == "kv":  # a key stands there once
+            size = min(size, len(KV_WORDS))
+            keys = self.rng.sample(KV_WORDS, size)
+            return self.rng.choice(SEPARATORS[:2]).join(map(self._kv, keys))
         separator = self.rng.choice(SEPARATORS)
         pieces = [self._word(kind) for _ in range(size)]
         if self.rng.random() < 0.1:
@@ -183,9 +188,7 @@ class Data:
             "weighted": lambda: self.rng.choice(
                 (f"{self.rng.choice(WORDS)}:{self._weight()}", self.rng.choice(WORDS))
             ),
-            "kv": lambda: self.rng.choice(
-                (f"{self.rng.choice(KV_WORDS)}:{self._weight()}", self.rng.choice(KV_WORDS))
-            ),
+            "kv": lambda: self._kv(self.rng.choice(KV_WORDS)),
             "mask": lambda: self._odd_text(MASK_WORDS, ("maybe", "nan", "")),
             "one mask": lambda: self._odd_text(MASK_WORDS, ("maybe", "nan", "")),
             "text": lambda: self.rng.choice(TEXTS),
@@ -193,6 +196,9 @@ class Data:
             "number pairs": lambda: f"{self.rng.choice(WORDS)}:{self._weight()}",
         }
         return words[kind]()
+
+    def _kv(self, key: str) -> str:
+        return key if self.rng.random() < 0.4 else f"{key}:{self._weight()}"
 
     def _odd_text(self, usual: tuple[str, ...], odd: tuple[str, ...]) -> str:
         return self.rng.choice(odd if self.rng.random() < self.odd else usual)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.features.referee.bool_mask import MASK, truths
+from tests.features.referee.bool_mask import MASK, VALUES, truths
 from tests.features.referee.cells import Cell, UnspecifiedError, elements
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def element_cells(
 
     split_inputs = {source.argument: split(source) for source in feature.inputs if is_split(feature, source)}
     size = max(map(len, split_inputs.values()))
+    if feature.type == "bool_mask_feature" and VALUES in split_inputs:
+        size = len(split_inputs[VALUES])  # more mask than values is ignored (6.10)
     if feature.splits_all:
         split_inputs = {
             argument: found * size if len(found) == 1 else found for argument, found in split_inputs.items()
@@ -46,6 +48,8 @@ def element_cells(
     ]
     if feature.type != "bool_mask_feature":
         return found
+    for mask in split_inputs.get(MASK, ()):
+        _kept(feature, mask)  # whether it is needed or not, it has one value
     return [element for element in found if _kept(feature, element[MASK])]
 
 
