@@ -92,9 +92,9 @@ def bits(tensor: NDArray[Any]) -> bytes:
     return tensor.tobytes()
 
 
-def failures(seeds: Iterable[int]) -> list[str]:
+def failures(seeds: Iterable[int]) -> dict[int, str]:
     """The seeds whose cases fail, each with the smallest case that shows it."""
-    return [f"seed {seed}: {smallest(draw(seed))}" for seed in seeds if failure(draw(seed))]
+    return {seed: f"seed {seed}: {smallest(draw(seed))}" for seed in seeds if failure(draw(seed))}
 
 
 def smallest(case: Case) -> str:

@@ -118,21 +118,26 @@ class Evaluator:
             if self.normalizer is not None:
                 values = [float(self.normalizer(value, text=outcome.text)) for value in values]
             return self._numeric(values)
-        limit = self.feature.value_dim
         if isinstance(outcome, Ids):
-            return Result(outcome.values[: limit or None])
-        if limit > 0 and self.feature.type != "lookup_feature":
-            outcome = outcome[:limit]
-        return self._tokens(outcome)
+            return Result(outcome.values[: self._limit])
+        return self._tokens(outcome[: self._limit])
+
+    @property
+    def _limit(self) -> int | None:
+        """Values at most: value_dim, which lookups heed in sequences of one value per element only."""
+        feature = self.feature
+        if feature.type == "lookup_feature" and not (feature.sequence and feature.value_dim == 1):
+            return None
+        return feature.value_dim or None
 
     def _numeric(self, values: list[int | float]) -> Result:
-        """Dense and raw results have exactly value_dim values, lookups all that they find, others at most."""
+        """Dense and raw results have exactly value_dim values, the others at most their limit."""
         feature = self.feature
         typed = [_typed(value, feature.value_type) for value in values]
         if feature.dense or feature.type == "raw_feature":
             typed = [*typed[: feature.width], *[0.0] * (feature.width - len(typed))]
-        elif feature.value_dim > 0 and feature.type != "lookup_feature":
-            typed = typed[: feature.value_dim]
+        else:
+            typed = typed[: self._limit]
         if self.bucketizer is None:
             return Result(typed)
         return Result([self.bucketizer.number(value) for value in typed])
@@ -162,7 +167,7 @@ class Evaluator:
         """`default_value` as one token, or as numbers that are never normalized (4.1, 4.2)."""
         feature = self.feature
         if feature.type == "tokenize_feature":
-            return Result(encode(feature, feature.default)[: feature.value_dim or None])
+            return Result(encode(feature, feature.default)[: self._limit])
         if feature.discrete:
             return self._tokens([Token(feature.default, feature.default)])
         parsed = numbers(feature.default, feature.separator)

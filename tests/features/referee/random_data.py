@@ -89,7 +89,9 @@ class Data:
         if column_type.startswith("list<"):
             entry_type = column_type[5:-1]
             found = [self._entry(kind, entry_type) for _ in range(self._size())]
-            return list({str(entry).split(":")[0]: entry for entry in found}.values()) if kind == "kv" else found
+            return (
+                list({str(entry).split(":")[0]: entry for entry in found}.values()) if kind == "kv" else found
+            )
         if column_type == "string":
             return self._text(kind)
         return self.scalar(kind, column_type)

@@ -87,8 +87,7 @@ def draw_lookup(draw: Features) -> Spec:
         bucketized = draw.discrete("word")
         if "num_buckets" not in bucketized and draw.rng.random() < 0.4:
             spec["needKey"] = True
-        dims = (0, 2) if draw.sequence else (0, 1, 2)
-        return spec | bucketized | {"value_dim": draw.rng.choice(dims)}
+            return spec | bucketized | {"value_dim": draw.rng.choice((0, 1, 2))}
     spec |= draw.rng.choice(({"needDiscrete": False}, {"need_discrete": False}, {}))
     if draw.rng.random() < 0.8:
         spec["combiner"] = draw.rng.choice(COMBINERS)

@@ -6,13 +6,14 @@ import struct
 from typing import Any
 
 import pytest
+from conformance.cases.case import COMBO, HASH, ID, LOOKUP, RAW, Case, Columns
+from conformance.vectors import cases, check, evaluation_of, stated
 from tests.features.referee.cells import is_missing, number_to_text
 from tests.features.referee.config import read
 from tests.features.referee.evaluate import evaluate
 from tests.features.referee.formula import Formula, Value
-from tests.features.referee.hashing import fingerprint, murmur, murmur_float32
+from tests.features.referee.hashing import fingerprint, hashed, murmur, murmur_float32
 from tests.features.referee.online import Request, Table, evaluate_online
-from tests.features.referee.spec_cases import COMBO, HASH, ID, LOOKUP, RAW, SPEC_CASES, Columns, hashed
 
 
 def run(features: Any, columns: Columns, name: str = "f", **options: Any) -> dict[str, Any]:
@@ -89,11 +90,17 @@ def test_numbers_become_text(number: float, text: str) -> None:
     assert number_to_text(number) == text
 
 
-@pytest.mark.parametrize("case", SPEC_CASES)
-def test_a_case_of_the_specification(case: str) -> None:
-    spec, columns, expected = SPEC_CASES[case]
-
-    assert run(spec, columns, spec.get("feature_name", "f")) == expected
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=f"{name}: {case.name}")
+        for name, listed in cases().items()
+        for case in listed
+        if case.stated is not None
+    ],
+)
+def test_a_case_whose_result_is_stated(case: Case) -> None:
+    check(case, stated(evaluation_of(case)))
 
 
 def test_an_empty_batch_keeps_its_shapes() -> None:
