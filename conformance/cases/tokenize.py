@@ -1,4 +1,4 @@
-"""tokenize_feature: ids by a tokenizer.json; the tokenizers are tiny, and the referee reads them by itself."""
+"""tokenize_feature: ids by a tokenizer.json; the tokenizers are tiny, and the referee reads them itself."""
 
 from conformance.cases.case import NORMALIZE, TOKENIZE, Case, rule
 from tests.features.referee.tokenizers import ADDED, BPE, PADDING, TRUNCATION, WORD_LEVEL, tokenizer_json

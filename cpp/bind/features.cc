@@ -179,6 +179,7 @@ void bind_plan(nb::module_& core) {
 
 void bind_features(nb::module_& core) {
   bind_feature_types(core);
+  bind_python_step(core);
   bind_rules(core);
   bind_steps(core);
   bind_plan(core);

@@ -177,7 +177,9 @@ def _is_sequence(entry: Mapping[str, Any], record: FeatureType, *, prefixed: boo
     """Whether a feature that stands alone is a sequence: by its type's prefix, or by a key of its own."""
     key = record.sequence_key
     if prefixed and key == "is_sequence":
-        raise ConfigError("there is no sequence_ form of it; give the type without prefix and is_sequence true")
+        raise ConfigError(
+            "there is no sequence_ form of it; give the type without prefix and is_sequence true"
+        )
     if key == "is_sequence":
         return read_flag(entry, key)
     return prefixed or (key != "" and entry.get(key) is not None)

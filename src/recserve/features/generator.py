@@ -36,9 +36,9 @@ class Generator:
 
     `tile`: the model takes user features with one row, and `batch_size` (INPUT_TILE 2 or 3).
     `schema` types the columns that a request does not bring; without it they have the value_type of the
-    feature that reads them. `equal_steps`: members of a sequence group that differ in length are a
-    RequestError of `generate`, since models lay them side by side (but for sequences that a mask shortens). `texts`: outputs may be texts, which no
-    model takes; then only columns are generated, no tensors.
+    feature that reads them. `equal_steps`: members of a sequence group that differ in length, unless a mask
+    shortens them, are a RequestError of `generate`, since models lay them side by side. `texts`: outputs may
+    be texts, which no model takes; then only columns are generated, no tensors.
 
     What staging never changes: `generate` gives bit for bit what `generate_joined` gives for the same user
     and items written out as rows of a training table.
@@ -243,11 +243,13 @@ class Generator:
 
     @staticmethod
     def _first_beside(feature: PlannedFeature, outputs: list[PlannedFeature]) -> int:
-        """Find the first of the members that have as many elements as this one; -1: it is no member of any."""
+        """Find the first member of the same group that is as long; -1: it may have any length."""
         group = feature.feature.group
         if group is None or feature.shortened:
             return -1
-        return next(i for i, other in enumerate(outputs) if other.feature.group is group and not other.shortened)
+        return next(
+            i for i, other in enumerate(outputs) if other.feature.group is group and not other.shortened
+        )
 
     def _maker_of(self, column: str) -> str:
         """The feature that a finished column is made by; it may hold elements of its sequence."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import MISSING
-from functools import cache
-from types import UnionType
+from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from recserve.errors import ConfigError
@@ -28,13 +27,11 @@ def canonical(keys: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_fields(record: type, keys: Mapping[str, Any], *, but: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Read the fields of a dataclass, `but` some, from `keys` in their one spelling; other keys are ignored."""
-    hints = _hints_of(record)
+    """Read the fields of a dataclass, `but` some, from `canonical` keys; other keys are ignored."""
+    hints = get_type_hints(record)
     fields = [f for f in dataclasses.fields(record) if f.name not in but]
     missing = [
-        f.name
-        for f in fields
-        if f.name not in keys and f.default is MISSING and f.default_factory is MISSING
+        f.name for f in fields if f.name not in keys and f.default is MISSING and f.default_factory is MISSING
     ]
     if missing:
         raise ConfigError(f"missing keys {missing}")
@@ -46,19 +43,14 @@ def read_flag(keys: Mapping[str, Any], key: str) -> bool:
     return keys.get(key) is not None and bool(_read(key, keys[key], bool))
 
 
-@cache  # a millisecond each, and a file has thousands of features of a few types
-def _hints_of(record: type) -> dict[str, Any]:
-    return get_type_hints(record)
-
-
 def _read(key: str, value: Any, hint: Any) -> Any:
-    """Convert a JSON value to a field's type (the first one that its hint names)."""
-    wanted = next(iter(get_args(hint)), hint) if get_origin(hint) is UnionType else hint
-    reader, name = _READERS[wanted]
-    read = reader(value)
-    if read is None:
-        raise ConfigError(f"{key} is {value!r}; {name} is wanted")
-    return read
+    """Convert a JSON value to a field's type, or to the first of several that takes it."""
+    hints = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    readers = [_READERS[wanted] for wanted in hints if wanted is not NoneType]
+    for reader, _ in readers:
+        if (read := reader(value)) is not None:
+            return read
+    raise ConfigError(f"{key} is {value!r}; {' or '.join(name for _, name in readers)} is wanted")
 
 
 def _text(value: Any) -> str | None:

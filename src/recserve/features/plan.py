@@ -65,6 +65,11 @@ class PlannedFeature:
         """It has tensors: it is no stub."""
         return not self.feature.type.stub_type
 
+    @property
+    def python_step(self) -> bool:
+        """It is computed by Python code, for values that were not seen before."""
+        return self.feature.type.python_step
+
 
 @dataclass(frozen=True, slots=True)
 class SequenceKey:
@@ -313,7 +318,9 @@ class Plan:
         feature = self._by_name[name]
         return feature.is_sequence and (
             feature.type.shortens
-            or any(i.sequence and self._is_shortened(i.name) for i in self._inputs[name] if i.source == "feature")
+            or any(
+                i.sequence and self._is_shortened(i.name) for i in self._inputs[name] if i.source == "feature"
+            )
         )
 
     def _check_tile(self) -> None:

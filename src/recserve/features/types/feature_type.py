@@ -64,6 +64,8 @@ class FeatureType(ABC):
 
     #: The type has one input, which is the sequence where the feature is one.
     single_input: ClassVar[bool] = False
+    #: Computed by Python code over whole columns, for values that were not seen before (python_step.py).
+    python_step: ClassVar[bool] = False
     #: The fg.json key that makes the type a sequence where it stands alone, beside its name `sequence_<type>`
     #: or, if it is `is_sequence`, instead of it.
     sequence_key: ClassVar[str] = ""
