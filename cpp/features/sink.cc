@@ -154,6 +154,7 @@ void Sink::end_row() {
 }
 
 Column Sink::finish() {
+  if (whole_) return *std::move(whole_);
   Column column;
   column.rows = rows_;
   if (!rules_.sparse()) {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from recserve.cli.features.check import check
 from recserve.cli.features.plan import plan
+from recserve.cli.features.types import types
 
 app = typer.Typer(
     name="features",
@@ -13,10 +15,9 @@ app = typer.Typer(
     epilog="[bold]Example[/bold]: recserve features plan fg.json",
 )
 
-for _command, _example in ((plan, "recserve features plan fg.json"),):
+for _command, _example in (
+    (check, "recserve features check fg.json --data sample.parquet"),
+    (plan, "recserve features plan fg.json"),
+    (types, "recserve features types lookup_feature"),
+):
     app.command(epilog=f"[bold]Example[/bold]: {_example}")(_command)
-
-
-@app.callback()
-def features() -> None:
-    """Keep `plan` a command of its own while it is the only one."""
