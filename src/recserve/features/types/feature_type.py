@@ -77,8 +77,6 @@ class FeatureType(ABC):
     zero_default: ClassVar[bool] = False
     #: Bucketizer keys that this type does not take.
     refused_buckets: ClassVar[tuple[str, ...]] = ()
-    #: Python computes it, over whole columns, once per distinct value.
-    python_step: ClassVar[bool] = False
 
     feature_name: str
     default_value: str = ""
