@@ -52,6 +52,18 @@ EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, pa.Array]]] = {
             "y": pa.array(["a", "b", "a", "b", "a", None]),
         },
     ),
+    "tokenize_feature": (
+        {"expression": "item:x", "vocab_file": "words.json"},
+        {"x": pa.array(["red", "blue red", "red", "", "pink", None])},
+    ),
+    "text_normalizer": (
+        {"expression": "item:x", "hash_bucket_size": 100},
+        {"x": pa.array(["a", "b c", "A!", "", "汉", None])},
+    ),
+    "regex_replace_feature": (
+        {"expression": "item:x", "regex_pattern": "-.*", "hash_bucket_size": 100},
+        {"x": pa.array(["a-1", "b-1\x1dc", "a", "", "-d", None])},
+    ),
     "expr_feature": (
         {"expression": "u * 2 + x", "variables": ["user:u", "item:x"], "value_dim": 2},
         {
@@ -99,6 +111,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, pa.Array]]] = {
 ROWS = 6
 BUCKETS = {"hash_bucket_size", "num_buckets"}
 TYPES = pytest.mark.parametrize("feature_type", sorted(FEATURE_TYPES))
+pytestmark = pytest.mark.usefixtures("files_of_examples")
 
 
 def feature(feature_type: str, **keys: Any) -> dict[str, Any]:
@@ -234,7 +247,7 @@ def test_eight_threads_get_the_same(feature_type: str) -> None:
 def test_online_is_offline(feature_type: str) -> None:
     columns = EXAMPLES[feature_type][1]
 
-    table = offline.run(generator(feature_type), pa.table(columns), strict=False, batch_rows=4)
+    table = offline.run(generator(feature_type), pa.table(columns), on_error="default", batch_rows=4)
 
     online = rows_of(generator(feature_type).generate_joined(batch_from_arrow(columns)))
     stored = [row if isinstance(row, list) else [row] for row in table.column("f").to_pylist()]
@@ -319,7 +332,7 @@ def test_errors_name_the_feature(feature_type: str) -> None:
 def test_errors_name_the_feature_and_the_column() -> None:
     table = pa.table({"x": pa.array(["1", "two"])})
     strict = generator("raw_feature")
-    with pytest.raises(DataError, match="feature 'f' reads column 'x': 'two' is not a number"):
+    with pytest.raises(DataError, match="row 1: feature 'f' reads column 'x': 'two' is not a number"):
         offline.run(strict, table)
 
     with pytest.raises(RequestError, match="feature 'f' reads column 'x', which is a map"):
@@ -333,5 +346,5 @@ def test_an_error_names_the_feature_where_it_arose() -> None:
     reader = {"feature_type": "raw_feature", "feature_name": "reader", "expression": "feature:stub"}
     strict = Generator(config.load({"features": [reader, stub]}))
 
-    with pytest.raises(DataError, match=r"^feature 'stub' reads column 'x': 'two' is not a number$"):
+    with pytest.raises(DataError, match=r"^row 0: feature 'stub' reads column 'x': 'two' is not a number$"):
         offline.run(strict, pa.table({"x": pa.array(["two"])}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import MISSING
 from functools import cache
-from types import UnionType
+from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from recserve.errors import ConfigError
@@ -58,21 +58,21 @@ def read_flag(keys: Mapping[str, Any], key: str) -> bool:
 
 
 def kind_of(hint: Any) -> str:
-    """Say what a key of this type takes; "" for a field that is no key."""
-    return _READERS[_wanted(hint)][1] if _wanted(hint) in _READERS else ""
+    """Say what a key of this type takes."""
+    return " or ".join(name for _, name in _readers(hint))
 
 
 def _read(key: str, value: Any, hint: Any) -> Any:
-    """Convert a JSON value to a field's type (the first one that its hint names)."""
-    reader, name = _READERS[_wanted(hint)]
-    read = reader(value)
-    if read is None:
-        raise ConfigError(f"{key} is {value!r:.60}; {name} is wanted")
-    return read
+    """Convert a JSON value to a field's type, or to the first of several that takes it."""
+    for reader, _ in _readers(hint):
+        if (read := reader(value)) is not None:
+            return read
+    raise ConfigError(f"{key} is {value!r:.60}; {kind_of(hint)} is wanted")
 
 
-def _wanted(hint: Any) -> Any:
-    return next(iter(get_args(hint)), hint) if get_origin(hint) is UnionType else hint
+def _readers(hint: Any) -> list[tuple[Callable[[Any], Any], str]]:
+    hints = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    return [_READERS[wanted] for wanted in hints if wanted is not NoneType]
 
 
 def _text(value: Any) -> str | None:

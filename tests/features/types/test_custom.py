@@ -234,7 +234,7 @@ def test_great_circles_are_km(generate: Generate) -> None:
 @pytest.mark.parametrize(
     ("feature", "message"),
     [
-        ({**EDIT, "operator_name": "Magic"}, "unknown operator_name 'Magic'; known: EditDistance, SeqExpr"),
+        ({**EDIT, "operator_name": "Magic"}, "unknown operator_name 'Magic'; known: EditDistance, "),
         ({**EDIT, "operator_name": None}, "missing keys ['operator_name']"),
         ({**EDIT, "encoding": "utf-16"}, "unknown encoding 'utf-16'; known: utf-8, latin"),
         ({**EDIT, "expression": ["user:a"]}, "expression has 1 inputs; EditDistance takes two"),

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from recserve._core import Kernel, Normalizer
 from recserve.errors import ConfigError
+from recserve.features import operators
 from recserve.features.bucketize import Buckets
 from recserve.features.keys import canonical, read_fields
-from recserve.features.operators import OPERATORS, Operator
 from recserve.features.types.feature_type import FeatureType, Reference
 
 if TYPE_CHECKING:
@@ -44,18 +44,16 @@ class Custom(FeatureType):
 
     operator_name: str
     expression: tuple[str, ...]
-    operator: Operator
+    operator: operators.Operator
     value_dim: int = 1
 
     @classmethod
     def parse(cls, keys: Mapping[str, Any], assets: Assets) -> Self:
         keys = canonical(keys)
         fields = read_fields(cls, keys, but=("buckets", "operator"))
-        name = fields["operator_name"]
-        if name not in OPERATORS:
-            raise ConfigError(f"unknown operator_name '{name}'; known: {', '.join(OPERATORS)}")
         names = tuple(Reference.parse(text).name for text in fields["expression"])
-        operator = OPERATORS[name].parse(keys, names, assets)
+        found = operators.find(fields["operator_name"], str(keys.get("operator_lib_file", "")))
+        operator = found.parse(keys, names, assets)
         return cls(buckets=Buckets.parse(keys, assets), operator=operator, **fields)
 
     @property
@@ -65,6 +63,10 @@ class Custom(FeatureType):
     @property
     def cuts_every_input(self) -> bool:
         return self.operator.cuts_every_input
+
+    @property
+    def python_step(self) -> bool:  # type: ignore[override]
+        return self.operator.python_step
 
     @property
     def random(self) -> bool:
