@@ -1,5 +1,7 @@
 #include "features/combo.h"
 
+#include "features/plain.h"
+
 namespace recserve {
 
 namespace {
@@ -23,6 +25,7 @@ void product(std::span<const Tokens> lists, std::string& joined, Sink& sink) {
 }  // namespace
 
 void ComboKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const {
+  if (auto whole = plain_combos(sink.rules(), inputs, rows, separator_)) return sink.give(*std::move(whole));
   std::vector<Tokens> lists(inputs.size());
   for (size_t k = 0; k < inputs.size(); ++k) {
     if (inputs[k].constant()) lists[k].read(inputs[k], 0, separator_);

@@ -21,7 +21,7 @@ namespace recserve {
 class Kernel {
  public:
   virtual ~Kernel() = default;
-  /// Calls `sink.end_row()` exactly `rows` times. Inputs are in the order of the type's own keys.
+  /// Calls `sink.end_row()` exactly `rows` times, or `sink.give` once. Inputs are in the order of the type's own keys.
   virtual void run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const = 0;
   /// Of a sequence: whether each element stays in it. Nothing: all do; then every row of `inputs` is run,
   /// else those that stay, and of a sequence without any one row, whose sequence inputs are missing.

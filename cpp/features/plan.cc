@@ -1,6 +1,7 @@
 #include "features/plan.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "columns/error.h"
 
@@ -23,6 +24,13 @@ void check_rows(const char* side, const Batch* batch, int64_t rows) {
                      " rows where the request has " + std::to_string(rows));
 }
 
+void check_rows(const Sources& sources) {
+  check_rows("user", sources.user, 1);
+  check_rows("context", sources.context, sources.rows);
+  check_rows("item", sources.raw, sources.rows);
+  check_rows("finished item", sources.finished, sources.rows);
+}
+
 Sources joined_sources(const Batch& joined) {
   Sources sources;
   sources.joined = &joined;
@@ -35,24 +43,38 @@ Sources joined_sources(const Batch& joined) {
 /// One call: results are computed when they are asked for and kept until the call ends.
 class Evaluation {
  public:
-  Evaluation(const FeaturePlan& plan, const Sources& sources, bool strict)
+  Evaluation(const FeaturePlan& plan, const Sources& sources, bool strict, Failures* failures = nullptr)
       : plan_(plan), sources_(sources), results_(plan.constants_) {
     counts_.strict = strict;
+    counts_.failures = failures;
   }
 
-  const ColumnPtr& result(int32_t at) {
-    ColumnPtr& result = results_[at];
-    if (!result) result = kept(plan_.steps_[at]);
-    if (!result) {
-      ColumnPtr made = evaluate(plan_.steps_[at]);
-      results_[at] = std::move(made);
+  /// Chains of features may be long: those that wait for others stand in a list, not on the thread's stack.
+  const ColumnPtr& result(int32_t wanted) {
+    waiting_.assign(1, wanted);
+    while (!waiting_.empty()) {
+      const int32_t at = waiting_.back();
+      const Step& step = plan_.steps_[at];
+      if (!results_[at]) results_[at] = kept(step);
+      if (!results_[at]) {
+        if (wait_for_producers(step)) continue;
+        results_[at] = evaluate(step);
+      }
+      waiting_.pop_back();
     }
-    return results_[at];
+    return results_[wanted];
   }
-
-  const Counts& counts() const { return counts_; }
 
  private:
+  /// Puts the producers without result before a step, the first one next; false if there is none.
+  bool wait_for_producers(const Step& step) {
+    const size_t before = waiting_.size();
+    for (auto input = step.inputs.rbegin(); input != step.inputs.rend(); ++input) {
+      if (input->side == Side::Feature && !results_[input->producer]) waiting_.push_back(input->producer);
+    }
+    return waiting_.size() > before;
+  }
+
   /// What the item rows hold already; null when nothing does.
   ColumnPtr kept(const Step& step) const {
     if (!step.finished.empty()) {
@@ -90,7 +112,7 @@ class Evaluation {
     Read read;
     switch (input.side) {
       case Side::Const: return {input.constant};
-      case Side::Feature: return {result(input.producer)};
+      case Side::Feature: return {results_[input.producer]};
       case Side::User: read.column = share(batch(sources_.user), input.name); break;
       case Side::Context: read.column = share(batch(sources_.context), input.name); break;
       case Side::Item: read.column = share(batch(sources_.raw), input.name); break;
@@ -100,7 +122,7 @@ class Evaluation {
       read = {clicked->share(input.name), true};
     }
     if (!read.column) {
-      ++counts_.missing_columns;
+      counts_.add(Problem::MissingColumn);
       read.column = input.constant;
     }
     return read;
@@ -109,10 +131,13 @@ class Evaluation {
   const Batch* batch(const Batch* side) const { return sources_.joined != nullptr ? sources_.joined : side; }
 
   ColumnPtr evaluate(const Step& step) {
-    // Inputs first: an error in another feature's evaluation has that feature's name already.
     std::vector<Read> reads;
     reads.reserve(step.inputs.size());
-    for (const Input& input : step.inputs) reads.push_back(read(input));
+    for (const Input& input : step.inputs) {
+      enter(step);  // reading an input may have evaluated another step
+      reads.push_back(read(input));
+    }
+    enter(step);
     try {
       return step.sequence ? evaluate_sequence(step, reads) : evaluate_rows(step, reads);
     } catch (const RequestError& error) {
@@ -120,6 +145,13 @@ class Evaluation {
     } catch (const DataError& error) {
       throw DataError("feature '" + step.name + "' " + error.what());
     }
+  }
+
+  void enter(const Step& step) {
+    counts_.of_step = &plan_.problems_[&step - plan_.steps_.data()];
+    counts_.feature = &step.name;
+    counts_.row = nullptr;
+    counts_.elements = nullptr;
   }
 
   ColumnPtr evaluate_rows(const Step& step, const std::vector<Read>& reads) {
@@ -159,6 +191,7 @@ class Evaluation {
     }
     if (const auto kept = step.kernel->kept(cells, alignment.elements(), counts_)) alignment.keep(*kept);
     const int64_t elements = alignment.elements();
+    counts_.elements = &alignment;
     Sink sink(*step.rules, elements, counts_);
     step.kernel->run(cells, elements, sink);
     return regroup(sink.finish(), alignment.take_offsets());
@@ -185,6 +218,7 @@ class Evaluation {
   const FeaturePlan& plan_;
   const Sources& sources_;
   std::vector<ColumnPtr> results_;
+  std::vector<int32_t> waiting_;  // a step above those that wait for it
   Counts counts_;
 };
 
@@ -193,7 +227,8 @@ FeaturePlan::FeaturePlan(std::vector<Step> steps, std::vector<Output> outputs,
     : steps_(std::move(steps)),
       constants_(steps_.size()),
       output_steps_(std::move(output_steps)),
-      assembly_(std::move(outputs), tile) {
+      assembly_(std::move(outputs), tile),
+      problems_(std::make_unique<ProblemCounts[]>(steps_.size())) {
   Sources none;
   none.rows = 1;
   Evaluation evaluation(*this, none, false);
@@ -219,21 +254,32 @@ Batch FeaturePlan::columns(const Sources& sources, std::span<const int32_t> step
   return named(results(sources, steps, false), steps, sources.rows);
 }
 
-Batch FeaturePlan::columns_joined(const Batch& joined, std::span<const int32_t> steps, bool strict) const {
-  return named(results(joined_sources(joined), steps, strict), steps, joined.rows());
+Batch FeaturePlan::columns_joined(const Batch& joined, std::span<const int32_t> steps, bool strict,
+                                  Failures* failures) const {
+  return named(results(joined_sources(joined), steps, strict, failures), steps, joined.rows());
+}
+
+std::vector<int64_t> FeaturePlan::time_steps(const Sources& sources, std::span<const int32_t> steps) const {
+  using Clock = std::chrono::steady_clock;
+  check_rows(sources);
+  Evaluation evaluation(*this, sources, false);
+  std::vector<int64_t> spent;
+  spent.reserve(steps.size());
+  for (int32_t step : steps) {
+    const Clock::time_point start = Clock::now();
+    evaluation.result(step);
+    spent.push_back(std::chrono::nanoseconds(Clock::now() - start).count());
+  }
+  return spent;
 }
 
 std::vector<ColumnPtr> FeaturePlan::results(const Sources& sources, std::span<const int32_t> steps,
-                                            bool strict) const {
-  check_rows("user", sources.user, 1);
-  check_rows("context", sources.context, sources.rows);
-  check_rows("item", sources.raw, sources.rows);
-  check_rows("finished item", sources.finished, sources.rows);
-  Evaluation evaluation(*this, sources, strict);
+                                            bool strict, Failures* failures) const {
+  check_rows(sources);
+  Evaluation evaluation(*this, sources, strict, failures);
   std::vector<ColumnPtr> results;
   results.reserve(steps.size());
   for (int32_t step : steps) results.push_back(evaluation.result(step));
-  count(evaluation.counts());
   return results;
 }
 
@@ -253,24 +299,20 @@ Batch FeaturePlan::finish(const Batch& raw) const try {
     if (!steps_[i].finished.empty())
       finished.add(steps_[i].finished, evaluation.result(static_cast<int32_t>(i)));
   }
-  count(evaluation.counts());
   return finished;
 } catch (const RequestError& error) {
   throw DataError(error.what());  // no request is to blame for an item table
 }
 
-PlanCounts FeaturePlan::counts() const {
-  return {unparsable_numbers_.load(std::memory_order_relaxed),
-          missing_columns_.load(std::memory_order_relaxed)};
-}
-
-void FeaturePlan::count(const Counts& counts) const {
-  if (counts.unparsable_numbers != 0) {
-    unparsable_numbers_.fetch_add(counts.unparsable_numbers, std::memory_order_relaxed);
+std::vector<StepProblems> FeaturePlan::problems() const {
+  std::vector<StepProblems> found;
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    for (size_t kind = 0; kind < kProblems; ++kind) {
+      const int64_t count = problems_[i][kind].load(std::memory_order_relaxed);
+      if (count != 0) found.push_back({steps_[i].name, static_cast<Problem>(kind), count});
+    }
   }
-  if (counts.missing_columns != 0) {
-    missing_columns_.fetch_add(counts.missing_columns, std::memory_order_relaxed);
-  }
+  return found;
 }
 
 }  // namespace recserve

@@ -1,6 +1,7 @@
 #include "features/raw.h"
 
 #include "columns/error.h"
+#include "features/plain.h"
 
 namespace recserve {
 
@@ -15,6 +16,7 @@ void RawKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) con
   const bool text = values.type == Type::String;
   const bool zero =
       null_is_zero_ && !text && !input.produced && column.shape == Shape::Scalar && column.width == 1;
+  if (auto whole = plain_numbers(sink.rules(), input, rows, zero)) return sink.give(*std::move(whole));
   for (int64_t i = 0; i < rows; ++i) {
     if (input.missing(i)) {
       if (zero) sink.plain(0.0);
