@@ -237,7 +237,7 @@ FeaturePlan::FeaturePlan(std::vector<Step> steps, std::vector<Output> outputs,
       if (steps_[i].constant) constants_[i] = evaluation.result(static_cast<int32_t>(i));
     }
   } catch (const RequestError& error) {
-    throw ConfigError(error.what());  // there is no request yet
+    throw ConfigError(error.what());  // no request is to blame for a constant
   }
 }
 
