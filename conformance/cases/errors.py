@@ -64,7 +64,6 @@ CASES: list[Case] = [
             "expr without variables": ({"feature_type": "expr_feature", "expression": "x"},),
             "overlap without method": (OVERLAP,),
             "kv_dot_product without document": ({"feature_type": "kv_dot_product", "query": "user:u"},),
-            "regex_replace without replacement": ({**REGEX, **HASH, "regex_pattern": "a"},),
             "custom without operator_name": ({"feature_type": "custom_feature", "expression": ["item:x"]},),
         },
         error=True,

@@ -87,13 +87,13 @@ def draw_lookup(draw: Features) -> Spec:
         bucketized = draw.discrete("word")
         if "num_buckets" not in bucketized and draw.rng.random() < 0.4:
             spec["needKey"] = True
-            return spec | bucketized | {"value_dim": draw.rng.choice((0, 1, 2))}
+        return spec | bucketized | {"value_dim": draw.rng.choice((0, 1, 2))}
     spec |= draw.rng.choice(({"needDiscrete": False}, {"need_discrete": False}, {}))
     if draw.rng.random() < 0.8:
         spec["combiner"] = draw.rng.choice(COMBINERS)
     if draw.rng.random() < 0.3:
         spec["normalizer"] = draw.rng.choice(NORMALIZERS)
-    return spec | draw.numeric(1) | {"value_dim": draw.rng.choice((0, 1)) if not draw.sequence else 0}
+    return spec | draw.numeric(1) | {"value_dim": draw.rng.choice((0, 1))}
 
 
 def draw_match(draw: Features) -> Spec:
@@ -116,7 +116,7 @@ def draw_match(draw: Features) -> Spec:
         spec["needDiscrete"] = False
         if draw.rng.random() < 0.3:
             spec["normalizer"] = draw.rng.choice(NORMALIZERS)
-        return spec | draw.numeric(1) | {"value_dim": draw.rng.choice((0, 1)) if not draw.sequence else 0}
+        return spec | draw.numeric(1) | {"value_dim": draw.rng.choice((0, 1))}
     for key in ("needDiscrete", "show_category", "show_item", "need_prefix"):
         if draw.rng.random() < 0.4:
             spec[key] = key == "needDiscrete" or draw.rng.random() < 0.5

@@ -54,7 +54,10 @@ class Tokenizer:
         return result
 
     def _word(self, word: str) -> list[int]:
-        parts = [word] if self.model["type"] == "WordLevel" else self._merged(list(word))
+        if self.model["type"] == "WordLevel":
+            parts = [word]
+        else:  # letters that the vocabulary lacks are gone before any merge
+            parts = self._merged([letter for letter in word if letter in self.vocab])
         return [number for part in parts if (number := self._id(part)) is not None]
 
     def _merged(self, parts: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 WORD_LEVEL: dict[str, Any] = {
     "model": {
         "type": "WordLevel",
-        "vocab": {"the": 0, "cat": 1, "dog": 2, "a": 3, "b": 4, ",": 5, "[UNK]": 6, "中文abc": 7},
+        "vocab": {"the": 0, "cat": 1, "dog": 2, "a": 3, "b": 4, ",": 5, "[UNK]": 6, "中文abc": 7, "[PAD]": 8},
         "unk_token": "[UNK]",
     },
     "pre_tokenizer": {"type": "Whitespace"},
@@ -17,16 +17,16 @@ BPE_VOCAB = ("l", "o", "w", "e", "r", "s", "t", "a", "b", "c", "lo", "low", "er"
 BPE: dict[str, Any] = {
     "model": {
         "type": "BPE",
-        "vocab": {piece: at + 10 for at, piece in enumerate(BPE_VOCAB)},
+        "vocab": {piece: at for at, piece in enumerate(BPE_VOCAB)},
         "merges": ["l o", "lo w", "e r", "e s", "es t", "low er", "a a"],
     },
     "pre_tokenizer": {"type": "WhitespaceSplit"},
 }
-ADDED: dict[str, Any] = {"id": 99, "content": "<sep>", "single_word": False, "lstrip": False, "rstrip": False}
+ADDED: dict[str, Any] = {"id": 9, "content": "<sep>", "single_word": False, "lstrip": False, "rstrip": False}
 ADDED |= {"normalized": False, "special": True}
 TRUNCATION: dict[str, Any] = {"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0}
 PADDING: dict[str, Any] = {"strategy": {"Fixed": 3}, "direction": "Right", "pad_to_multiple_of": None}
-PADDING |= {"pad_id": 98, "pad_type_id": 0, "pad_token": "[PAD]"}
+PADDING |= {"pad_id": 8, "pad_type_id": 0, "pad_token": "[PAD]"}
 
 
 def tokenizer_json(model: dict[str, Any], **keys: object) -> str:
