@@ -43,6 +43,8 @@ class Feature:
     delimiter: str | None = None  # None: no sequence
     length: int = 0
     group: Group | None = None
+    bucketize: bool = True  # False: the result is what its bucketizer would read, in columns of the same rows
+    column: str = ""  # of an offline run, where it is not the name
 
     @property
     def is_sequence(self) -> bool:
@@ -63,6 +65,7 @@ class FeatureConfig:
     features: tuple[Feature, ...]  # in output order
     groups: tuple[Group, ...]
     farm_hash: bool = False  # text is hashed by FarmHash (USE_FARM_HASH_TO_BUCKETIZE), else by MurmurHash
+    reserves: tuple[str, ...] = ()  # columns that an offline run passes through
 
 
 def load(
@@ -99,7 +102,7 @@ def load(
             features.append(_read_feature(entry, assets))
     _refuse_twice("feature", [feature.name for feature in features])
     _refuse_twice("sequence group", [group.name for group in groups])
-    return FeatureConfig(tuple(features), tuple(groups), farm_hash)
+    return FeatureConfig(tuple(features), tuple(groups), farm_hash, _read_reserves(content))
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -110,6 +113,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path} is not a JSON object")
     return content
+
+
+def _read_reserves(content: Mapping[str, Any]) -> tuple[str, ...]:
+    reserves = content.get("reserves") or []
+    if not isinstance(reserves, list) or not all(isinstance(name, str) for name in reserves):
+        raise ConfigError(f"fg.json: reserves {reserves!r} is not a list of column names")
+    return tuple(reserves)
 
 
 def _read_group(entry: Mapping[str, Any], assets: Assets) -> tuple[Group, list[Feature]]:

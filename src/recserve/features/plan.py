@@ -56,6 +56,11 @@ class PlannedFeature:
         return self.feature.name
 
     @property
+    def column(self) -> str:
+        """Its column in an offline run."""
+        return self.feature.column or self.feature.name
+
+    @property
     def type(self) -> str:
         """Its feature_type as in fg.json."""
         return self.feature.feature_type

@@ -23,7 +23,7 @@ from recserve.errors import DataError, RecserveError
 from recserve.features import config
 from recserve.features.generator import Generator
 from recserve.features.plan import Plan
-from recserve.pyfg.bucketize import bucketizers_of
+from recserve.features.bucketize_only import bucketize_only as bucketizers_of
 from recserve.pyfg.outputs import FeatureOutput, outputs_of, texts_of
 
 if TYPE_CHECKING:

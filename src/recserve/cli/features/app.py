@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from recserve.cli.features.plan import plan
+from recserve.cli.features.run import run
 
 app = typer.Typer(
     name="features",
@@ -13,7 +14,10 @@ app = typer.Typer(
     epilog="[bold]Example[/bold]: recserve features plan fg.json",
 )
 
-for _command, _example in ((plan, "recserve features plan fg.json"),):
+for _command, _example in (
+    (plan, "recserve features plan fg.json"),
+    (run, "recserve features run fg.json clicks.parquet features.parquet --threads 2"),
+):
     app.command(epilog=f"[bold]Example[/bold]: {_example}")(_command)
 
 
