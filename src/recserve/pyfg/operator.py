@@ -28,5 +28,5 @@ class FeatureOperator:
         self._rules = read.type.rules(sequence=read.is_sequence, farm_hash=False)
 
     def vocab_size(self) -> int:
-        """What all ids are below: of a tokenizer all its tokens, the added ones too; 0 where nothing tells."""
+        """What all ids are below: of a tokenizer all its tokens, added ones too; 0 where that is unknown."""
         return self._rules.size
