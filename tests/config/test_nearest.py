@@ -12,6 +12,8 @@ from recserve.config.nearest import did_you_mean, nearest
         ("itm", ["user", "item", "context"], "item"),
         ("HASH_BUCKET_SIZE", ["hash_bucket_size"], "hash_bucket_size"),
         ("needdiscrete", ["needDiscrete", "needKey"], "needDiscrete"),
+        ("raw", ["raw_feature", "id_feature"], "raw_feature"),
+        ("fea", ["feature_one_of_many", "feature_two_of_many"], ""),
         ("nothing like it", ["user", "item"], ""),
         ("a", [], ""),
         ("name1", [f"name{place}" for place in range(2000)], ""),  # no list that a person typed

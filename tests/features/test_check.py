@@ -86,8 +86,8 @@ def test_everything_is_found_at_once(tmp_path: Path) -> None:
         "features: fg.json: 'nothing' among the features is not an object",
         "features: feature names ['key'] are there twice",
         "inputs: feature 'side' (id_feature): input 'itm:x' is not side:name",
-        "inputs: feature 'name' (id_feature): reads the feature 'kye', which fg.json does not have; did you mean "
-        "'key'?",
+        "inputs: feature 'name' (id_feature): reads the feature 'kye', which fg.json does not have; did you "
+        "mean 'key'?",
         "order: features read one another in a circle: a -> b -> a",
         "rules: feature 'rule' (raw_feature): ",
         "rules: feature 'text' (id_feature): its results are texts",

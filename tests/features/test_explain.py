@@ -106,7 +106,7 @@ def test_a_sequence_is_explained_by_element() -> None:
 
 
 def test_inputs_that_are_features_have_a_line_each() -> None:
-    entries = [
+    entries: list[dict[str, Any]] = [
         {**RAW, "feature_name": "bucket", "boundaries": [10, 20], "default_value": "0"},
         {**ID, "feature_name": "text", "expression": "feature:bucket", "stub_type": True},
         {
@@ -156,7 +156,7 @@ def test_the_result_is_what_the_feature_gives(feature_type: str, number: int) ->
 
 
 def test_a_feature_that_is_not_there_is_refused_with_the_nearest() -> None:
-    with pytest.raises(ConfigError, match="fg.json has no feature 'g'"):
+    with pytest.raises(ConfigError, match=r"fg\.json has no feature 'g'"):
         explained({"x": 1}, RAW, name="g")
     with pytest.raises(ConfigError, match="did you mean 'price'"):
         explained({"x": 1}, {**RAW, "feature_name": "price"}, name="prise")
