@@ -1,6 +1,7 @@
 #include "features/plan.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "columns/error.h"
 
@@ -23,6 +24,13 @@ void check_rows(const char* side, const Batch* batch, int64_t rows) {
                      " rows where the request has " + std::to_string(rows));
 }
 
+void check_rows(const Sources& sources) {
+  check_rows("user", sources.user, 1);
+  check_rows("context", sources.context, sources.rows);
+  check_rows("item", sources.raw, sources.rows);
+  check_rows("finished item", sources.finished, sources.rows);
+}
+
 Sources joined_sources(const Batch& joined) {
   Sources sources;
   sources.joined = &joined;
@@ -35,9 +43,10 @@ Sources joined_sources(const Batch& joined) {
 /// One call: results are computed when they are asked for and kept until the call ends.
 class Evaluation {
  public:
-  Evaluation(const FeaturePlan& plan, const Sources& sources, bool strict)
+  Evaluation(const FeaturePlan& plan, const Sources& sources, bool strict, Failures* failures = nullptr)
       : plan_(plan), sources_(sources), results_(plan.constants_) {
     counts_.strict = strict;
+    counts_.failures = failures;
   }
 
   /// Chains of features may be long: those that wait for others stand in a list, not on the thread's stack.
@@ -55,8 +64,6 @@ class Evaluation {
     }
     return results_[wanted];
   }
-
-  const Counts& counts() const { return counts_; }
 
  private:
   /// Puts the producers without result before a step, the first one next; false if there is none.
@@ -115,7 +122,7 @@ class Evaluation {
       read = {clicked->share(input.name), true};
     }
     if (!read.column) {
-      ++counts_.missing_columns;
+      counts_.add(Problem::MissingColumn);
       read.column = input.constant;
     }
     return read;
@@ -126,7 +133,11 @@ class Evaluation {
   ColumnPtr evaluate(const Step& step) {
     std::vector<Read> reads;
     reads.reserve(step.inputs.size());
-    for (const Input& input : step.inputs) reads.push_back(read(input));
+    for (const Input& input : step.inputs) {
+      enter(step);  // reading an input may have evaluated another step
+      reads.push_back(read(input));
+    }
+    enter(step);
     try {
       return step.sequence ? evaluate_sequence(step, reads) : evaluate_rows(step, reads);
     } catch (const RequestError& error) {
@@ -134,6 +145,13 @@ class Evaluation {
     } catch (const DataError& error) {
       throw DataError("feature '" + step.name + "' " + error.what());
     }
+  }
+
+  void enter(const Step& step) {
+    counts_.of_step = &plan_.problems_[&step - plan_.steps_.data()];
+    counts_.feature = &step.name;
+    counts_.row = nullptr;
+    counts_.elements = nullptr;
   }
 
   ColumnPtr evaluate_rows(const Step& step, const std::vector<Read>& reads) {
@@ -144,9 +162,14 @@ class Evaluation {
       cells.push_back(cells_of(step.inputs[k], *reads[k].column, nullptr));
       if (reads[k].column->rows != 1) rows = sources_.rows;
     }
+    return std::make_shared<const Column>(run(step, cells, rows));
+  }
+
+  Column run(const Step& step, const std::vector<Cells>& cells, int64_t rows) {
+    if (auto whole = step.kernel->whole(cells, rows, *step.rules)) return *std::move(whole);
     Sink sink(*step.rules, rows, counts_);
     step.kernel->run(cells, rows, sink);
-    return std::make_shared<const Column>(sink.finish());
+    return sink.finish();
   }
 
   ColumnPtr evaluate_sequence(const Step& step, const std::vector<Read>& reads) {
@@ -157,7 +180,7 @@ class Evaluation {
       const int64_t own = step.inputs[k].sequence ? sequences.back().rows() : reads[k].column->rows;
       if (own != 1) rows = sources_.rows;
     }
-    Alignment alignment(sequences, rows, step.cut.length);
+    Alignment alignment(sequences, rows, step.cut.length, step.broadcast);
     std::vector<Cells> cells;
     cells.reserve(reads.size());
     size_t sequence = 0;
@@ -171,10 +194,10 @@ class Evaluation {
             cells_of(step.inputs[k], column, column.rows == 1 ? nullptr : alignment.row_of_elements()));
       }
     }
-    const int64_t elements = alignment.elements();
-    Sink sink(*step.rules, elements, counts_);
-    step.kernel->run(cells, elements, sink);
-    return regroup(sink.finish(), alignment.take_offsets());
+    if (const auto kept = step.kernel->kept(cells, alignment.elements(), counts_)) alignment.keep(*kept);
+    counts_.elements = &alignment;
+    const Column results = run(step, cells, alignment.elements());
+    return regroup(results, alignment.take_offsets());
   }
 
   static Cells cells_of(const Input& input, const Column& column, const int64_t* rows) {
@@ -207,12 +230,17 @@ FeaturePlan::FeaturePlan(std::vector<Step> steps, std::vector<Output> outputs,
     : steps_(std::move(steps)),
       constants_(steps_.size()),
       output_steps_(std::move(output_steps)),
-      assembly_(std::move(outputs), tile) {
+      assembly_(std::move(outputs), tile),
+      problems_(std::make_unique<ProblemCounts[]>(steps_.size())) {
   Sources none;
   none.rows = 1;
   Evaluation evaluation(*this, none, false);
-  for (size_t i = 0; i < steps_.size(); ++i) {
-    if (steps_[i].constant) constants_[i] = evaluation.result(static_cast<int32_t>(i));
+  try {
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      if (steps_[i].constant) constants_[i] = evaluation.result(static_cast<int32_t>(i));
+    }
+  } catch (const RequestError& error) {
+    throw ConfigError(error.what());  // no request is to blame for a constant
   }
 }
 
@@ -229,21 +257,32 @@ Batch FeaturePlan::columns(const Sources& sources, std::span<const int32_t> step
   return named(results(sources, steps, false), steps, sources.rows);
 }
 
-Batch FeaturePlan::columns_joined(const Batch& joined, std::span<const int32_t> steps, bool strict) const {
-  return named(results(joined_sources(joined), steps, strict), steps, joined.rows());
+Batch FeaturePlan::columns_joined(const Batch& joined, std::span<const int32_t> steps, bool strict,
+                                  Failures* failures) const {
+  return named(results(joined_sources(joined), steps, strict, failures), steps, joined.rows());
+}
+
+std::vector<int64_t> FeaturePlan::time_steps(const Sources& sources, std::span<const int32_t> steps) const {
+  using Clock = std::chrono::steady_clock;
+  check_rows(sources);
+  Evaluation evaluation(*this, sources, false);
+  std::vector<int64_t> spent;
+  spent.reserve(steps.size());
+  for (int32_t step : steps) {
+    const Clock::time_point start = Clock::now();
+    evaluation.result(step);
+    spent.push_back(std::chrono::nanoseconds(Clock::now() - start).count());
+  }
+  return spent;
 }
 
 std::vector<ColumnPtr> FeaturePlan::results(const Sources& sources, std::span<const int32_t> steps,
-                                            bool strict) const {
-  check_rows("user", sources.user, 1);
-  check_rows("context", sources.context, sources.rows);
-  check_rows("item", sources.raw, sources.rows);
-  check_rows("finished item", sources.finished, sources.rows);
-  Evaluation evaluation(*this, sources, strict);
+                                            bool strict, Failures* failures) const {
+  check_rows(sources);
+  Evaluation evaluation(*this, sources, strict, failures);
   std::vector<ColumnPtr> results;
   results.reserve(steps.size());
   for (int32_t step : steps) results.push_back(evaluation.result(step));
-  count(evaluation.counts());
   return results;
 }
 
@@ -263,24 +302,20 @@ Batch FeaturePlan::finish(const Batch& raw) const try {
     if (!steps_[i].finished.empty())
       finished.add(steps_[i].finished, evaluation.result(static_cast<int32_t>(i)));
   }
-  count(evaluation.counts());
   return finished;
 } catch (const RequestError& error) {
   throw DataError(error.what());  // no request is to blame for an item table
 }
 
-PlanCounts FeaturePlan::counts() const {
-  return {unparsable_numbers_.load(std::memory_order_relaxed),
-          missing_columns_.load(std::memory_order_relaxed)};
-}
-
-void FeaturePlan::count(const Counts& counts) const {
-  if (counts.unparsable_numbers != 0) {
-    unparsable_numbers_.fetch_add(counts.unparsable_numbers, std::memory_order_relaxed);
+std::vector<StepProblems> FeaturePlan::problems() const {
+  std::vector<StepProblems> found;
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    for (size_t kind = 0; kind < kProblems; ++kind) {
+      const int64_t count = problems_[i][kind].load(std::memory_order_relaxed);
+      if (count != 0) found.push_back({steps_[i].name, static_cast<Problem>(kind), count});
+    }
   }
-  if (counts.missing_columns != 0) {
-    missing_columns_.fetch_add(counts.missing_columns, std::memory_order_relaxed);
-  }
+  return found;
 }
 
 }  // namespace recserve

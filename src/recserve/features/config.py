@@ -16,7 +16,8 @@ from recserve.config.nearest import did_you_mean
 from recserve.errors import ConfigError
 from recserve.features import limits
 from recserve.features.assets import Assets
-from recserve.features.types import FEATURE_TYPES
+from recserve.features.keys import read_flag
+from recserve.features.types import FEATURE_TYPES, REFUSED_TYPES
 from recserve.features.types.feature_type import Reference
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Feature:
     delimiter: str | None = None  # None: no sequence
     length: int = 0
     group: Group | None = None
+    bucketize: bool = True  # False: the result is what its bucketizer would read, in columns of the same rows
+    column: str = ""  # of an offline run, where it is not the name
 
     @property
     def is_sequence(self) -> bool:
@@ -65,6 +68,7 @@ class FeatureConfig:
     features: tuple[Feature, ...]  # in output order
     groups: tuple[Group, ...]
     farm_hash: bool = False  # text is hashed by FarmHash (USE_FARM_HASH_TO_BUCKETIZE), else by MurmurHash
+    reserves: tuple[str, ...] = ()  # columns that an offline run passes through
 
 
 def load(
@@ -119,12 +123,20 @@ def read(
             report(error)
     _refuse_twice("feature", [feature.name for feature in features], report)
     _refuse_twice("sequence group", [group.name for group in groups], report)
-    return FeatureConfig(tuple(features), tuple(groups), farm_hash)
+    return FeatureConfig(tuple(features), tuple(groups), farm_hash, _read_reserves(content, report))
 
 
 def _count(entry: object) -> int:
     members = entry.get("features") if isinstance(entry, dict) and "sequence_name" in entry else None
     return len(members) if isinstance(members, list) else 1
+
+
+def _read_reserves(content: Mapping[str, Any], report: Callable[[ConfigError], None]) -> tuple[str, ...]:
+    reserves = content.get("reserves") or []
+    if not isinstance(reserves, list) or not all(isinstance(name, str) for name in reserves):
+        report(ConfigError(f"fg.json: reserves {reserves!r:.60} is not a list of column names"))
+        return ()
+    return tuple(reserves)
 
 
 def _flat(
@@ -183,23 +195,41 @@ def _read_feature(entry: Mapping[str, Any], assets: Assets, group: Group | None 
         raise ConfigError(f"feature '{name}': missing keys ['feature_type']")
     plain = feature_type if group is not None else feature_type.removeprefix("sequence_")
     if plain not in FEATURE_TYPES:
-        raise ConfigError(
-            f"feature '{name}': feature_type '{feature_type:.60}' is not supported yet; known: "
-            + ", ".join(FEATURE_TYPES)
-            + (", each also as sequence_…" if group is None else " (in a group without the prefix sequence_)")
-            + did_you_mean(plain.removeprefix("sequence_"), FEATURE_TYPES)
-        )
+        raise ConfigError(f"feature '{name}': " + _unknown(feature_type, plain, group))
     with _named_errors(f"feature '{name}' ({feature_type})"):
         limits.check_keys(entry)
         record = FEATURE_TYPES[plain].parse(entry, assets)
         delimiter, length = None, 0
         if group is not None:
             delimiter, length = group.delimiter, group.length
-        elif plain != feature_type:
+        elif _is_sequence(entry, record, prefixed=plain != feature_type):
             delimiter, length = _read_cut(entry)
         if delimiter is not None:
             _check_sequence(record)
     return Feature(name, feature_type, record, delimiter, length, group)
+
+
+def _unknown(feature_type: str, plain: str, group: Group | None) -> str:
+    if plain in REFUSED_TYPES:
+        return f"feature_type '{feature_type}' is not supported: {REFUSED_TYPES[plain]}"
+    return (
+        f"unknown feature_type '{feature_type:.60}'; known: "
+        + ", ".join(FEATURE_TYPES)
+        + (", each also as sequence_…" if group is None else " (in a group without the prefix sequence_)")
+        + did_you_mean(plain.removeprefix("sequence_"), FEATURE_TYPES)
+    )
+
+
+def _is_sequence(entry: Mapping[str, Any], record: FeatureType, *, prefixed: bool) -> bool:
+    """Whether a feature that stands alone is a sequence: by its type's prefix, or by a key of its own."""
+    key = record.sequence_key
+    if prefixed and key == "is_sequence":
+        raise ConfigError(
+            "there is no sequence_ form of it; give the type without prefix and is_sequence true"
+        )
+    if key == "is_sequence":
+        return read_flag(entry, key)
+    return prefixed or (key != "" and entry.get(key) is not None)
 
 
 @contextmanager
@@ -211,7 +241,7 @@ def _named_errors(name: str) -> Iterator[None]:
 
 
 def _check_sequence(record: FeatureType) -> None:
-    if not record.default_value:
+    if not record.default_value and not record.zero_default:
         raise ConfigError("a sequence needs a default_value: an element without a value takes it")
     if record.is_weighted:
         raise ConfigError("weighted ids have no place in a sequence; the model takes no weights for it")

@@ -5,6 +5,7 @@ One `Generator` serves many threads; `generate` releases the GIL once for all fe
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from recserve._core import FeaturePlan, Output, Side, Step, StepInput
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from recserve.features.plan import PlannedFeature, SequenceKey
     from recserve.messages import InputSchema
 
+#: Why a cell was answered as missing, although it (or its column) should have been there.
+PROBLEMS = ("unparsable_number", "missing_column")
+
 _SIDES = {
     "user": Side.USER,
     "item": Side.ITEM,
@@ -36,9 +40,9 @@ class Generator:
 
     `tile`: the model takes user features with one row, and `batch_size` (INPUT_TILE 2 or 3).
     `schema` types the columns that a request does not bring; without it they have the value_type of the
-    feature that reads them. `equal_steps`: members of a sequence group that differ in length are a
-    RequestError of `generate`, since models lay them side by side. `texts`: outputs may be texts, which no
-    model takes; then only columns are generated, no tensors.
+    feature that reads them. `equal_steps`: members of a sequence group that differ in length, unless a mask
+    shortens them, are a RequestError of `generate`, since models lay them side by side. `texts`: outputs may
+    be texts, which no model takes; then only columns are generated, no tensors.
 
     What staging never changes: `generate` gives bit for bit what `generate_joined` gives for the same user
     and items written out as rows of a training table.
@@ -64,11 +68,11 @@ class Generator:
         self._kept = {f.finished: self._steps[f.name] for f in self.plan.features if f.finished}
         self._kept |= {column: len(self._steps) + k for k, column in enumerate(self.plan.elements)}
         outputs = [feature for feature in self.plan.features if feature.is_output and not texts]
-        #: group → its first output, which the others have to be as long as
+        #: group → its first output, which the others have to be as long as, those apart that a mask shortens
         self._firsts = {
             feature.feature.group.name: len(outputs) - 1 - k
             for k, feature in enumerate(reversed(outputs))
-            if feature.feature.group is not None
+            if feature.feature.group is not None and not feature.shortened
         }
         self._native = FeaturePlan(
             self._native_steps(),
@@ -134,6 +138,36 @@ class Generator:
         gathered = [clicked.get(group) for group in self._groups]
         return self._native.columns(user, context, raw, finished, gathered, rows, self._steps_of(names))
 
+    def time_steps(
+        self,
+        user: Batch,
+        context: Batch,
+        raw: Batch,
+        finished: Batch,
+        clicked: Mapping[str, tuple[Batch, Batch]],
+        *,
+        rows: int,
+        names: Sequence[str],
+    ) -> list[int]:
+        """Nanoseconds that each of `names` takes in a call like that of `generate`.
+
+        They are features and finished columns (of element features); what one reads stands before it, or is
+        counted with it.
+        """
+        gathered = [clicked.get(group) for group in self._groups]
+        steps = [self._steps[name] if name in self._steps else self._kept[name] for name in names]
+        return self._native.time_steps(user, context, raw, finished, gathered, rows, steps)
+
+    def generate_checked(
+        self, joined: Batch, *, names: Sequence[str] | None = None
+    ) -> tuple[Batch, dict[int, str]]:
+        """Generate as `generate_columns` does, and say of each row that could not be read whole why not.
+
+        Row → a message that names feature, column and value, of the first feature that could not read it.
+        """
+        columns, failures = self._native.columns_and_failures(joined, self._steps_of(names))
+        return columns, {row: message.decode(errors="backslashreplace") for row, message in failures}
+
     def _steps_of(self, names: Sequence[str] | None) -> list[int]:
         if names is None:
             names = [feature.name for feature in self.plan.features if feature.is_output]
@@ -186,10 +220,16 @@ class Generator:
     @property
     def counters(self) -> dict[str, int]:
         """What was answered as missing since the start: unparsable numbers, and columns that did not come."""
-        return {
-            "unparsable_numbers": self._native.unparsable_numbers,
-            "missing_columns": self._native.missing_columns,
-        }
+        counts = self.counters_by_feature
+        return {f"{kind}s": sum(n for (_, k), n in counts.items() if k == kind) for kind in PROBLEMS}
+
+    @property
+    def counters_by_feature(self) -> dict[tuple[str, str], int]:
+        """The same by feature and kind, `unparsable_number` or `missing_column`, without the zeros."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for step, kind, count in self._native.problems:
+            counts[self.plan.elements.get(step, step), kind] += count
+        return dict(counts)
 
     def _native_steps(self) -> list[Step]:
         planned = {feature.name: feature for feature in self.plan.features}
@@ -209,6 +249,7 @@ class Generator:
             inputs=[self._native_input(feature, source) for source in feature.inputs],
             delimiter=feature.feature.delimiter,
             length=feature.feature.length,
+            broadcast=feature.feature.type.cuts_every_input,
             finished=feature.finished,
             element=self._kept[feature.element] if feature.element else -1,
             constant=feature.rate == "const",
@@ -242,6 +283,7 @@ class Generator:
     def _native_output(self, feature: PlannedFeature) -> Output:
         record, group = feature.feature.type, feature.feature.group
         refuse_texts(feature.feature)
+        beside = self._equal_steps and not feature.shortened
         kinds = {
             (False, False): Output.Kind.DENSE,
             (False, True): Output.Kind.SPARSE,
@@ -255,7 +297,7 @@ class Generator:
             weighted=record.is_weighted,
             keyed=record.value_dim != 1,
             once=feature.is_user,
-            beside=self._firsts[group.name] if self._equal_steps and group is not None else -1,
+            beside=self._firsts[group.name] if beside and group is not None else -1,
         )
 
     def _maker_of(self, column: str) -> str:
@@ -283,12 +325,13 @@ def native_parts(feature: Feature, *, farm_hash: bool) -> tuple[Kernel, Rules]:
     """Build the native half of a feature: formulas, default and buckets are checked by it."""
     with feature.named_errors():
         kernel = feature.type.kernel(sequence=feature.is_sequence)
-        return kernel, feature.type.rules(sequence=feature.is_sequence, farm_hash=farm_hash)
+        rules = feature.type.rules(sequence=feature.is_sequence, farm_hash=farm_hash)
+        return kernel, rules if feature.bucketize else rules.without_bucketizer()
 
 
 def refuse_texts(feature: Feature) -> None:
     """Refuse an output that is no tensor."""
-    if feature.type.discrete and not feature.type.bucketized:
+    if (feature.type.discrete and not feature.type.bucketized) or not feature.bucketize:
         raise ConfigError(
             f"feature '{feature.name}' ({feature.feature_type}): its results are texts, and a model takes "
             "ids; give it a bucketizer (hash_bucket_size, num_buckets, vocab_list, ...) or stub_type true"

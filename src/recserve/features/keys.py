@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import MISSING
 from functools import cache, partial
-from types import UnionType
+from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from recserve.errors import ConfigError
@@ -63,14 +63,22 @@ def read_flag(keys: Mapping[str, Any], key: str) -> bool:
     return keys.get(key) is not None and bool(_read(key, keys[key], bool))
 
 
+def kind_of(hint: Any) -> str:
+    """Say what a key of this type takes."""
+    return " or ".join(name for _, name in _readers(hint))
+
+
 def _read(key: str, value: Any, hint: Any) -> Any:
-    """Convert a JSON value to a field's type (the first one that its hint names)."""
-    wanted = next(iter(get_args(hint)), hint) if get_origin(hint) is UnionType else hint
-    reader, name = _READERS[wanted]
-    read = reader(value)
-    if read is None:
-        raise ConfigError(f"{key} is {value!r:.60}; {name} is wanted")
-    return read
+    """Convert a JSON value to a field's type, or to the first of several that takes it."""
+    for reader, _ in _readers(hint):
+        if (read := reader(value)) is not None:
+            return read
+    raise ConfigError(f"{key} is {value!r:.60}; {kind_of(hint)} is wanted")
+
+
+def _readers(hint: Any) -> list[tuple[Callable[[Any], Any], str]]:
+    hints = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    return [_READERS[wanted] for wanted in hints if wanted is not NoneType]
 
 
 def _text(value: Any) -> str | None:
@@ -87,8 +95,9 @@ def _flag(value: Any) -> bool | None:
 def _integer(value: Any) -> int | None:
     """Operator keys that went through a protobuf Struct are floats: 3.0 is 3."""
     if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+        value = int(value)
+    known = isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+    return value if known else None
 
 
 def _number(value: Any) -> float | None:

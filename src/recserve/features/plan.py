@@ -47,6 +47,7 @@ class PlannedFeature:
     rate: str  # const, item, user, pair
     is_user: bool  # TorchEasyRec's user feature: one row under INPUT_TILE
     random: bool
+    shortened: bool  # a sequence that may have fewer elements than its group's other members
     finished: str = ""  # the column that holds the result in an item row
     element: str = ""  # sequences: the finished column that holds their elements
 
@@ -54,6 +55,11 @@ class PlannedFeature:
     def name(self) -> str:
         """Its name among the outputs."""
         return self.feature.name
+
+    @property
+    def column(self) -> str:
+        """Its column in an offline run."""
+        return self.feature.column or self.feature.name
 
     @property
     def type(self) -> str:
@@ -64,6 +70,11 @@ class PlannedFeature:
     def is_output(self) -> bool:
         """It has tensors: it is no stub."""
         return not self.feature.type.stub_type
+
+    @property
+    def python_step(self) -> bool:
+        """Python computes it, over whole columns; all other features are native."""
+        return self.feature.type.python_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +105,7 @@ class Plan:
         self.order = self._sorted()
         self._random = {name: _is_random(feature) for name, feature in self._by_name.items()}
         self._users = self._user_features()
+        self._shortened = self._shortened_sequences()
         self._rates: dict[str, frozenset[str]] = {}
         for name in self.order:
             self._rates[name] = self._rate(name)
@@ -233,6 +245,16 @@ class Plan:
                 users.add(name)
         return frozenset(users)
 
+    def _shortened_sequences(self) -> frozenset[str]:
+        """Sequences that a mask shortens, and those that read them."""
+        shortened: set[str] = set()
+        for name in self.order:
+            feature = self._by_name[name]
+            masked = any(i.sequence and i.name in shortened for i in self._inputs[name] if i.source == "feature")
+            if feature.is_sequence and (feature.type.shortens or masked):
+                shortened.add(name)
+        return frozenset(shortened)
+
     def _finished_features(self) -> dict[str, str]:
         """Item-rate features kept in the item rows: outputs, and what features of another rate read."""
         items = [name for name in self.order if self._rates[name] == {"item"}]
@@ -257,7 +279,8 @@ class Plan:
         for name in self.order:
             inputs = self._inputs[name]
             alone = all(i.source == "group" or (i.source == "const" and not i.sequence) for i in inputs)
-            if not alone or self._by_name[name].group is None or self._random[name]:
+            feature = self._by_name[name]
+            if not alone or feature.group is None or feature.type.shortens or self._random[name]:
                 continue
             if all(i.source == "const" for i in inputs):
                 continue
@@ -286,6 +309,7 @@ class Plan:
             _JOIN[self._rates[name]],
             name in self._users,
             self._random[name],
+            name in self._shortened,
             self._finished.get(name, ""),
             self._element_of.get(name, ""),
         )

@@ -66,6 +66,15 @@ class FeatureType(ABC):
 
     #: The type has one input, which is the sequence where the feature is one.
     single_input: ClassVar[bool] = False
+    #: Computed by Python code over whole columns, for values that were not seen before (python_step.py).
+    python_step: ClassVar[bool] = False
+    #: The fg.json key that makes the type a sequence where it stands alone, beside its name `sequence_<type>`
+    #: or, if it is `is_sequence`, instead of it.
+    sequence_key: ClassVar[str] = ""
+    #: A sequence may become shorter: its elements are not those of the group's other members.
+    shortens: ClassVar[bool] = False
+    #: A missing result without default_value is 0.0 before it is bucketized: there is always a value.
+    zero_default: ClassVar[bool] = False
     #: Bucketizer keys that this type does not take.
     refused_buckets: ClassVar[tuple[str, ...]] = ()
 
@@ -144,6 +153,11 @@ class FeatureType(ABC):
         return False
 
     @property
+    def cuts_every_input(self) -> bool:
+        """Where the feature is a sequence every input is, and one element stands for all of its row."""
+        return False
+
+    @property
     def random(self) -> bool:
         """Two evaluations may differ (`rnd`)."""
         return Normalizer.parse("" if self.discrete else self.normalizer).uses_random
@@ -174,7 +188,7 @@ class FeatureType(ABC):
             width=self.width,
             weighted=self.is_weighted,
             prefix=self.prefix,
-            default_value=self.default_value,
+            default_value=self.default_value or ("0" if self.zero_default else ""),
             default_count=self.value_dim,
             separator=self.separator,
             normalizer="" if self.discrete else self.normalizer,
