@@ -133,6 +133,7 @@ def test_a_column_that_the_row_lacks_is_said_to_be_absent() -> None:
     assert steps(explanation)[:2] == [("operator", "id_feature", None), ("default_value", "d", "d")]
 
 
+@pytest.mark.usefixtures("files_of_examples")
 @pytest.mark.parametrize("feature_type", sorted(EXAMPLES))
 @pytest.mark.parametrize("number", range(6))
 def test_the_result_is_what_the_feature_gives(feature_type: str, number: int) -> None:

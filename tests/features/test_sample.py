@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tests.features.test_contract import EXAMPLES
 
 from recserve.features import config
 from recserve.features.sample import FeatureSample, Sampler, check_columns, missing_cells, remarks
@@ -59,6 +60,20 @@ def test_a_default_is_counted_even_where_it_looks_like_a_value(
     assert (result.rows, result.units) == (8, 8)
     assert result.defaults == 2 * defaults
     assert result.default_rate == defaults / 4
+
+
+@pytest.mark.usefixtures("files_of_examples")
+@pytest.mark.parametrize("feature_type", sorted(EXAMPLES))
+def test_the_last_row_of_every_example_is_a_default(feature_type: str) -> None:
+    keys, columns = EXAMPLES[feature_type]
+    entry = {"feature_type": feature_type, "feature_name": "f", "default_value": "3", **keys}
+    whole, most = (Sampler(config.load({"features": [entry]})) for _ in range(2))
+    whole.add(pa.RecordBatch.from_pydict(columns))
+    most.add(pa.RecordBatch.from_pydict({name: array.slice(0, 5) for name, array in columns.items()}))
+
+    assert whole.failed == most.failed == {}
+    assert whole.samples["f"].defaults == most.samples["f"].defaults + 1
+    assert most.samples["f"].defaults < 5
 
 
 def test_a_rate_of_a_sequence_is_one_of_its_elements() -> None:
@@ -190,7 +205,8 @@ def test_columns_are_there_and_can_be_read() -> None:
         (
             "columns",
             False,
-            "column 'x': Arrow type decimal128(5, 0) is not supported; cast it before it comes here",
+            "column 'x': Arrow type decimal128(5, 0) is not taken; cast it to double, or to string to keep all "
+            "its digits",
         ),
     ]
 

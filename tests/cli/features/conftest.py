@@ -1,4 +1,4 @@
-"""A feature config, its data, and a way to call `recserve features` in their folder."""
+"""A feature config, its data, and a way to features `recserve features` in their data."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def rows(
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def data(tmp_path: Path) -> Path:
     (tmp_path / "fg.json").write_text(json.dumps({"features": FEATURES}))
     (tmp_path / "row.json").write_text(json.dumps({"price": 19.5, "city": "rome"}))
     pq.write_table(rows(2000), tmp_path / "sample.parquet", row_group_size=300)
@@ -72,8 +72,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Callable[..., Result]:
-    monkeypatch.chdir(folder)
+def features(monkeypatch: pytest.MonkeyPatch, data: Path) -> Callable[..., Result]:
+    monkeypatch.chdir(data)
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(*arguments: str) -> Result:

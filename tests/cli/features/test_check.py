@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_right_file_is_checked_line_by_line(call: Callable[..., Any]) -> None:
-    result = call("check", "fg.json")
+def test_a_right_file_is_checked_line_by_line(features: Callable[..., Any]) -> None:
+    result = features("check", "fg.json")
 
     assert result.exit_code == 0
     assert [line.partition(":")[0] for line in result.stdout.splitlines()] == [
@@ -25,10 +25,10 @@ def test_a_right_file_is_checked_line_by_line(call: Callable[..., Any]) -> None:
     ]
 
 
-def test_data_says_what_features_make_of_it(call: Callable[..., Any], folder: Path) -> None:
-    cities = pq.read_table(folder / "sample.parquet")["city"].to_pylist()
+def test_data_says_what_features_make_of_it(features: Callable[..., Any], data: Path) -> None:
+    cities = pq.read_table(data / "sample.parquet")["city"].to_pylist()
 
-    result = call("check", "fg.json", "--data", "sample.parquet")
+    result = features("check", "fg.json", "--data", "sample.parquet")
 
     assert result.exit_code == 0, result.output
     assert "✓ columns: 2 of 2 are read" in result.stdout
@@ -39,9 +39,9 @@ def test_data_says_what_features_make_of_it(call: Callable[..., Any], folder: Pa
     assert ["city", f"{missing / 2000:.1%}", "0", f"{bonn}"] in [words[:4] for words in shown]
 
 
-def test_json_has_the_findings_and_the_sample(call: Callable[..., Any]) -> None:
+def test_json_has_the_findings_and_the_sample(features: Callable[..., Any]) -> None:
     report = json.loads(
-        call("check", "fg.json", "--data", "sample.parquet", "--rows", "100", "--json").stdout
+        features("check", "fg.json", "--data", "sample.parquet", "--rows", "100", "--json").stdout
     )
 
     assert report["ok"] is True
@@ -51,11 +51,11 @@ def test_json_has_the_findings_and_the_sample(call: Callable[..., Any]) -> None:
     assert (by_name["price_bucket"]["buckets"], by_name["price_bucket"]["default_rate"]) == (4, 0.0)
 
 
-def test_what_is_wrong_is_exit_code_1(call: Callable[..., Any], folder: Path) -> None:
+def test_what_is_wrong_is_exit_code_1(features: Callable[..., Any], data: Path) -> None:
     wrong = [{**FEATURES[0], "expression": "itm:price"}, {**FEATURES[1], "vocab_list": "oslo"}, *FEATURES[2:]]
-    (folder / "fg.json").write_text(json.dumps({"features": wrong}))
+    (data / "fg.json").write_text(json.dumps({"features": wrong}))
 
-    result = call("check", "fg.json")
+    result = features("check", "fg.json")
 
     assert result.exit_code == 1
     failed = [line for line in result.stdout.splitlines() if line.startswith("✗")]
@@ -64,17 +64,17 @@ def test_what_is_wrong_is_exit_code_1(call: Callable[..., Any], folder: Path) ->
     assert failed[1].endswith("did you mean 'item'?")
 
 
-def test_a_column_that_the_data_lacks_is_exit_code_1(call: Callable[..., Any], folder: Path) -> None:
-    pq.write_table(rows(10).drop_columns(["city"]), folder / "sample.parquet")
+def test_a_column_that_the_data_lacks_is_exit_code_1(features: Callable[..., Any], data: Path) -> None:
+    pq.write_table(rows(10).drop_columns(["city"]), data / "sample.parquet")
 
-    result = call("check", "fg.json", "--data", "sample.parquet")
+    result = features("check", "fg.json", "--data", "sample.parquet")
 
     assert result.exit_code == 1
     assert "✗ columns: the data has no column 'city', which 'city', 'city_x_price' reads" in result.stdout
 
 
-def test_data_that_cannot_be_read_is_one_line(call: Callable[..., Any]) -> None:
-    result = call("check", "fg.json", "--data", "fg.json")
+def test_data_that_cannot_be_read_is_one_line(features: Callable[..., Any]) -> None:
+    result = features("check", "fg.json", "--data", "fg.json")
 
     assert result.exit_code == 1
     assert "recserve: fg.json is not a Parquet file that can be read" in result.stderr

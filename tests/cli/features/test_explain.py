@@ -12,8 +12,8 @@ def words(result: Any) -> list[list[str]]:
     return [line.split() for line in result.stdout.splitlines() if line]
 
 
-def test_a_value_is_explained_from_the_cell_to_the_bucket(call: Callable[..., Any]) -> None:
-    result = call("explain", "fg.json", "row.json", "--feature", "price_bucket")
+def test_a_value_is_explained_from_the_cell_to_the_bucket(features: Callable[..., Any]) -> None:
+    result = features("explain", "fg.json", "row.json", "--feature", "price_bucket")
 
     assert result.exit_code == 0, result.output
     assert words(result) == [
@@ -27,18 +27,18 @@ def test_a_value_is_explained_from_the_cell_to_the_bucket(call: Callable[..., An
     ]
 
 
-def test_a_row_of_a_parquet_file_is_explained_with_what_it_reads(call: Callable[..., Any]) -> None:
-    result = call("explain", "fg.json", "sample.parquet", "--row", "1999", "-f", "city_x_price")
+def test_a_row_of_a_parquet_file_is_explained_with_what_it_reads(features: Callable[..., Any]) -> None:
+    result = features("explain", "fg.json", "sample.parquet", "--row", "1999", "-f", "city_x_price")
 
     assert result.exit_code == 0, result.output
     assert ["feature", "type", "reads", "result"] in words(result)
     assert words(result)[-1][:3] == ["price_bucket", "raw_feature", "price"]
 
 
-def test_json_has_every_step(call: Callable[..., Any], folder: Path) -> None:
-    (folder / "row.json").write_text(json.dumps({"user": {"city": ""}}))
+def test_json_has_every_step(features: Callable[..., Any], data: Path) -> None:
+    (data / "row.json").write_text(json.dumps({"user": {"city": ""}}))
 
-    explained = json.loads(call("explain", "fg.json", "row.json", "-f", "city", "--json").stdout)
+    explained = json.loads(features("explain", "fg.json", "row.json", "-f", "city", "--json").stdout)
 
     assert explained["inputs"][0] == {
         "source": "user",
@@ -54,9 +54,9 @@ def test_json_has_every_step(call: Callable[..., Any], folder: Path) -> None:
     ]
 
 
-def test_what_is_not_there_is_one_line(call: Callable[..., Any]) -> None:
-    feature = call("explain", "fg.json", "row.json", "-f", "prize")
-    row = call("explain", "fg.json", "sample.parquet", "--row", "2000", "-f", "price")
+def test_what_is_not_there_is_one_line(features: Callable[..., Any]) -> None:
+    feature = features("explain", "fg.json", "row.json", "-f", "prize")
+    row = features("explain", "fg.json", "sample.parquet", "--row", "2000", "-f", "price")
 
     assert (feature.exit_code, feature.stderr) == (
         1,

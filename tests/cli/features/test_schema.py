@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def test_the_schema_is_printed_as_it_is(call: Callable[..., Any]) -> None:
-    result = call("schema")
+def test_the_schema_is_printed_as_it_is(features: Callable[..., Any]) -> None:
+    result = features("schema")
 
     assert result.exit_code == 0
     assert json.loads(result.stdout) == schema()
