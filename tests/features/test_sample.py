@@ -205,8 +205,8 @@ def test_columns_are_there_and_can_be_read() -> None:
         (
             "columns",
             False,
-            "column 'x': Arrow type decimal128(5, 0) is not taken; cast it to double, or to string to keep all "
-            "its digits",
+            "column 'x': Arrow type decimal128(5, 0) is not taken; cast it to double, or to string to keep "
+            "all its digits",
         ),
     ]
 
