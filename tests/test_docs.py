@@ -296,4 +296,4 @@ def _commands(prefix: str, group: typer.Typer) -> Iterator[str]:
     sorted({line for page in PAGES for line in shell_lines(page) if line.startswith("recserve ")}),
 )
 def test_options_of_commands_exist(line: str) -> None:
-    check_options(line.split()[1:])
+    check_options(line.partition(" > ")[0].split()[1:])
