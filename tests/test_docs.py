@@ -149,6 +149,17 @@ def test_the_tutorial_shows_what_check_and_serve_print(run: PageRun, monkeypatch
     assert f"recserve: '{run.server.name}' is ready at {ready_at}\n" in shown
 
 
+def test_the_tutorial_on_features_shows_the_plan(run: PageRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run.folder)
+    shown = (DOCS / "tutorial-features.md").read_text()
+
+    table = CliRunner().invoke(app, ["features", "plan", "fg.json"]).stdout
+    picture = CliRunner().invoke(app, ["features", "plan", "fg.json", "--mermaid", "-"]).stdout
+
+    assert "\n".join(line.rstrip() for line in table.splitlines()) in shown
+    assert f"```mermaid\n{picture}```" in shown
+
+
 # --- what the code has ------------------------------------------------------------------------------------
 
 
@@ -296,4 +307,4 @@ def _commands(prefix: str, group: typer.Typer) -> Iterator[str]:
     sorted({line for page in PAGES for line in shell_lines(page) if line.startswith("recserve ")}),
 )
 def test_options_of_commands_exist(line: str) -> None:
-    check_options(line.split()[1:])
+    check_options(line.partition(" > ")[0].split()[1:])
