@@ -103,7 +103,15 @@ def test_code_that_a_page_quotes_stands_in_the_file_that_it_names(fence: Fence) 
     above = "\n".join(fence.page.read_text().splitlines()[: fence.line])
     *_, named = re.findall(r"`((?:src|cpp|tests)/[\w./]+)`", above)
 
-    assert fence.text in (ROOT / named).read_text(), f"{fence}: {named} has no such lines"
+    quoted, lines = _lines(fence.text), _lines((ROOT / named).read_text())
+    assert any(
+        lines[at : at + len(quoted)] == quoted for at, line in enumerate(lines) if line == quoted[0]
+    ), f"{fence}: {named} has no such lines"
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as they may stand elsewhere: without indent and blank ones."""
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
