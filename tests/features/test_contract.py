@@ -246,7 +246,7 @@ def test_eight_threads_get_the_same(feature_type: str) -> None:
 def test_online_is_offline(feature_type: str) -> None:
     columns = EXAMPLES[feature_type][1]
 
-    table = offline.run(generator(feature_type), pa.table(columns), strict=False, batch_rows=4)
+    table = offline.run(generator(feature_type), pa.table(columns), on_error="default", batch_rows=4)
 
     online = rows_of(generator(feature_type).generate_joined(batch_from_arrow(columns)))
     stored = [row if isinstance(row, list) else [row] for row in table.column("f").to_pylist()]
@@ -285,7 +285,7 @@ def test_errors_name_the_feature(feature_type: str) -> None:
 def test_errors_name_the_feature_and_the_column() -> None:
     table = pa.table({"x": pa.array(["1", "two"])})
     strict = generator("raw_feature")
-    with pytest.raises(DataError, match="feature 'f' reads column 'x': 'two' is not a number"):
+    with pytest.raises(DataError, match="row 1: feature 'f' reads column 'x': 'two' is not a number"):
         offline.run(strict, table)
 
     with pytest.raises(RequestError, match="feature 'f' reads column 'x', which is a map"):
@@ -299,5 +299,5 @@ def test_an_error_names_the_feature_where_it_arose() -> None:
     reader = {"feature_type": "raw_feature", "feature_name": "reader", "expression": "feature:stub"}
     strict = Generator(config.load({"features": [reader, stub]}))
 
-    with pytest.raises(DataError, match=r"^feature 'stub' reads column 'x': 'two' is not a number$"):
+    with pytest.raises(DataError, match=r"^row 0: feature 'stub' reads column 'x': 'two' is not a number$"):
         offline.run(strict, pa.table({"x": pa.array(["two"])}))

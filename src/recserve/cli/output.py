@@ -47,8 +47,8 @@ def _shown(cell: Any) -> str:
 
 
 @contextmanager
-def progress_bar(title: str, unit: str = "") -> Iterator[Callable[[float, float], None]]:
-    """A bar on stderr: call it with (done, total); with a unit it also shows how many per second."""
+def progress_bar(title: str, unit: str = "") -> Iterator[Callable[[float, float | None], None]]:
+    """A bar on stderr: call it with (done, total or None); with a unit it also shows how many per second."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
     from rich.text import Text
