@@ -232,8 +232,12 @@ FeaturePlan::FeaturePlan(std::vector<Step> steps, std::vector<Output> outputs,
   Sources none;
   none.rows = 1;
   Evaluation evaluation(*this, none, false);
-  for (size_t i = 0; i < steps_.size(); ++i) {
-    if (steps_[i].constant) constants_[i] = evaluation.result(static_cast<int32_t>(i));
+  try {
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      if (steps_[i].constant) constants_[i] = evaluation.result(static_cast<int32_t>(i));
+    }
+  } catch (const RequestError& error) {
+    throw ConfigError(error.what());  // no request is to blame for a constant
   }
 }
 
