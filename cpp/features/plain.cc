@@ -1,5 +1,7 @@
 #include "features/plain.h"
 
+#include <algorithm>
+
 namespace recserve {
 
 namespace {
@@ -127,6 +129,26 @@ Column text_lists(const Rules& rules, const Cells& cells, int64_t rows) {
   return result;
 }
 
+/// One token in every row, as text.
+class Token {
+ public:
+  explicit Token(const Cells& cells) : cells_(&cells), values_(&cells.column->values) {}
+  bool missing(int64_t i) const { return cells_->missing(i); }
+  std::string_view text(int64_t i) {
+    const int64_t at = cells_->at(i);
+    switch (values_->type) {
+      case Type::String: return values_->text(at);
+      case Type::Int32: return format(int64_t{values_->as<int32_t>()[at]}, decimal_);
+      default: return format(values_->as<int64_t>()[at], decimal_);
+    }
+  }
+
+ private:
+  const Cells* cells_;
+  const Values* values_;
+  char decimal_[kNumberChars];
+};
+
 }  // namespace
 
 std::optional<Column> plain_ids(const Rules& rules, const Cells& cells, int64_t rows, char separator) {
@@ -145,7 +167,7 @@ std::optional<Column> plain_ids(const Rules& rules, const Cells& cells, int64_t 
 
 std::optional<Column> plain_combos(const Rules& rules, std::span<const Cells> inputs, int64_t rows, char separator) {
   const Kind kind = rules.bucketizer.kind();
-  if ((kind != Kind::Hash && kind != Kind::Vocab) || rules.weighted) return {};
+  if ((kind != Kind::Hash && kind != Kind::Vocab) || rules.weighted || !rules.prefix.empty()) return {};
   for (const Cells& cells : inputs) {
     const Column& column = *cells.column;
     const Type type = column.values.type;
@@ -153,28 +175,18 @@ std::optional<Column> plain_combos(const Rules& rules, std::span<const Cells> in
     if (type == Type::Float32 || type == Type::Float64) return {};
     if (type == Type::String && !all_whole(column.values, separator)) return {};
   }
+  std::vector<Token> tokens(inputs.begin(), inputs.end());
+  std::vector<std::string_view> texts(inputs.size());
   std::vector<int64_t> ids(rows);
   std::vector<int64_t> missing;
-  std::string joined;
+  std::string scratch;
   for (int64_t i = 0; i < rows; ++i) {
-    joined.assign(rules.prefix);
-    bool complete = true;
-    for (const Cells& cells : inputs) {
-      if (complete = !cells.missing(i); !complete) break;
-      const Values& values = cells.column->values;
-      const int64_t row = cells.at(i);
-      switch (values.type) {
-        case Type::String: joined.append(values.text(row)); break;
-        case Type::Int32: with_text(int64_t{values.as<int32_t>()[row]}, [&](auto text) { joined.append(text); }); break;
-        default: with_text(values.as<int64_t>()[row], [&](auto text) { joined.append(text); });
-      }
-      joined.push_back('_');
-    }
-    if (!complete) {
+    if (std::any_of(tokens.begin(), tokens.end(), [i](const Token& token) { return token.missing(i); })) {
       missing.push_back(i);
       continue;
     }
-    ids[i] = *rules.bucketizer.text(std::string_view(joined).substr(0, joined.size() - 1));
+    for (size_t k = 0; k < tokens.size(); ++k) texts[k] = tokens[k].text(i);
+    ids[i] = rules.bucketizer.joined(texts, scratch);
   }
   return column_of_ids(rules, std::move(ids), missing);
 }

@@ -162,9 +162,14 @@ class Evaluation {
       cells.push_back(cells_of(step.inputs[k], *reads[k].column, nullptr));
       if (reads[k].column->rows != 1) rows = sources_.rows;
     }
+    return std::make_shared<const Column>(run(step, cells, rows));
+  }
+
+  Column run(const Step& step, const std::vector<Cells>& cells, int64_t rows) {
+    if (auto whole = step.kernel->whole(cells, rows, *step.rules)) return *std::move(whole);
     Sink sink(*step.rules, rows, counts_);
     step.kernel->run(cells, rows, sink);
-    return std::make_shared<const Column>(sink.finish());
+    return sink.finish();
   }
 
   ColumnPtr evaluate_sequence(const Step& step, const std::vector<Read>& reads) {
@@ -190,11 +195,9 @@ class Evaluation {
       }
     }
     if (const auto kept = step.kernel->kept(cells, alignment.elements(), counts_)) alignment.keep(*kept);
-    const int64_t elements = alignment.elements();
     counts_.elements = &alignment;
-    Sink sink(*step.rules, elements, counts_);
-    step.kernel->run(cells, elements, sink);
-    return regroup(sink.finish(), alignment.take_offsets());
+    const Column results = run(step, cells, alignment.elements());
+    return regroup(results, alignment.take_offsets());
   }
 
   static Cells cells_of(const Input& input, const Column& column, const int64_t* rows) {

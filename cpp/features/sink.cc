@@ -164,7 +164,6 @@ Values Sink::numbers() {
 }
 
 Column Sink::finish() {
-  if (whole_) return *std::move(whole_);
   Column column;
   column.rows = rows_;
   if (!rules_.sparse()) {

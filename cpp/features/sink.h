@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,9 +50,6 @@ class Sink {
   /// A result that no normalizer sees.
   void plain(double number) { append(number); }
 
-  /// All rows at once, instead of one by one.
-  void give(Column whole) { whole_ = std::move(whole); }
-
   /// A cell of this row is not what it must be: its numbers so far are dropped, the row is missing.
   void drop_row();
   void end_row();
@@ -90,7 +86,6 @@ class Sink {
   std::vector<float> weights_;
   StringsBuilder texts_;
   ValidBuilder valid_;
-  std::optional<Column> whole_;
 };
 
 }  // namespace recserve
