@@ -166,7 +166,9 @@ class Evaluation {
   }
 
   Column run(const Step& step, const std::vector<Cells>& cells, int64_t rows) {
-    if (auto whole = step.kernel->whole(cells, rows, *step.rules)) return *std::move(whole);
+    if (!step.rules->before_bucketizer) {  // the short cuts end in ids
+      if (auto whole = step.kernel->whole(cells, rows, *step.rules)) return *std::move(whole);
+    }
     Sink sink(*step.rules, rows, counts_);
     step.kernel->run(cells, rows, sink);
     return sink.finish();
