@@ -56,6 +56,7 @@ EXTRAS = {
     "redis",
     "feast",
     "ray",
+    "pyspark",
 }
 
 CPP_PARTS = {"columns", "wire", "features", "items", "recall", "engines"}
