@@ -7,7 +7,7 @@
 #   make soak    ten minutes under good, bad and too much traffic
 #   make fuzz    five minutes of broken requests under sanitizers
 #   make check   lint and types only
-#   make reference   the settings as a page: build/docs/service.md
+#   make reference   pages made of the code (settings, feature types) and the schema of fg.json: build/docs/
 #   make help    this list
 
 PYTHON ?= python3
@@ -42,7 +42,7 @@ $(VENV)/.dependencies: $(VENV)/.created pyproject.toml Makefile
 	@$(PIP) install torch==2.13.0 fbgemm-gpu-cpu==1.8.0
 	@$(PIP) install --no-deps torchrec==1.8.0
 	@$(PIP) install tensordict torchmetrics==1.0.3 pyre-extensions tqdm 2>&1 | { grep -v 'fbgemm-gpu, which is not installed\|dependency resolver' || true; }
-	@$(BIN)/python tools/requirements.py build dependencies ray test | xargs -d '\n' $(PIP) install
+	@$(BIN)/python tools/requirements.py build dependencies text ray test | xargs -d '\n' $(PIP) install
 	@touch $@
 
 # An editable install, so that Python edits need no second step; native edits rebuild here.
@@ -98,7 +98,7 @@ unit: $(VENV)/.installed $(EAS)/.installed
 
 test-spark: $(SPARK)/.installed
 	@command -v java > /dev/null || { echo "Spark needs a Java VM; try: apt-get install openjdk-17-jre-headless"; exit 1; }
-	$(SPARK)/bin/python -m pytest -p no:cacheprovider tests/features/on_spark.py
+	$(SPARK)/bin/python -m pytest -p no:cacheprovider tests/spark/on_spark.py
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks
@@ -106,7 +106,9 @@ bench: $(VENV)/.installed
 reference: $(VENV)/.installed
 	@mkdir -p build/docs
 	@$(BIN)/python -c 'from recserve.config.reference import reference; print(reference(), end="")' > build/docs/service.md
-	@echo "build/docs/service.md"
+	@$(BIN)/python -c 'from recserve.features.reference import reference; print(reference(), end="")' > build/docs/feature_types.md
+	@$(BIN)/recserve features schema > build/docs/fg.schema.json
+	@echo "build/docs/service.md build/docs/feature_types.md build/docs/fg.schema.json"
 
 # Ten minutes of good, bad and overload traffic: the server must stay right, and its memory where it was.
 soak: $(VENV)/.installed

@@ -1,14 +1,23 @@
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include "bind/bind.h"
 #include "bind/byte_of.h"
+#include "features/bool_mask.h"
 #include "features/bucketize_only.h"
+#include "features/combine.h"
 #include "features/combo.h"
+#include "features/edit_distance.h"
 #include "features/expr.h"
 #include "features/id.h"
+#include "features/kv_dot_product.h"
 #include "features/lookup.h"
 #include "features/match.h"
+#include "features/overlap.h"
 #include "features/raw.h"
+#include "features/slice.h"
 
 using namespace recserve;
 
@@ -69,4 +78,40 @@ void bind_feature_types(nb::module_& core) {
             new (self) ExprKernel(formula, byte_of(separator), fill_missing);
           },
           nb::arg("formula"), nb::arg("separator"), nb::arg("fill_missing"));
+  nb::class_<OverlapKernel, Kernel>(core, "OverlapKernel")
+      .def(
+          "__init__",
+          [](OverlapKernel* self, const std::string& separator, const std::string& method) {
+            new (self) OverlapKernel(byte_of(separator), method);
+          },
+          nb::arg("separator"), nb::arg("method"));
+  nb::class_<KvDotProductKernel, Kernel>(core, "KvDotProductKernel")
+      .def(
+          "__init__",
+          [](KvDotProductKernel* self, const std::string& separator, const std::string& delimiter) {
+            new (self) KvDotProductKernel(byte_of(separator), byte_of(delimiter));
+          },
+          nb::arg("separator"), nb::arg("delimiter"));
+  nb::class_<BoolMaskKernel, Kernel>(core, "BoolMaskKernel")
+      .def(
+          "__init__",
+          [](BoolMaskKernel* self, const std::string& separator, bool sequence) {
+            new (self) BoolMaskKernel(byte_of(separator), sequence);
+          },
+          nb::arg("separator"), nb::arg("sequence"));
+  nb::class_<CombineKernel, Kernel>(core, "CombineKernel")
+      .def(
+          "__init__",
+          [](CombineKernel* self, const std::string& separator,
+             std::optional<CombineKernel::ValueMap> value_map, const std::string& combiner) {
+            new (self) CombineKernel(byte_of(separator), std::move(value_map), combiner);
+          },
+          nb::arg("separator"), nb::arg("value_map").none(), nb::arg("combiner"));
+  nb::class_<SliceKernel, Kernel>(core, "SliceKernel")
+      .def(
+          "__init__",
+          [](SliceKernel* self, const std::string& separator, int64_t start, std::optional<int64_t> end,
+             int64_t step) { new (self) SliceKernel(byte_of(separator), start, end, step); },
+          nb::arg("separator"), nb::arg("start"), nb::arg("end").none(), nb::arg("step"));
+  nb::class_<EditDistanceKernel, Kernel>(core, "EditDistanceKernel").def(nb::init<bool>(), nb::arg("utf8"));
 }

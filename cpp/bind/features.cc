@@ -96,22 +96,24 @@ void bind_steps(nb::module_& core) {
           "__init__",
           [](Step* self, const std::string& name, std::shared_ptr<const Kernel> kernel,
              std::shared_ptr<const Rules> rules, const std::vector<Input>& inputs,
-             const std::optional<std::string>& delimiter, int64_t length, const std::string& finished,
-             int32_t element, bool constant, bool every_row) {
+             const std::optional<std::string>& delimiter, int64_t length, bool broadcast,
+             const std::string& finished, int32_t element, bool constant, bool every_row) {
             new (self) Step{name,
                             std::move(kernel),
                             std::move(rules),
                             inputs,
                             delimiter.has_value(),
                             {delimiter.value_or(";"), length},
+                            broadcast,
                             finished,
                             element,
                             constant,
                             every_row};
           },
           nb::kw_only(), nb::arg("name"), nb::arg("kernel"), nb::arg("rules"), nb::arg("inputs"),
-          nb::arg("delimiter") = nb::none(), nb::arg("length") = 0, nb::arg("finished") = "",
-          nb::arg("element") = -1, nb::arg("constant") = false, nb::arg("every_row") = false);
+          nb::arg("delimiter") = nb::none(), nb::arg("length") = 0, nb::arg("broadcast") = false,
+          nb::arg("finished") = "", nb::arg("element") = -1, nb::arg("constant") = false,
+          nb::arg("every_row") = false);
 
   nb::class_<Output> output(core, "Output", "The tensors of one output feature.");
   nb::enum_<Output::Kind>(output, "Kind")
@@ -185,6 +187,15 @@ void bind_plan(nb::module_& core) {
             return plan.columns_joined(joined, steps, strict);
           },
           nb::arg("joined"), nb::arg("steps"), nb::arg("strict"), nb::call_guard<nb::gil_scoped_release>())
+      .def(
+          "time_steps",
+          [](const FeaturePlan& plan, const Batch& user, const Batch& context, const Batch& raw,
+             const Batch& finished, const ClickedBatches& clicked, int64_t rows,
+             const std::vector<int32_t>& steps) {
+            return plan.time_steps(sources_of(user, context, raw, finished, clicked, rows), steps);
+          },
+          nb::arg("user"), nb::arg("context"), nb::arg("raw"), nb::arg("finished"), nb::arg("clicked"),
+          nb::arg("rows"), nb::arg("steps"), nb::call_guard<nb::gil_scoped_release>())
       .def("columns_and_failures", &columns_and_failures, nb::arg("joined"), nb::arg("steps"),
            "The columns, and for each row with an unreadable cell a message, which may hold any bytes.")
       .def("finish", &FeaturePlan::finish, nb::arg("raw"), nb::call_guard<nb::gil_scoped_release>())
@@ -211,6 +222,7 @@ void bind_plan(nb::module_& core) {
 
 void bind_features(nb::module_& core) {
   bind_feature_types(core);
+  bind_python_step(core);
   bind_rules(core);
   bind_steps(core);
   bind_plan(core);

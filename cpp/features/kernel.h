@@ -1,7 +1,9 @@
 // The contract of a feature type: columns in, one result per row out.
 #pragma once
 
+#include <optional>
 #include <span>
+#include <vector>
 
 #include "features/cells.h"
 #include "features/sink.h"
@@ -15,12 +17,23 @@ namespace recserve {
 ///   key     a  b  c         rows = 3
 ///   sink    [1][2][]        row i depends on row i of the inputs only
 ///
-/// A kernel knows neither sides nor rates nor sequences: for a sequence its rows are the elements.
+/// A kernel knows neither sides nor rates; for a sequence its rows are the elements.
 class Kernel {
  public:
   virtual ~Kernel() = default;
   /// Calls `sink.end_row()` exactly `rows` times. Inputs are in the order of the type's own keys.
   virtual void run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const = 0;
+  /// Of a sequence: whether each element stays in it. Nothing: all do; then every row of `inputs` is run,
+  /// else those that stay, and of a sequence without any one row, whose sequence inputs are missing.
+  virtual std::optional<std::vector<bool>> kept(std::span<const Cells> inputs, int64_t elements,
+                                                Counts& counts) const {
+    return {};
+  }
+  /// The column that `run` and a sink of these rules would make, to the bit, without a look at every row (see
+  /// plain.h). Nothing where the inputs or the rules are not plain: then `run` is called.
+  virtual std::optional<Column> whole(std::span<const Cells> inputs, int64_t rows, const Rules& rules) const {
+    return {};
+  }
   /// Two runs may differ (`rnd`): the result belongs to no rate but pair.
   virtual bool random() const { return false; }
 };

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "features/combiner.h"
 #include "features/kernel.h"
 
 namespace recserve {
@@ -20,9 +21,7 @@ namespace recserve {
 /// the combined number as text where the map's values are text, and as a number where they are numbers.
 class LookupKernel : public Kernel {
  public:
-  enum class Combiner { None, Sum, Mean, Min, Max, Count, GapMin, GapMax };
-
-  /// `combiner`: "", sum, mean, avg, min, max, count, gap_min, gap_max; ConfigError for any other.
+  /// `combiner`: see combiner_of.
   LookupKernel(char separator, bool discrete, bool need_key, const std::string& combiner);
   void run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const override;
 

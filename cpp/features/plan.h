@@ -49,6 +49,7 @@ struct Step {
   std::vector<Input> inputs;
   bool sequence = false;
   SequenceRule cut;
+  bool broadcast = false;  // sequences: one element stands for all
   std::string finished;    // the column that holds its result in an item row; "" = it is not kept there
   int32_t element = -1;    // sequences: the step whose finished column holds the elements
   bool constant = false;   // rate const
@@ -98,6 +99,10 @@ class FeaturePlan {
   Batch columns(const Sources& sources, std::span<const int32_t> steps) const;
   Batch columns_joined(const Batch& joined, std::span<const int32_t> steps, bool strict,
                        Failures* failures = nullptr) const;
+
+  /// Nanoseconds that each of `steps` takes in one such call. A step that reads others stands behind them in
+  /// the list, and then its time is its own.
+  std::vector<int64_t> time_steps(const Sources& sources, std::span<const int32_t> steps) const;
 
   /// Every finished column of the rows of `raw`.
   Batch finish(const Batch& raw) const;

@@ -99,7 +99,7 @@ Elements split(const ColumnPtr& shared, const SequenceRule& rule, const std::str
                      ranges);
 }
 
-Alignment::Alignment(std::span<const Elements> sequences, int64_t rows, int64_t length)
+Alignment::Alignment(std::span<const Elements> sequences, int64_t rows, int64_t length, bool broadcast)
     : maps_(sequences.size()) {
   offsets_.reserve(rows + 1);
   for (int64_t row = 0; row < rows; ++row) {
@@ -114,11 +114,36 @@ Alignment::Alignment(std::span<const Elements> sequences, int64_t rows, int64_t 
       const int64_t own = sequences[k].rows() == 1 ? 0 : row;
       const int64_t begin = sequences[k].offsets[own];
       const int64_t end = sequences[k].offsets[own + 1];
+      if (broadcast && end == begin + 1) {
+        maps_[k].insert(maps_[k].end(), longest, begin);
+        continue;
+      }
       for (int64_t e = begin; e < begin + longest; ++e) maps_[k].push_back(e < end ? e : -1);
     }
     if (offsets_.back() + longest > INT32_MAX)
       throw DataError("over 2^31 elements in one batch of sequences");
     offsets_.push_back(offsets_.back() + static_cast<int32_t>(longest));
+  }
+}
+
+void Alignment::keep(const std::vector<bool>& kept) {
+  int32_t left = 0;  // never more than have been read
+  int32_t begin = 0;
+  for (size_t row = 0; row + 1 < offsets_.size(); ++row) {
+    const int32_t first = left;
+    const int32_t end = offsets_[row + 1];
+    for (int32_t e = begin; e < end; ++e) {
+      if (!kept[e]) continue;
+      for (auto& map : maps_) map[left] = map[e];
+      ++left;
+    }
+    if (left == first) {
+      for (auto& map : maps_) map[left] = -1;
+      ++left;
+    }
+    if (!row_of_.empty()) std::fill(row_of_.begin() + first, row_of_.begin() + left, row);
+    offsets_[row + 1] = left;
+    begin = end;
   }
 }
 

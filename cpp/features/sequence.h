@@ -38,8 +38,13 @@ Elements split(const ColumnPtr& column, const SequenceRule& rule, const std::str
 class Alignment {
  public:
   /// `sequences` have `rows` rows or one. A row has as many elements as its longest sequence; where a shorter
-  /// one has ended, and in the one default element of an empty row, elements are missing (-1).
-  Alignment(std::span<const Elements> sequences, int64_t rows, int64_t length);
+  /// one has ended, and in the one default element of an empty row, elements are missing (-1). With
+  /// `broadcast`, the element of a sequence that has one stands for all of its row.
+  Alignment(std::span<const Elements> sequences, int64_t rows, int64_t length, bool broadcast);
+
+  /// Leaves out the elements that are not `kept`; a row without any has one, which is missing. What `rows_of`
+  /// and `row_of_elements` gave stays in place and is shorter.
+  void keep(const std::vector<bool>& kept);
 
   int64_t elements() const { return offsets_.back(); }
   /// The row that an element belongs to. Cost: a binary search.

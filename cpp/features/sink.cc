@@ -86,6 +86,7 @@ void Sink::parsed(double number) {
 }
 
 void Sink::append(double number) {
+  if (rules_.discrete) return token(number);
   if (rules_.value_type == Rules::ValueType::Int64) return append_integer(truncated(number));
   if (full()) return;
   ++row_values_;

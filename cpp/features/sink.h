@@ -40,8 +40,9 @@ class Sink {
   /// vocabulary is asked for when it lacks `full`.
   void token_or(std::string_view full, std::string_view bare);
 
-  /// Results of a numeric feature. A number of a numeric column is float32 from here on (unless value_type is
-  /// wider); one that was text, or that a formula computed, is a double until the normalizer has seen it.
+  /// Results of a numeric feature (of a discrete one: tokens, as text). A number of a numeric column is
+  /// float32 from here on (unless value_type is wider); one that was text, or that a formula computed, is a
+  /// double until the normalizer has seen it.
   void number(float number);
   void number(double number);
   void number(int64_t number);

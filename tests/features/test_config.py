@@ -26,6 +26,13 @@ MATCH = {
     "item": "ALL",
 }
 EXPR = {"feature_type": "expr_feature", "feature_name": "f", "expression": "x + 1", "variables": ["item:x"]}
+OVERLAP = {
+    "feature_type": "overlap_feature",
+    "feature_name": "f",
+    "query": "user:q",
+    "title": "item:t",
+    "method": "is_equal",
+}
 RAW = {"feature_type": "raw_feature", "feature_name": "f", "expression": "item:x"}
 
 
@@ -37,8 +44,16 @@ def group(*members: dict[str, Any], **keys: Any) -> dict[str, Any]:
     ("entries", "message"),
     [
         (
-            [{"feature_type": "overlap_feature", "feature_name": "m"}],
-            "feature 'm': feature_type 'overlap_feature' is not supported yet; known: id_feature, ",
+            [{"feature_type": "overlapping_feature", "feature_name": "m"}],
+            "feature 'm': unknown feature_type 'overlapping_feature'; known: id_feature, ",
+        ),
+        (
+            [{"feature_type": "bm25_feature", "feature_name": "m"}],
+            "feature 'm': feature_type 'bm25_feature' is not supported: what it computes is not public; ",
+        ),
+        (
+            [{"feature_type": "sequence_str_replace", "feature_name": "m"}],
+            "'sequence_str_replace' is not supported: what it computes is not public; take regex_replace_",
         ),
         ([{"feature_type": "id_feature"}], "a feature of type 'id_feature' has no feature_name"),
         ([{"feature_name": "f"}], "feature 'f': missing keys ['feature_type']"),
@@ -93,6 +108,11 @@ def group(*members: dict[str, Any], **keys: Any) -> dict[str, Any]:
         ([group(ID)], "feature 's__f' (id_feature): a sequence needs a default_value"),
         ([group({**ID, "default_value": "0", "weighted": True})], "weighted ids have no place in a sequence"),
         ([group({**ID, "feature_type": "sequence_id_feature"})], "(in a group without the prefix sequence_)"),
+        (
+            [group({**OVERLAP, "title": "user:t"})],
+            "'s__f' (overlap_feature): none of its inputs is a sequence; name them in sequence_fields",
+        ),
+        ([{**OVERLAP, "method": "same"}], "method 'same' is not known; known: query_common_ratio, title_"),
         ([group(sequence_pk="item:x")], "sequence group 's': sequence_pk 'item:x' is not on side user"),
         ([group(sequence_length=-1)], "sequence_length -1 is not a number of elements"),
         ([group(sequence_delim="")], "sequence_delim '' is not text"),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from recserve._core import Kernel, Rules
     from recserve.columns import Batch, ModelInputs, RowFinisher
-    from recserve.features.config import Feature, FeatureConfig, Group
+    from recserve.features.config import Feature, FeatureConfig
     from recserve.features.inputs import PlannedInput
     from recserve.features.plan import PlannedFeature, SequenceKey
     from recserve.messages import InputSchema
@@ -42,9 +42,9 @@ class Generator:
 
     `tile`: the model takes user features with one row, and `batch_size` (INPUT_TILE 2 or 3).
     `schema` types the columns that a request does not bring; without it they have the value_type of the
-    feature that reads them. `equal_steps`: members of a sequence group that differ in length are a
-    RequestError of `generate`, since models lay them side by side. `texts`: outputs may be texts, which no
-    model takes; then only columns are generated, no tensors.
+    feature that reads them. `equal_steps`: members of a sequence group that differ in length, unless a mask
+    shortens them, are a RequestError of `generate`, since models lay them side by side. `texts`: outputs may
+    be texts, which no model takes; then only columns are generated, no tensors.
 
     What staging never changes: `generate` gives bit for bit what `generate_joined` gives for the same user
     and items written out as rows of a training table.
@@ -63,16 +63,23 @@ class Generator:
         self.plan = Plan(config, tile=tile)
         self._schema = schema
         self._equal_steps = equal_steps
-        self._groups = [group.name for group in config.groups]
-        self._parts = {feature.name: _native_parts(feature, config) for feature in config.features}
+        self._groups = {group.name: index for index, group in enumerate(config.groups)}
+        self._parts = {f.name: native_parts(f, farm_hash=config.farm_hash) for f in config.features}
+        self._features = {feature.name: feature for feature in config.features}
         self._steps = {name: index for index, name in enumerate(self.plan.order)}
         #: finished column → its step; element features stand behind all others
         self._kept = {f.finished: self._steps[f.name] for f in self.plan.features if f.finished}
         self._kept |= {column: len(self._steps) + k for k, column in enumerate(self.plan.elements)}
         outputs = [feature for feature in self.plan.features if feature.is_output and not texts]
+        #: group → its first output, which the others have to be as long as, those apart that a mask shortens
+        self._firsts = {
+            feature.feature.group.name: len(outputs) - 1 - k
+            for k, feature in enumerate(reversed(outputs))
+            if feature.feature.group is not None and not feature.shortened
+        }
         self._native = FeaturePlan(
             self._native_steps(),
-            [self._native_output(feature, outputs) for feature in outputs],
+            [self._native_output(feature) for feature in outputs],
             [self._steps[feature.name] for feature in outputs],
             tile,
         )
@@ -122,6 +129,41 @@ class Generator:
         have one.
         """
         return self._native.columns_joined(joined, self._steps_of(names), strict)
+
+    def generate_request_columns(
+        self,
+        user: Batch,
+        context: Batch,
+        raw: Batch,
+        finished: Batch,
+        clicked: Mapping[str, tuple[Batch, Batch]],
+        *,
+        rows: int,
+        names: Sequence[str] | None = None,
+    ) -> Batch:
+        """Generate as `generate` does, but give columns as `generate_columns` does."""
+        gathered = [clicked.get(group) for group in self._groups]
+        return self._native.columns(user, context, raw, finished, gathered, rows, self._steps_of(names))
+
+    def time_steps(
+        self,
+        user: Batch,
+        context: Batch,
+        raw: Batch,
+        finished: Batch,
+        clicked: Mapping[str, tuple[Batch, Batch]],
+        *,
+        rows: int,
+        names: Sequence[str],
+    ) -> list[int]:
+        """Nanoseconds that each of `names` takes in a call like that of `generate`.
+
+        They are features and finished columns (of element features); what one reads stands before it, or is
+        counted with it.
+        """
+        gathered = [clicked.get(group) for group in self._groups]
+        steps = [self._steps[name] if name in self._steps else self._kept[name] for name in names]
+        return self._native.time_steps(user, context, raw, finished, gathered, rows, steps)
 
     def generate_checked(
         self, joined: Batch, *, names: Sequence[str] | None = None
@@ -214,6 +256,7 @@ class Generator:
             inputs=[self._native_input(feature, source) for source in feature.inputs],
             delimiter=feature.feature.delimiter,
             length=feature.feature.length,
+            broadcast=feature.feature.type.cuts_every_input,
             finished=feature.finished,
             element=self._kept[feature.element] if feature.element else -1,
             constant=feature.rate == "const",
@@ -231,7 +274,7 @@ class Generator:
             name=source.name,
             joined=source.joined,
             producer=self._steps[source.name] if source.source == "feature" else -1,
-            group=self._groups.index(feature.feature.group.name)
+            group=self._groups[feature.feature.group.name]
             if source.source == "group" and feature.feature.group is not None
             else -1,
             sequence=source.sequence,
@@ -244,13 +287,10 @@ class Generator:
             declared = getattr(self._schema, source.source)
         return declared.get(source.name, feature.feature.type.absent_type())
 
-    def _native_output(self, feature: PlannedFeature, outputs: list[PlannedFeature]) -> Output:
+    def _native_output(self, feature: PlannedFeature) -> Output:
         record, group = feature.feature.type, feature.feature.group
-        if (record.discrete and not record.bucketized) or not feature.feature.bucketize:
-            raise ConfigError(
-                f"feature '{feature.name}' ({feature.type}): its results are texts, and a model takes ids; "
-                "give it a bucketizer (hash_bucket_size, num_buckets, vocab_list, ...) or stub_type true"
-            )
+        refuse_texts(feature.feature)
+        beside = self._equal_steps and not feature.shortened
         kinds = {
             (False, False): Output.Kind.DENSE,
             (False, True): Output.Kind.SPARSE,
@@ -264,12 +304,8 @@ class Generator:
             weighted=record.is_weighted,
             keyed=record.value_dim != 1,
             once=feature.is_user,
-            beside=self._first_of(group, outputs) if self._equal_steps and group is not None else -1,
+            beside=self._firsts[group.name] if beside and group is not None else -1,
         )
-
-    @staticmethod
-    def _first_of(group: Group, outputs: list[PlannedFeature]) -> int:
-        return next(i for i, feature in enumerate(outputs) if feature.feature.group is group)
 
     def _maker_of(self, column: str) -> str:
         """The feature that a finished column is made by; it may hold elements of its sequence."""
@@ -277,7 +313,7 @@ class Generator:
 
     def _type_of(self, column: str) -> str:
         """The type of a finished column: what the native sink makes of it."""
-        feature = next(f.feature for f in self.plan.features if f.name == self._maker_of(column))
+        feature = self._features[self._maker_of(column)]
         record, rules = feature.type, self._parts[feature.name][1]
         in_sequence = feature.is_sequence and column not in self.plan.elements
         numbers = {"double": "float64", "int": "int64"}
@@ -298,8 +334,18 @@ def _revived(made_of: bytes) -> Generator:
     return Generator(config, **options)
 
 
-def _native_parts(feature: Feature, config: FeatureConfig) -> tuple[Kernel, Rules]:
+def native_parts(feature: Feature, *, farm_hash: bool) -> tuple[Kernel, Rules]:
+    """Build the native half of a feature: formulas, default and buckets are checked by it."""
     with feature.named_errors():
         kernel = feature.type.kernel(sequence=feature.is_sequence)
-        rules = feature.type.rules(sequence=feature.is_sequence, farm_hash=config.farm_hash)
+        rules = feature.type.rules(sequence=feature.is_sequence, farm_hash=farm_hash)
         return kernel, rules if feature.bucketize else rules.without_bucketizer()
+
+
+def refuse_texts(feature: Feature) -> None:
+    """Refuse an output that is no tensor."""
+    if (feature.type.discrete and not feature.type.bucketized) or not feature.bucketize:
+        raise ConfigError(
+            f"feature '{feature.name}' ({feature.feature_type}): its results are texts, and a model takes "
+            "ids; give it a bucketizer (hash_bucket_size, num_buckets, vocab_list, ...) or stub_type true"
+        )

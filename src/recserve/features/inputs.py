@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from recserve.config.nearest import did_you_mean
 from recserve.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def resolve(feature: Feature, features: Mapping[str, Feature]) -> tuple[PlannedI
     """Resolve the inputs of one feature among all `features` of the file.
 
     Which inputs of a sequence feature are sequences: those in `sequence_fields`; else the input of a
-    single-input type and the item inputs of another; and any feature that is a sequence itself.
+    single-input type and the item inputs of another; and any feature that is a sequence itself. In a group
+    their columns have its prefix; a type that cuts every input has others, without it.
 
     A reference to a feature reads its final result: ids, numbers in its value_type (0.0 rather than missing),
     or texts, which the reader cuts at its own separator. Of a weighted feature it reads the ids; of a
@@ -40,8 +42,11 @@ def resolve(feature: Feature, features: Mapping[str, Feature]) -> tuple[PlannedI
         if feature.is_sequence and fields is not None:
             unknown = set(fields) - {reference.name for reference in references}
             if unknown:
-                raise ConfigError(f"sequence_fields {sorted(unknown)} are not among its inputs")
+                hint = did_you_mean(min(unknown), {reference.name for reference in references})
+                raise ConfigError(f"sequence_fields {sorted(unknown)} are not among its inputs{hint}")
         inputs = tuple(_resolve_input(feature, reference, features) for reference in references)
+        if feature.is_sequence and feature.type.cuts_every_input:
+            return tuple(replace(i, sequence=True) for i in inputs)
         if feature.is_sequence and not any(i.sequence for i in inputs):
             raise ConfigError("none of its inputs is a sequence; name them in sequence_fields")
     return inputs
@@ -55,7 +60,8 @@ def _resolve_input(feature: Feature, reference: Reference, features: Mapping[str
     if side == "feature":
         producer = prefixed if listed else name
         if producer not in features:
-            raise ConfigError(f"reads the feature '{producer}', which fg.json does not have")
+            hint = did_you_mean(producer, features.keys())
+            raise ConfigError(f"reads the feature '{producer}', which fg.json does not have{hint}")
         if feature.is_sequence and fields is None:
             listed = features[producer].is_sequence
         return PlannedInput("feature", producer, listed, producer)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 
 from recserve.errors import ConfigError
-from recserve.features.offline import load_generator, run, stream
+from recserve.features.offline import Work, load_generator, run, stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -63,9 +63,11 @@ class FeatureGeneration:
             raise ConfigError("Spark is not installed; pip install 'recserve[spark]'") from error
         nothing = to_arrow_schema(rows, timezone="UTC").empty_table()
         made = run(self._generator, nothing, columns=self._columns, on_error=self._on_error)
+        passed = Work.of(
+            self._generator, nothing.schema, columns=self._columns, on_error=self._on_error
+        ).reserves
         out = from_arrow_schema(_without_fixed_sizes(made).schema)
-        passed = {field.name: field for field in rows}
-        return StructType([passed.get(field.name, field) for field in out])
+        return StructType([rows[field.name] if field.name in passed else field for field in out])
 
 
 def _without_fixed_sizes(rows: pa.RecordBatch | pa.Table) -> pa.RecordBatch | pa.Table:

@@ -6,30 +6,22 @@ whose docstring is its table of cases. `native` work lies in the kernel that it 
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
-from dataclasses import MISSING, dataclass, field
-from types import UnionType
-from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from recserve._core import Bucketizer, Kernel, Normalizer, Rules
+from recserve.config.nearest import did_you_mean
 from recserve.errors import ConfigError
 from recserve.features.bucketize import Buckets
+from recserve.features.keys import canonical, read_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from recserve.features.assets import Assets
 
 SIDES = ("user", "item", "context", "feature", "const")
-
-#: How keys are spelled elsewhere → the field.
-ALIASES = {
-    "value_dimension": "value_dim",
-    "needDiscrete": "need_discrete",
-    "needKey": "need_key",
-    "matchType": "match_type",
-}
 
 #: value_type in lower case → what a value is before it is bucketized.
 VALUE_TYPES = {
@@ -60,7 +52,8 @@ class Reference:
         """Cut at the first colon; a constant may hold more of them."""
         side, colon, name = text.partition(":")
         if not colon or side not in SIDES or (not name and side != "const"):
-            raise ConfigError(f"input '{text}' is not side:name; known sides: {', '.join(SIDES)}")
+            hint = did_you_mean(side, SIDES) if colon else ""
+            raise ConfigError(f"input '{text:.60}' is not side:name; known sides: {', '.join(SIDES)}{hint}")
         return cls(side, name)
 
     def __str__(self) -> str:
@@ -73,6 +66,15 @@ class FeatureType(ABC):
 
     #: The type has one input, which is the sequence where the feature is one.
     single_input: ClassVar[bool] = False
+    #: Computed by Python code over whole columns, for values that were not seen before (python_step.py).
+    python_step: ClassVar[bool] = False
+    #: The fg.json key that makes the type a sequence where it stands alone, beside its name `sequence_<type>`
+    #: or, if it is `is_sequence`, instead of it.
+    sequence_key: ClassVar[str] = ""
+    #: A sequence may become shorter: its elements are not those of the group's other members.
+    shortens: ClassVar[bool] = False
+    #: A missing result without default_value is 0.0 before it is bucketized: there is always a value.
+    zero_default: ClassVar[bool] = False
     #: Bucketizer keys that this type does not take.
     refused_buckets: ClassVar[tuple[str, ...]] = ()
 
@@ -90,7 +92,8 @@ class FeatureType(ABC):
     def __post_init__(self) -> None:
         if self.value_type.lower() not in VALUE_TYPES:
             known = ", ".join(sorted(name for name in VALUE_TYPES if name))
-            raise ConfigError(f"unknown value_type '{self.value_type}'; known: {known}")
+            hint = did_you_mean(self.value_type, [name for name in VALUE_TYPES if name])
+            raise ConfigError(f"unknown value_type '{self.value_type:.60}'; known: {known}{hint}")
         object.__setattr__(self, "value_type", VALUE_TYPES[self.value_type.lower()])
         if self.value_dim < 0:
             raise ConfigError(f"value_dim {self.value_dim} is negative")
@@ -110,18 +113,8 @@ class FeatureType(ABC):
     @classmethod
     def parse(cls, keys: Mapping[str, Any], assets: Assets) -> Self:
         """Read the fields from a feature object; unknown keys are ignored, null is absent."""
-        named = {ALIASES.get(key, key): value for key, value in keys.items() if value is not None}
-        hints = get_type_hints(cls)
-        fields = [f for f in dataclasses.fields(cls) if f.name != "buckets"]
-        missing = [
-            f.name
-            for f in fields
-            if f.name not in named and f.default is MISSING and f.default_factory is MISSING
-        ]
-        if missing:
-            raise ConfigError(f"missing keys {missing}")
-        values = {f.name: _read(f.name, named[f.name], hints[f.name]) for f in fields if f.name in named}
-        return cls(buckets=Buckets.parse(named, assets), **values)
+        keys = canonical(keys)
+        return cls(buckets=Buckets.parse(keys, assets), **read_fields(cls, keys, but=("buckets",)))
 
     @property
     @abstractmethod
@@ -157,6 +150,11 @@ class FeatureType(ABC):
         return False
 
     @property
+    def cuts_every_input(self) -> bool:
+        """Where the feature is a sequence every input is, and one element stands for all of its row."""
+        return False
+
+    @property
     def random(self) -> bool:
         """Two evaluations may differ (`rnd`)."""
         return Normalizer.parse("" if self.discrete else self.normalizer).uses_random
@@ -187,57 +185,9 @@ class FeatureType(ABC):
             width=self.width,
             weighted=self.is_weighted,
             prefix=self.prefix,
-            default_value=self.default_value,
+            default_value=self.default_value or ("0" if self.zero_default else ""),
             default_count=self.value_dim,
             separator=self.separator,
             normalizer="" if self.discrete else self.normalizer,
             bucketizer=self.buckets.native(farm_hash=farm_hash),
         )
-
-
-def _read(key: str, value: Any, hint: Any) -> Any:
-    """Convert a JSON value to a field's type (the first one that its hint names)."""
-    wanted = next(iter(get_args(hint)), hint) if get_origin(hint) is UnionType else hint
-    wanted = get_origin(wanted) or wanted
-    reader, name = _READERS[wanted]
-    read = reader(value)
-    if read is None:
-        raise ConfigError(f"{key} is {value!r}; {name} is wanted")
-    return read
-
-
-def _text(value: Any) -> str | None:
-    """A number stands for its text: default_value 0 is "0"."""
-    if isinstance(value, float):
-        return f"{value:.17g}" if float(f"{value:g}") != value else f"{value:g}"
-    return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else None
-
-
-def _flag(value: Any) -> bool | None:
-    return {"true": True, "false": False, "1": True, "0": False}.get(str(value).lower())
-
-
-def _integer(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _number(value: Any) -> float | None:
-    try:
-        return None if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def _texts(value: Any) -> tuple[str, ...] | None:
-    listed = isinstance(value, list) and all(isinstance(entry, str) for entry in value)
-    return tuple(value) if listed else None
-
-
-#: The type of a field → what reads it, and what to call it.
-_READERS: dict[Any, tuple[Callable[[Any], Any], str]] = {
-    str: (_text, "text"),
-    bool: (_flag, "true or false"),
-    int: (_integer, "an integer"),
-    float: (_number, "a number"),
-    tuple: (_texts, "a list of texts"),
-}
