@@ -196,8 +196,8 @@ class Evaluation {
             cells_of(step.inputs[k], column, column.rows == 1 ? nullptr : alignment.row_of_elements()));
       }
     }
-    if (const auto kept = step.kernel->kept(cells, alignment.elements(), counts_)) alignment.keep(*kept);
     counts_.elements = &alignment;
+    if (const auto kept = step.kernel->kept(cells, alignment.elements(), counts_)) alignment.keep(*kept);
     const Column results = run(step, cells, alignment.elements());
     return regroup(results, alignment.take_offsets());
   }
