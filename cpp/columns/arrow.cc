@@ -43,14 +43,15 @@ class Importer {
       const ArrowSchema& entry = *schema.children[0];
       const ArrowArray& entries = *array.children[0];
       if (entries.offset != 0) fail("a map whose entries have an offset of their own");
-      column->keys = values(*entry.children[0], *entries.children[0]);
-      column->values = values(*entry.children[1], *entries.children[1]);
+      const Slice used = rebase(column->offsets, entries.length);
+      column->keys = values(*entry.children[0], *entries.children[0], used);
+      column->values = values(*entry.children[1], *entries.children[1], used);
     } else if (format.rfind("+w:", 0) == 0) {
       column->width = std::stoi(format.substr(3));
-      column->values = values(*schema.children[0], *array.children[0], array.offset * column->width,
-                              array.length * column->width);
+      column->values = values(*schema.children[0], *array.children[0],
+                              {array.offset * column->width, array.length * column->width});
     } else {
-      column->values = values(schema, array);
+      column->values = values(schema, array, {0, array.length});
     }
     validate(*column);
     return column;
@@ -63,12 +64,34 @@ class Importer {
     const ArrowArray& items = *array.children[0];
     if (std::string(child.format) == "+l") {
       column.shape = Shape::Nested;
-      column.inner = offsets(items);
-      column.values = values(*child.children[0], *items.children[0]);
+      column.inner = offsets(items, rebase(column.offsets, items.length));
+      const ArrowArray& entries = *items.children[0];
+      column.values = values(*child.children[0], entries, rebase(column.inner, entries.length));
     } else {
       column.shape = Shape::List;
-      column.values = values(child, items);
+      column.values = values(child, items, rebase(column.offsets, items.length));
     }
+  }
+
+  /// Rows of an array, relative to its own offset.
+  struct Slice {
+    int64_t from;
+    int64_t size;
+  };
+
+  /// Lets offsets begin with 0 and returns what they cover. A batch cut out of a large table brings all of the
+  /// table's entries, and nothing may take time for those of the other batches. Offsets that lie outside of
+  /// `entries` stay as they are, for `validate` to refuse.
+  static Slice rebase(Array<int32_t>& offsets, int64_t entries) {
+    const int64_t first = offsets[0];
+    const int64_t last = offsets[offsets.size() - 1];
+    if (first < 0 || first > last || last > entries) return {0, entries};
+    if (first != 0) {
+      std::vector<int32_t> moved(offsets.span().begin(), offsets.span().end());
+      for (int32_t& offset : moved) offset -= static_cast<int32_t>(first);
+      offsets = std::move(moved);
+    }
+    return {first, last - first};
   }
 
   [[noreturn]] void fail(const std::string& what) const {
@@ -82,8 +105,10 @@ class Importer {
     return Array<T>(static_cast<const T*>(array.buffers[index]) + from, size, owner_);
   }
 
-  Array<int32_t> offsets(const ArrowArray& array) const {
-    return buffer<int32_t>(array, 1, array.offset, array.length + 1);
+  Array<int32_t> offsets(const ArrowArray& array) const { return offsets(array, {0, array.length}); }
+
+  Array<int32_t> offsets(const ArrowArray& array, Slice slice) const {
+    return buffer<int32_t>(array, 1, array.offset + slice.from, slice.size + 1);
   }
 
   Array<uint8_t> validity(const ArrowArray& array) const {
@@ -99,13 +124,12 @@ class Importer {
     return Array<uint8_t>(std::move(moved));
   }
 
-  /// Flat values of an array, or of its slice [from, from + size) relative to its own offset. Nulls inside
-  /// lists read as zero or the empty string, which feature generation drops.
-  Values values(const ArrowSchema& schema, const ArrowArray& array, int64_t from = 0,
-                int64_t size = -1) const {
+  /// Flat values of a slice of an array. Nulls inside lists read as zero or the empty string, which feature
+  /// generation drops.
+  Values values(const ArrowSchema& schema, const ArrowArray& array, Slice slice) const {
     if (schema.dictionary != nullptr) fail("a dictionary array");
-    if (size < 0) size = array.length;
-    const int64_t start = array.offset + from;
+    const int64_t size = slice.size;
+    const int64_t start = array.offset + slice.from;
     const std::string format = schema.format;
     if (format == "u" || format == "z") {
       Values texts{Type::String, size, {}, buffer<int32_t>(array, 1, start, size + 1)};

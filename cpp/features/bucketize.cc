@@ -119,7 +119,7 @@ int64_t Bucketizer::joined(std::span<const std::string_view> texts, std::string&
 
 bool Bucketizer::knows(std::string_view word) const { return vocab_ != nullptr && vocab_->knows(word); }
 
-int64_t Bucketizer::integer(int64_t token) const {
+int64_t Bucketizer::integer_unnumbered(int64_t token) const {
   if (kind_ != Kind::Hash) return number_integer(token);
   char decimal[kNumberChars];
   return hashed(format(token, decimal));

@@ -78,7 +78,9 @@ class Bucketizer {
   bool knows(std::string_view word) const;
 
   /// The id of an integer token, as if it were written in decimal.
-  int64_t integer(int64_t token) const;
+  int64_t integer(int64_t token) const {
+    return kind_ == Kind::NumBuckets ? in_range(token) : integer_unnumbered(token);
+  }
 
   /// The id of a numeric result with value_type float.
   int64_t number(float value) const;
@@ -108,6 +110,7 @@ class Bucketizer {
     return hashed(farm_ ? fingerprint64(token) : murmur64a(token));
   }
   int64_t found(std::string_view word) const { return vocab_->find(word).value_or(default_index_); }
+  int64_t integer_unnumbered(int64_t token) const;
   std::optional<int64_t> text_unhashed(std::string_view token) const;
   int64_t bucket_of(float value) const;
   std::optional<int64_t> parsed_id(std::string_view token) const;

@@ -32,6 +32,12 @@ std::optional<Column> IdKernel::whole(std::span<const Cells> inputs, int64_t row
   return plain_ids(rules, inputs[0], rows, separator_);
 }
 
+std::optional<Column> IdKernel::whole_sequence(const Cells& input, const SequenceRule& cut,
+                                               const Rules& rules) const {
+  if (input.produced) return {};
+  return plain_sequence_ids(rules, *input.column, cut, separator_);
+}
+
 void IdKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const {
   const Cells& input = inputs[0];
   const bool map = input.column->shape == Shape::Map;

@@ -2,7 +2,7 @@
 
 #include <deque>
 
-#include "features/text_index.h"
+#include "features/pairs.h"
 
 namespace recserve {
 
@@ -12,39 +12,48 @@ namespace {
 class PairMap {
  public:
   void read(const Cells& cells, int64_t row) {
-    keys_.clear();
-    texts_.clear();
-    places_.clear();
+    pairs_.clear();
     written_.clear();
+    keys_ = nullptr;
     if (cells.missing(row)) return;
     const Column& column = *cells.column;
     if (column.shape != Shape::Map) {
       for_each_token(cells, row, kValueSeparator, [&]<class T>(T token) {
-        if constexpr (std::is_same_v<T, std::string_view>) insert_pair(token);
+        if constexpr (std::is_same_v<T, std::string_view>) insert(token);
       });
       return;
     }
     native_ = &column.values;
     const Range range = entries(column, cells.at(row));
-    keys_.reserve(range.end - range.begin);
-    int64_t place = range.begin;
-    for_each_entry(column.keys, range, [&]<class T>(T key) {
-      if constexpr (std::is_same_v<T, std::string_view>) {
-        insert(key, {}, place++);
-      } else {
-        with_text(key, [&](std::string_view text) { insert(written_.emplace_back(text), {}, place++); });
-      }
+    begin_ = range.begin;
+    if (column.keys.type == Type::String) {
+      keys_ = &column.keys;
+      end_ = range.end;
+      asked_ = 0;
+      return;
+    }
+    for_each_entry(column.keys, range, [&](auto key) {
+      with_text(key, [&](std::string_view text) { pairs_.insert(written_.emplace_back(text), {}); });
     });
   }
 
-  int32_t find(std::string_view key) const { return keys_.find(key); }
+  int32_t find(std::string_view key) {
+    if (keys_ == nullptr) return pairs_.find(key);
+    // The keys are searched where they lie, until more is asked for than a few.
+    if (++asked_ <= Pairs::kSearches) {
+      return last_equal(static_cast<int32_t>(end_ - begin_), key, [&](int32_t i) { return keys_->text(begin_ + i); });
+    }
+    for (int64_t p = begin_; p < end_; ++p) pairs_.insert(keys_->text(p), {});
+    keys_ = nullptr;
+    return pairs_.find(key);
+  }
 
   /// Calls `use` with the value as text.
   template <class Use>
   void text(int32_t found, Use&& use) const {
-    if (places_[found] < 0) return use(texts_[found]);
-    const int64_t place = places_[found];
-    for_each_entry(*native_, {place, place + 1}, [&](auto value) { with_text(value, use); });
+    if (native_ == nullptr) return use(pairs_.value(found));
+    for_each_entry(*native_, {begin_ + found, begin_ + found + 1},
+                   [&](auto value) { with_text(value, use); });
   }
 
   /// The value as a number; nothing, counted, when it is text that is none.
@@ -54,12 +63,11 @@ class PairMap {
       result = parse_double(text);
       if (!result) counts.unparsable(text, cells.name);
     };
-    if (places_[found] < 0) {
-      parse(texts_[found]);
+    if (native_ == nullptr) {
+      parse(pairs_.value(found));
       return result;
     }
-    const int64_t place = places_[found];
-    for_each_entry(*native_, {place, place + 1}, [&]<class T>(T value) {
+    for_each_entry(*native_, {begin_ + found, begin_ + found + 1}, [&]<class T>(T value) {
       if constexpr (std::is_same_v<T, std::string_view>)
         parse(value);
       else
@@ -69,26 +77,17 @@ class PairMap {
   }
 
  private:
-  void insert_pair(std::string_view pair) {
+  void insert(std::string_view pair) {
     size_t colon = pair.find(':');
-    if (colon != std::string_view::npos) insert(pair.substr(0, colon), pair.substr(colon + 1), -1);
+    if (colon != std::string_view::npos) pairs_.insert(pair.substr(0, colon), pair.substr(colon + 1));
   }
 
-  void insert(std::string_view key, std::string_view text, int64_t place) {
-    auto at = static_cast<size_t>(keys_.insert(key));
-    if (at == texts_.size()) {
-      texts_.push_back(text);
-      places_.push_back(place);
-    } else {
-      texts_[at] = text;
-      places_[at] = place;
-    }
-  }
-
-  TextIndex keys_;
-  std::vector<std::string_view> texts_;  // values that are text of their own
-  std::vector<int64_t> places_;          // or where in the native map's values, else -1
-  const Values* native_ = nullptr;
+  Pairs pairs_;
+  const Values* native_ = nullptr;  // a native map's values: that of pair i is at begin_ + i
+  int64_t begin_ = 0;
+  const Values* keys_ = nullptr;  // a native map's keys, from begin_ to end_, while pairs_ has none of them
+  int64_t end_ = 0;
+  int32_t asked_ = 0;
   std::deque<std::string> written_;
 };
 

@@ -2,64 +2,52 @@
 
 #include <deque>
 
-#include "features/text_index.h"
+#include "features/pairs.h"
 
 namespace recserve {
 
 namespace {
 
-/// Pairs of text in the order of their keys' first appearance.
-struct Pairs {
-  TextIndex keys;
-  std::vector<std::string_view> values;
-
-  void insert(std::string_view key, std::string_view value) {
-    auto at = static_cast<size_t>(keys.insert(key));
-    if (at == values.size())
-      values.push_back(value);
-    else
-      values[at] = value;
-  }
-  /// Reads "a:1,b:2" and its like; a pair without `colon` is ignored.
-  void insert_all(std::string_view text, char comma, char colon) {
-    for (size_t start = 0; start <= text.size();) {
-      const size_t end = std::min(text.find(comma, start), text.size());
-      std::string_view pair = text.substr(start, end - start);
-      if (size_t cut = pair.find(colon); cut != std::string_view::npos) {
-        insert(pair.substr(0, cut), pair.substr(cut + 1));
-      }
-      start = end + 1;
+/// Reads "a:1,b:2" and its like; a pair without `colon` is ignored.
+void insert_all(Pairs& pairs, std::string_view text, char comma, char colon) {
+  for (size_t start = 0; start <= text.size();) {
+    const size_t end = std::min(text.find(comma, start), text.size());
+    std::string_view pair = text.substr(start, end - start);
+    if (size_t cut = pair.find(colon); cut != std::string_view::npos) {
+      pairs.insert(pair.substr(0, cut), pair.substr(cut + 1));
     }
+    start = end + 1;
   }
-};
+}
 
 /// One nested map. Inner maps are read when they are first asked for: most never are.
 class NestedMap {
  public:
   void read(const Cells& cells, int64_t row) {
-    outer_ = Pairs();
-    inner_.clear();
+    outer_.clear();
     written_.clear();
-    if (cells.missing(row)) return;
-    const Column& column = *cells.column;
-    if (column.shape == Shape::Map) {
-      read_native(column, entries(column, cells.at(row)));
-    } else if (column.values.type == Type::String) {
+    if (!cells.missing(row)) {
+      const Column& column = *cells.column;
       const Range range = entries(column, cells.at(row));
-      for (int64_t p = range.begin; p < range.end; ++p) outer_.insert_all(column.values.text(p), '|', '^');
+      if (column.shape == Shape::Map) {
+        read_native(column, range);
+      } else if (column.values.type == Type::String) {
+        for (int64_t p = range.begin; p < range.end; ++p) insert_all(outer_, column.values.text(p), '|', '^');
+      }
     }
-    inner_.resize(outer_.values.size());
+    is_read_.assign(outer_.size(), false);
+    if (inner_.size() < is_read_.size()) inner_.resize(is_read_.size());
   }
 
-  const TextIndex& outer() const { return outer_.keys; }
+  Pairs& outer() { return outer_; }
 
-  const Pairs& inner(int32_t at) {
-    auto& pairs = inner_[at];
-    if (!pairs) {
-      pairs.emplace();
-      pairs->insert_all(outer_.values[at], ',', ':');
+  Pairs& inner(int32_t at) {
+    if (!is_read_[at]) {
+      is_read_[at] = true;
+      inner_[at].clear();
+      insert_all(inner_[at], outer_.value(at), ',', ':');
     }
-    return *pairs;
+    return inner_[at];
   }
 
  private:
@@ -76,8 +64,9 @@ class NestedMap {
   }
 
   Pairs outer_;
-  std::vector<std::optional<Pairs>> inner_;  // parallel to outer_.values
-  std::deque<std::string> written_;          // number keys, as text
+  std::vector<Pairs> inner_;         // by pair of outer_; those that are read
+  std::vector<bool> is_read_;        // as many as outer_ has
+  std::deque<std::string> written_;  // number keys, as text
 };
 
 /// The keys asked for at one level of the map: the tokens of an input's cell, or, where ALL is configured
@@ -91,16 +80,16 @@ class WantedKeys {
     if (input_ != nullptr) tokens_.read(*input_, row, separator_);
   }
 
-  /// Calls `each` with the numbers of the wanted keys among `keys`.
+  /// Calls `each` with the places of the wanted keys among `pairs`.
   template <class Each>
-  void for_each_hit(const TextIndex& keys, Each&& each) const {
+  void for_each_hit(Pairs& pairs, Each&& each) const {
     if (input_ == nullptr && multihit_) {
-      for (int32_t at = 0; at < keys.size(); ++at) each(at);
+      for (int32_t at : pairs.distinct()) each(at);
     } else if (input_ == nullptr) {
-      if (int32_t at = keys.find("ALL"); at >= 0) each(at);
+      if (int32_t at = pairs.find("ALL"); at >= 0) each(at);
     } else {
       for (size_t i = 0; i < tokens_.size(); ++i) {
-        if (int32_t at = keys.find(tokens_[i]); at >= 0) each(at);
+        if (int32_t at = pairs.find(tokens_[i]); at >= 0) each(at);
       }
     }
   }
@@ -151,9 +140,9 @@ void MatchKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) c
     categories.read(i);
     items.read(i);
     categories.for_each_hit(map.outer(), [&](int32_t outer) {
-      const Pairs& inner = map.inner(outer);
-      items.for_each_hit(inner.keys, [&](int32_t at) {
-        emitter.emit(map.outer()[outer], inner.keys[at], inner.values[at]);
+      Pairs& inner = map.inner(outer);
+      items.for_each_hit(inner, [&](int32_t at) {
+        emitter.emit(map.outer().key(outer), inner.key(at), inner.value(at));
       });
     });
     sink.end_row();

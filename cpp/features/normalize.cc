@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <numbers>
 
 #include "columns/error.h"
 #include "columns/text.h"
@@ -117,10 +118,25 @@ Normalizer Normalizer::parse(std::string_view config) {
   return made;
 }
 
+namespace {
+
+/// std::log10 in double, rounded to float once. Its result is known without it where a quicker one, right to
+/// some 2^-51, is on the same side of the next float boundary with 2^-48 to spare: for all but one of a
+/// million numbers.
+float rounded_log10(double x) {
+  const double quick = std::log(x) * std::numbers::log10e;
+  const double spare = std::fabs(quick) * 0x1p-48;
+  const auto low = static_cast<float>(quick - spare);
+  const auto high = static_cast<float>(quick + spare);
+  return low == high ? low : static_cast<float>(std::log10(x));
+}
+
+}  // namespace
+
 float Normalizer::number(float x) const {
   switch (method_) {
     case Method::None: return x;
-    case Method::Log10: return x > first_ ? static_cast<float>(std::log10(double{x})) : second_;
+    case Method::Log10: return x > first_ ? rounded_log10(x) : second_;
     case Method::Zscore:
     case Method::Minmax: return (x - first_) / second_;
     case Method::Expression: break;
@@ -144,7 +160,7 @@ void Normalizer::column(std::span<float> numbers) const {
 float Normalizer::text(double x) const {
   switch (method_) {
     case Method::None: break;
-    case Method::Log10: return x > first_ ? static_cast<float>(std::log10(x)) : second_;
+    case Method::Log10: return x > first_ ? rounded_log10(x) : second_;
     case Method::Zscore:
     case Method::Minmax: return static_cast<float>((x - first_) / second_);
     case Method::Expression: return static_cast<float>(formula_->scalar({&x, 1}));

@@ -1,12 +1,20 @@
 #include "features/plain.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace recserve {
 
 namespace {
 
-using Kind = Bucketizer::Kind;
+bool is_integer(Type type) { return type == Type::Int32 || type == Type::Int64; }
+
+/// Any text has an id; other bucketizers may find one that is no number, and count it.
+bool takes_any_text(const Rules& rules) {
+  const Bucketizer::Kind kind = rules.bucketizer.kind();
+  return (kind == Bucketizer::Kind::Hash || kind == Bucketizer::Kind::Vocab) && !rules.weighted &&
+         rules.prefix.empty();
+}
 
 /// One id in each row but the `missing` ones (increasing), whose ids so far mean nothing.
 Column column_of_ids(const Rules& rules, std::vector<int64_t> ids, std::span<const int64_t> missing) {
@@ -45,6 +53,26 @@ Column column_of_ids(const Rules& rules, std::vector<int64_t> ids, std::span<con
   column.offsets = std::move(offsets);
   column.values = values_of(std::move(ids));
   return column;
+}
+
+/// Appends the rows in which one input is missing.
+void add_missing(const Cells& cells, int64_t rows, std::vector<int64_t>& missing) {
+  const Column& column = *cells.column;
+  const bool number = column.shape == Shape::Scalar && column.values.type != Type::String;
+  if (cells.rows != nullptr || column.rows != rows || !number) {
+    for (int64_t i = 0; i < rows; ++i) {
+      if (cells.missing(i)) missing.push_back(i);
+    }
+    return;
+  }
+  if (column.valid.empty()) return;
+  // Eight rows at a time: mostly all of them are present.
+  for (int64_t byte = 0; 8 * byte < rows; ++byte) {
+    for (unsigned absent = static_cast<uint8_t>(~column.valid[byte]); absent != 0; absent &= absent - 1) {
+      const int64_t row = 8 * byte + std::countr_zero(absent);
+      if (row < rows) missing.push_back(row);
+    }
+  }
 }
 
 /// `each(row of the column)` for every row of the evaluation; 0 where there is none.
@@ -91,107 +119,217 @@ std::optional<Column> integer_ids(const Rules& rules, const Cells& cells, int64_
   return column_of_ids(rules, std::move(ids), missing_rows({&cells, 1}, rows));
 }
 
+/// Collects any number of ids in each row.
+class IdRows {
+ public:
+  IdRows(const Rules& rules, int64_t rows) : rules_(rules) {
+    ids_.reserve(rows);
+    offsets_.reserve(rows + 1);
+    offsets_.push_back(0);
+  }
+  /// Where the ids of the row at hand are appended.
+  std::vector<int64_t>& row() { return ids_; }
+  void end_row() {
+    const bool missing = static_cast<int32_t>(ids_.size()) == offsets_.back();
+    if (missing && rules_.has_default()) ids_.push_back(rules_.default_ids[0]);
+    if (missing && !rules_.has_default() && rules_.single()) {
+      ids_.push_back(0);
+      missing_.push_back(static_cast<int64_t>(offsets_.size()) - 1);
+    }
+    offsets_.push_back(static_cast<int32_t>(ids_.size()));
+  }
+  Column finish() {
+    if (rules_.single()) return column_of_ids(rules_, std::move(ids_), missing_);
+    Column column;
+    column.shape = Shape::List;
+    column.rows = static_cast<int64_t>(offsets_.size()) - 1;
+    column.offsets = std::move(offsets_);
+    column.values = values_of(std::move(ids_));
+    return column;
+  }
+
+ private:
+  const Rules& rules_;
+  std::vector<int64_t> ids_;
+  std::vector<int32_t> offsets_;
+  std::vector<int64_t> missing_;  // where a row has one id at most
+};
+
 /// Lists of texts, which nothing cuts.
 Column text_lists(const Rules& rules, const Cells& cells, int64_t rows) {
   const Column& column = *cells.column;
-  std::vector<int64_t> ids;
-  ids.reserve(column.values.size);
-  std::vector<int32_t> offsets;
-  offsets.reserve(rows + 1);
-  offsets.push_back(0);
+  const auto limit = rules.limit > 0 ? static_cast<size_t>(rules.limit) : SIZE_MAX;
+  IdRows ids(rules, rows);
   for (int64_t i = 0; i < rows; ++i) {
-    const size_t before = ids.size();
     if (!cells.missing(i)) {
       const Range range = entries(column, cells.at(i));
-      for (int64_t p = range.begin; p < range.end; ++p) {
+      const size_t before = ids.row().size();
+      for (int64_t p = range.begin; p < range.end && ids.row().size() - before < limit; ++p) {
         const std::string_view text = column.values.text(p);
-        if (!text.empty()) ids.push_back(*rules.bucketizer.text(text));
+        if (!text.empty()) ids.row().push_back(*rules.bucketizer.text(text));
       }
     }
-    if (ids.size() == before && rules.has_default()) ids.push_back(rules.default_ids[0]);
-    offsets.push_back(static_cast<int32_t>(ids.size()));
+    ids.end_row();
   }
-  Column result;
-  result.shape = Shape::List;
-  result.rows = rows;
-  result.offsets = std::move(offsets);
-  result.values = values_of(std::move(ids));
-  return result;
+  return ids.finish();
 }
 
-/// One token in every row, as text.
-class Token {
+/// The tokens of a row of one input: of a text that nothing cuts, an integer, or a list of texts.
+class RowTokens {
  public:
-  explicit Token(const Cells& cells) : cells_(&cells), values_(&cells.column->values) {}
-  bool missing(int64_t i) const { return cells_->missing(i); }
-  std::string_view text(int64_t i) {
-    const int64_t at = cells_->at(i);
-    switch (values_->type) {
-      case Type::String: return values_->text(at);
-      case Type::Int32: return format(int64_t{values_->as<int32_t>()[at]}, decimal_);
-      default: return format(values_->as<int64_t>()[at], decimal_);
+  explicit RowTokens(const Cells& cells) : cells_(&cells) {}
+
+  void read(int64_t i) {
+    texts_.clear();
+    if (cells_->missing(i)) return;
+    const Column& column = *cells_->column;
+    const int64_t row = cells_->at(i);
+    switch (column.values.type) {
+      case Type::String:
+        if (column.shape == Shape::Scalar) return texts_.push_back(column.values.text(row));
+        for (int32_t p = column.offsets[row]; p < column.offsets[row + 1]; ++p) {
+          if (const std::string_view text = column.values.text(p); !text.empty()) texts_.push_back(text);
+        }
+        return;
+      case Type::Int32: return texts_.push_back(format(int64_t{column.values.as<int32_t>()[row]}, decimal_));
+      default: return texts_.push_back(format(column.values.as<int64_t>()[row], decimal_));
+    }
+  }
+  bool constant() const { return cells_->constant(); }
+  std::span<const std::string_view> texts() const { return texts_; }
+
+ private:
+  const Cells* cells_;
+  std::vector<std::string_view> texts_;
+  char decimal_[kNumberChars];
+};
+
+/// What `RowTokens` reads.
+bool has_plain_tokens(const Cells& cells, char separator) {
+  const Column& column = *cells.column;
+  const bool text = column.values.type == Type::String;
+  if (column.shape == Shape::List) return text && !cells.produced;
+  if (column.shape != Shape::Scalar || column.width != 1 || column.values.size == 0) return false;
+  return text ? all_whole(column.values, separator) : is_integer(column.values.type);
+}
+
+/// Gives the ids of all combinations of tokens, the first input varying slowest, up to `limit` of them.
+class Combinations {
+ public:
+  Combinations(const Bucketizer& bucketizer, size_t inputs, size_t limit)
+      : bucketizer_(bucketizer), limit_(limit), texts_(inputs), at_(inputs) {}
+
+  void append(const std::vector<RowTokens>& inputs, std::vector<int64_t>& ids) {
+    for (size_t k = 0; k < inputs.size(); ++k) {
+      if (inputs[k].texts().empty()) return;
+      at_[k] = 0;
+      texts_[k] = inputs[k].texts()[0];
+    }
+    for (size_t count = 1;; ++count) {
+      ids.push_back(bucketizer_.joined(texts_, scratch_));
+      if (count == limit_ || !next(inputs)) return;
     }
   }
 
  private:
-  const Cells* cells_;
-  const Values* values_;
-  char decimal_[kNumberChars];
+  /// As an odometer counts.
+  bool next(const std::vector<RowTokens>& inputs) {
+    for (size_t k = inputs.size(); k-- > 0;) {
+      const auto texts = inputs[k].texts();
+      at_[k] = at_[k] + 1 < texts.size() ? at_[k] + 1 : 0;
+      texts_[k] = texts[at_[k]];
+      if (at_[k] != 0) return true;
+    }
+    return false;
+  }
+
+  const Bucketizer& bucketizer_;
+  const size_t limit_;
+  std::vector<std::string_view> texts_;
+  std::vector<size_t> at_;
+  std::string scratch_;
 };
 
 }  // namespace
 
 std::vector<int64_t> missing_rows(std::span<const Cells> inputs, int64_t rows) {
-  std::vector<const Cells*> asked;  // the others cannot be missing
-  for (const Cells& cells : inputs) {
-    const Column& column = *cells.column;
-    if (cells.rows != nullptr || !column.valid.empty() || column.values.type == Type::String) asked.push_back(&cells);
-  }
   std::vector<int64_t> missing;
-  for (int64_t i = 0; i < rows && !asked.empty(); ++i) {
-    if (std::any_of(asked.begin(), asked.end(), [i](const Cells* cells) { return cells->missing(i); })) missing.push_back(i);
+  for (const Cells& cells : inputs) {
+    const size_t before = missing.size();
+    add_missing(cells, rows, missing);
+    if (before == 0 || missing.size() == before) continue;
+    std::inplace_merge(missing.begin(), missing.begin() + static_cast<ptrdiff_t>(before), missing.end());
+    missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
   }
   return missing;
 }
 
 std::optional<Column> plain_ids(const Rules& rules, const Cells& cells, int64_t rows, char separator) {
-  const Kind kind = rules.bucketizer.kind();
   const Column& column = *cells.column;
-  const bool integer = column.values.type == Type::Int32 || column.values.type == Type::Int64;
-  // Any text has an id of these kinds; the others may find one that is no number, and count it.
-  const bool text = column.values.type == Type::String && (kind == Kind::Hash || kind == Kind::Vocab);
+  const bool integer = is_integer(column.values.type);
+  const bool text = column.values.type == Type::String && takes_any_text(rules);
   if (!rules.bucketized() || rules.weighted || !rules.prefix.empty() || !(text || integer)) return {};
-  if (column.shape == Shape::List && text && !cells.produced && rules.limit == 0) {
-    return text_lists(rules, cells, rows);
-  }
+  if (column.shape == Shape::List && text && !cells.produced) return text_lists(rules, cells, rows);
   if (column.shape != Shape::Scalar || column.width != 1) return {};
   return text ? text_ids(rules, cells, rows, separator) : integer_ids(rules, cells, rows);
 }
 
-std::optional<Column> plain_combos(const Rules& rules, std::span<const Cells> inputs, int64_t rows, char separator) {
-  const Kind kind = rules.bucketizer.kind();
-  if ((kind != Kind::Hash && kind != Kind::Vocab) || rules.weighted || !rules.prefix.empty()) return {};
+std::optional<Column> plain_combos(const Rules& rules, std::span<const Cells> inputs, int64_t rows,
+                                   char separator) {
+  if (!takes_any_text(rules)) return {};
   for (const Cells& cells : inputs) {
-    const Column& column = *cells.column;
-    const Type type = column.values.type;
-    if (column.shape != Shape::Scalar || column.width != 1 || column.values.size == 0) return {};
-    if (type == Type::Float32 || type == Type::Float64) return {};
-    if (type == Type::String && !all_whole(column.values, separator)) return {};
+    if (!has_plain_tokens(cells, separator)) return {};
   }
-  std::vector<Token> tokens(inputs.begin(), inputs.end());
-  std::vector<std::string_view> texts(inputs.size());
-  std::vector<int64_t> ids(rows);
-  std::vector<int64_t> missing;
-  std::string scratch;
+  std::vector<RowTokens> tokens(inputs.begin(), inputs.end());
+  for (RowTokens& input : tokens) {
+    if (input.constant()) input.read(0);
+  }
+  Combinations combinations(rules.bucketizer, inputs.size(), static_cast<size_t>(rules.limit));
+  IdRows ids(rules, rows);
   for (int64_t i = 0; i < rows; ++i) {
-    if (std::any_of(tokens.begin(), tokens.end(), [i](const Token& token) { return token.missing(i); })) {
-      missing.push_back(i);
-      continue;
+    for (RowTokens& input : tokens) {
+      if (!input.constant()) input.read(i);
     }
-    for (size_t k = 0; k < tokens.size(); ++k) texts[k] = tokens[k].text(i);
-    ids[i] = rules.bucketizer.joined(texts, scratch);
+    combinations.append(tokens, ids.row());
+    ids.end_row();
   }
-  return column_of_ids(rules, std::move(ids), missing);
+  return ids.finish();
+}
+
+std::optional<Column> plain_sequence_ids(const Rules& rules, const Column& column, const SequenceRule& cut,
+                                         char separator) {
+  // One id in every element: as it is the default's where there is no token, no element is without.
+  if (!takes_any_text(rules) || !rules.single() || !rules.has_default()) return {};
+  if (column.values.type != Type::String || !all_whole(column.values, separator)) return {};
+  const bool text = column.shape == Shape::Scalar && column.width == 1;
+  if (!text && column.shape != Shape::List) return {};
+  const int64_t none = rules.default_ids[0];
+  std::vector<int64_t> ids;
+  std::vector<int32_t> offsets;
+  offsets.reserve(column.rows + 1);
+  offsets.push_back(0);
+  const auto add = [&](std::string_view element) {
+    ids.push_back(element.empty() ? none : *rules.bucketizer.text(element));
+  };
+  for (int64_t row = 0; row < column.rows; ++row) {
+    if (column.missing(row)) {
+      ids.push_back(none);
+    } else if (text) {
+      for_each_element(column.values.text(row), cut.delimiter, cut.length, add);
+    } else {
+      const Range range = entries(column, row);
+      const int64_t end = cut.length > 0 ? std::min(range.end, range.begin + cut.length) : range.end;
+      for (int64_t p = range.begin; p < end; ++p) add(column.values.text(p));
+    }
+    if (ids.size() > INT32_MAX) throw DataError("over 2^31 elements in one batch of sequences");
+    offsets.push_back(static_cast<int32_t>(ids.size()));
+  }
+  Column result;
+  result.shape = Shape::List;
+  result.rows = column.rows;
+  result.offsets = std::move(offsets);
+  result.values = values_of(std::move(ids));
+  return result;
 }
 
 bool takes_plain_numbers(const Rules& rules) {

@@ -2,7 +2,8 @@
 // bit for bit, several times faster. A kernel asks here first and loops over its rows where the answer is no.
 //
 //   id_feature     a text or an integer in each row, or a list of texts; any bucketizer that takes them all
-//   combo_feature  one token of each input in each row; hash or vocabulary
+//                  as a sequence: texts to be cut into elements, or lists of texts
+//   combo_feature  texts, integers and lists of texts; hash or vocabulary
 //   raw_feature    a number in each row; float32, with or without a bucketizer
 //   expr_feature   the same, computed
 //
@@ -15,13 +16,18 @@
 
 #include "features/cells.h"
 #include "features/rules.h"
+#include "features/sequence.h"
 
 namespace recserve {
 
 /// The tokens of one input as ids.
 std::optional<Column> plain_ids(const Rules& rules, const Cells& cells, int64_t rows, char separator);
 
-/// The tokens of all inputs of a row, joined by _, as one id.
+/// The elements of a sequence, a token each, as ids; the result is that of the whole feature.
+std::optional<Column> plain_sequence_ids(const Rules& rules, const Column& column, const SequenceRule& cut,
+                                         char separator);
+
+/// Every combination of the tokens of all inputs of a row, joined by _, as an id.
 std::optional<Column> plain_combos(const Rules& rules, std::span<const Cells> inputs, int64_t rows, char separator);
 
 /// The numbers of one input. `null_is_zero`: a missing row is 0.0, which no normalizer sees.

@@ -175,6 +175,12 @@ class Evaluation {
   }
 
   ColumnPtr evaluate_sequence(const Step& step, const std::vector<Read>& reads) {
+    if (step.inputs.size() == 1 && !reads[0].gathered) {
+      const Cells cells = cells_of(step.inputs[0], *reads[0].column, nullptr);
+      if (auto whole = step.kernel->whole_sequence(cells, step.cut, *step.rules)) {
+        return std::make_shared<const Column>(*std::move(whole));
+      }
+    }
     std::vector<Elements> sequences;
     int64_t rows = step.every_row ? sources_.rows : 1;
     for (size_t k = 0; k < reads.size(); ++k) {
