@@ -6,7 +6,7 @@
 #   make soak    ten minutes under good, bad and too much traffic
 #   make fuzz    five minutes of broken requests under sanitizers
 #   make check   lint and types only
-#   make reference   the settings as a page: build/docs/service.md
+#   make reference   pages made of the code (settings, feature types) and the schema of fg.json: build/docs/
 #   make help    this list
 
 PYTHON ?= python3
@@ -92,7 +92,9 @@ bench: $(VENV)/.installed
 reference: $(VENV)/.installed
 	@mkdir -p build/docs
 	@$(BIN)/python -c 'from recserve.config.reference import reference; print(reference(), end="")' > build/docs/service.md
-	@echo "build/docs/service.md"
+	@$(BIN)/python -c 'from recserve.features.reference import reference; print(reference(), end="")' > build/docs/feature_types.md
+	@$(BIN)/recserve features schema > build/docs/fg.schema.json
+	@echo "build/docs/service.md build/docs/feature_types.md build/docs/fg.schema.json"
 
 # Ten minutes of good, bad and overload traffic: the server must stay right, and its memory where it was.
 soak: $(VENV)/.installed

@@ -59,6 +59,7 @@ EXTRAS = {
     "tokenizers",
     "sentencepiece",
     "opencc",
+    "matplotlib",
 }
 
 #: Feature types that a Python library computes (features/python_step.py): there is no kernel of their name.

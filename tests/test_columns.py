@@ -189,6 +189,7 @@ def test_a_batch_takes_the_named_columns_of_a_table() -> None:
         (pa.array([[[1]], [[None, 2]]], pa.list_(pa.list_(pa.int32()))).slice(1), [[[2]]]),
         (pa.array([[0, 0], [1, None], [3, 4]], pa.list_(pa.int64(), 2)).slice(1), [[[1], []], [[3], [4]]]),
         (pa.array([None, [1, None]], pa.list_(pa.int64(), 2)), [None, [[1], []]]),
+        (pa.array([["b"], ["a", None], None], pa.list_(pa.string())).slice(1), [["a", ""], None]),
     ],
     ids=str,
 )

@@ -187,6 +187,15 @@ void bind_plan(nb::module_& core) {
             return plan.columns_joined(joined, steps, strict);
           },
           nb::arg("joined"), nb::arg("steps"), nb::arg("strict"), nb::call_guard<nb::gil_scoped_release>())
+      .def(
+          "time_steps",
+          [](const FeaturePlan& plan, const Batch& user, const Batch& context, const Batch& raw,
+             const Batch& finished, const ClickedBatches& clicked, int64_t rows,
+             const std::vector<int32_t>& steps) {
+            return plan.time_steps(sources_of(user, context, raw, finished, clicked, rows), steps);
+          },
+          nb::arg("user"), nb::arg("context"), nb::arg("raw"), nb::arg("finished"), nb::arg("clicked"),
+          nb::arg("rows"), nb::arg("steps"), nb::call_guard<nb::gil_scoped_release>())
       .def("columns_and_failures", &columns_and_failures, nb::arg("joined"), nb::arg("steps"),
            "The columns, and for each row with an unreadable cell a message, which may hold any bytes.")
       .def("finish", &FeaturePlan::finish, nb::arg("raw"), nb::call_guard<nb::gil_scoped_release>())

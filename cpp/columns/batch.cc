@@ -1,14 +1,17 @@
 #include "columns/batch.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace recserve {
 
 int64_t Batch::index_of(std::string_view name) const {
-  auto at = std::lower_bound(by_name_.begin(), by_name_.end(), name,
-                             [&](int32_t i, std::string_view wanted) { return columns_[i].first < wanted; });
-  if (at == by_name_.end() || columns_[*at].first != name) return -1;
-  return *at;
+  const size_t hash = std::hash<std::string_view>()(name);
+  auto at = std::lower_bound(by_hash_.begin(), by_hash_.end(), std::pair{hash, int32_t{0}});
+  for (; at != by_hash_.end() && at->first == hash; ++at) {
+    if (columns_[at->second].first == name) return at->second;
+  }
+  return -1;
 }
 
 void Batch::add(std::string name, ColumnPtr column) {
@@ -16,13 +19,9 @@ void Batch::add(std::string name, ColumnPtr column) {
     throw DataError("column '" + name + "' has " + std::to_string(column->rows) + " rows, its batch has " +
                     std::to_string(rows_));
   }
-  auto at =
-      std::lower_bound(by_name_.begin(), by_name_.end(), name,
-                       [&](int32_t i, const std::string& wanted) { return columns_[i].first < wanted; });
-  if (at != by_name_.end() && columns_[*at].first == name) {
-    throw DataError("column '" + name + "' is in the batch already");
-  }
-  by_name_.insert(at, static_cast<int32_t>(columns_.size()));
+  if (index_of(name) >= 0) throw DataError("column '" + name + "' is in the batch already");
+  const std::pair entry{std::hash<std::string_view>()(name), static_cast<int32_t>(columns_.size())};
+  by_hash_.insert(std::lower_bound(by_hash_.begin(), by_hash_.end(), entry), entry);
   columns_.emplace_back(std::move(name), std::move(column));
 }
 

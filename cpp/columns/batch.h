@@ -22,7 +22,7 @@ class Batch {
   const std::vector<Entry>& columns() const { return columns_; }
   /// Throws DataError when the name is taken or the column has neither `rows` rows nor one.
   void add(std::string name, ColumnPtr column);
-  /// The column, or null when there is none of that name. Cost: a binary search.
+  /// The column, or null when there is none of that name. Cost: a hash and a binary search among hashes.
   const Column* find(std::string_view name) const;
   ColumnPtr share(std::string_view name) const;
 
@@ -31,7 +31,7 @@ class Batch {
 
   int64_t rows_ = 0;
   std::vector<Entry> columns_;
-  std::vector<int32_t> by_name_;  // indices of columns_ sorted by name
+  std::vector<std::pair<size_t, int32_t>> by_hash_;  // hashes of names, sorted, and places in columns_
 };
 
 }  // namespace recserve

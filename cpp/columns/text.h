@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,9 +34,35 @@ std::optional<double> parse_double(std::string_view text);
 /// A decimal integer with optional surrounding blanks, sign ("+01" is 1) that fits int64.
 std::optional<int64_t> parse_int64(std::string_view text);
 
+/// One of the bytes is \x1d or `separator`. Eight at a time: it is asked of every text, and most say no.
+inline bool has_separator(std::string_view text, char separator) {
+  constexpr uint64_t kLow = 0x0101010101010101;
+  constexpr uint64_t kHigh = 0x8080808080808080;
+  const uint64_t first = kLow * static_cast<unsigned char>(kValueSeparator);
+  const uint64_t second = kLow * static_cast<unsigned char>(separator);
+  const auto found = [&](uint64_t word) {  // x - 1 borrows into the high bit of a byte where x is 0
+    const uint64_t x = word ^ first, y = word ^ second;
+    return (((x - kLow) & ~x) | ((y - kLow) & ~y)) & kHigh;
+  };
+  const char* at = text.data();
+  size_t left = text.size();
+  for (uint64_t word; left >= 8; left -= 8, at += 8) {
+    std::memcpy(&word, at, 8);
+    if (found(word) != 0) return true;
+  }
+  for (; left > 0; --left, ++at) {
+    if (*at == kValueSeparator || *at == separator) return true;
+  }
+  return false;
+}
+
 /// Calls `each(piece)` for the non-empty pieces between separators.
 template <class Each>
 void for_each_value(std::string_view text, char separator, Each&& each) {
+  if (!has_separator(text, separator)) {
+    if (!text.empty()) each(text);
+    return;
+  }
   size_t start = 0;
   for (size_t i = 0; i <= text.size(); ++i) {
     if (i == text.size() || text[i] == kValueSeparator || text[i] == separator) {

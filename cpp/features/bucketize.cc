@@ -7,7 +7,6 @@
 
 #include "columns/error.h"
 #include "columns/text.h"
-#include "features/hash.h"
 
 namespace recserve {
 
@@ -89,6 +88,18 @@ class Vocab {
   std::string bytes_;
 };
 
+/// How many boundaries are <= value; NaN is below none of them. The loop has no branch to mispredict.
+inline int64_t Bucketizer::bucket_of(float value) const {
+  const float* base = boundaries_->data();
+  size_t left = boundaries_->size();
+  while (left > 0) {
+    size_t half = (left + 1) / 2;
+    base += !(value < base[half - 1]) ? half : 0;
+    left -= half;
+  }
+  return base - boundaries_->data();
+}
+
 Bucketizer Bucketizer::hash(uint64_t buckets, bool farm) {
   if (buckets < 1 || buckets > static_cast<uint64_t>(kMaxInt64)) {
     throw ConfigError("hash_bucket_size " + std::to_string(buckets) + " is not between 1 and 2^63-1");
@@ -97,6 +108,7 @@ Bucketizer Bucketizer::hash(uint64_t buckets, bool farm) {
   made.kind_ = Kind::Hash;
   made.farm_ = farm;
   made.size_ = static_cast<int64_t>(buckets);
+  made.modulo_ = Modulo(buckets);
   return made;
 }
 
@@ -145,7 +157,7 @@ Bucketizer Bucketizer::boundaries(std::vector<float> boundaries) {
   return made;
 }
 
-std::optional<int64_t> Bucketizer::text(std::string_view token) const {
+std::optional<int64_t> Bucketizer::text_unhashed(std::string_view token) const {
   switch (kind_) {
     case Kind::None: return 0;
     case Kind::Hash: return hashed(token);
@@ -158,6 +170,23 @@ std::optional<int64_t> Bucketizer::text(std::string_view token) const {
   return bucket_of(static_cast<float>(*value));
 }
 
+int64_t Bucketizer::joined(std::span<const std::string_view> texts, std::string& scratch) const {
+  if (kind_ == Kind::Hash && !farm_) {
+    size_t size = texts.size() - 1;
+    for (std::string_view text : texts) size += text.size();
+    Murmur64a hash(size);
+    hash.append(texts[0]);
+    for (std::string_view text : texts.subspan(1)) {
+      hash.append('_');
+      hash.append(text);
+    }
+    return hashed(hash.finish());
+  }
+  scratch.assign(texts[0]);
+  for (std::string_view text : texts.subspan(1)) scratch.append("_").append(text);
+  return *text(scratch);
+}
+
 bool Bucketizer::knows(std::string_view word) const { return vocab_ != nullptr && vocab_->knows(word); }
 
 int64_t Bucketizer::integer(int64_t token) const {
@@ -168,6 +197,20 @@ int64_t Bucketizer::integer(int64_t token) const {
 
 int64_t Bucketizer::number(float value) const {
   return kind_ == Kind::Hash ? hashed(hash_float(value)) : number64(value);
+}
+
+void Bucketizer::numbers(std::span<const float> values, std::span<int64_t> ids) const {
+  // One loop for each of the common kinds: the compiler sees what does not change in it.
+  switch (kind_) {
+    case Kind::Boundaries:
+      for (size_t i = 0; i < values.size(); ++i) ids[i] = bucket_of(values[i]);
+      return;
+    case Kind::NumBuckets:
+      for (size_t i = 0; i < values.size(); ++i) ids[i] = in_range(truncated(values[i]));
+      return;
+    default:
+      for (size_t i = 0; i < values.size(); ++i) ids[i] = number(values[i]);
+  }
 }
 
 int64_t Bucketizer::number64(double value) const {
@@ -203,26 +246,10 @@ int64_t Bucketizer::result(double value, ValueType type) const {
   return number_integer(truncated(value));
 }
 
-int64_t Bucketizer::hashed(std::string_view token) const {
-  return hashed(farm_ ? fingerprint64(token) : murmur64a(token));
-}
-
 std::optional<int64_t> Bucketizer::parsed_id(std::string_view token) const {
   if (std::optional<int64_t> id = parse_int64(token)) return in_range(*id);
   if (is_integer(token)) return 0;  // an integer that int64 cannot hold is out of range
   return {};
-}
-
-/// How many boundaries are <= value; NaN is below none of them. The loop has no branch to mispredict.
-int64_t Bucketizer::bucket_of(float value) const {
-  const float* base = boundaries_->data();
-  size_t left = boundaries_->size();
-  while (left > 0) {
-    size_t half = (left + 1) / 2;
-    base += !(value < base[half - 1]) ? half : 0;
-    left -= half;
-  }
-  return base - boundaries_->data();
 }
 
 int64_t truncated(double value) {

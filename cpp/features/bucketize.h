@@ -14,13 +14,35 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "features/hash.h"
+
 namespace recserve {
 
 class Vocab;
+
+/// `number % divisor` of one divisor and many numbers, by two multiplications instead of a division.
+class Modulo {
+ public:
+  Modulo() = default;
+  explicit Modulo(uint64_t divisor) : divisor_(divisor), reciprocal_(UINT64_MAX / divisor) {}
+  uint64_t of(uint64_t number) const {
+    // The reciprocal is short of 2^64 / divisor by at most one, so the quotient is by at most one, too.
+    __extension__ using Wide = unsigned __int128;
+    const auto quotient = static_cast<uint64_t>((Wide{number} * reciprocal_) >> 64);
+    const uint64_t rest = number - quotient * divisor_;
+    // No branch: it would be mispredicted for every fourth hash or so.
+    return rest - (divisor_ & -static_cast<uint64_t>(rest >= divisor_));
+  }
+
+ private:
+  uint64_t divisor_ = 1;
+  uint64_t reciprocal_ = UINT64_MAX;
+};
 
 /// Immutable once made, cheap to copy, used by many threads at once. Looking a token up allocates nothing.
 class Bucketizer {
@@ -48,7 +70,12 @@ class Bucketizer {
   static Bucketizer boundaries(std::vector<float> boundaries);
 
   /// The id of a token. Nothing where the token must be a number (NumBuckets: an integer) and is not.
-  std::optional<int64_t> text(std::string_view token) const;
+  std::optional<int64_t> text(std::string_view token) const {
+    return kind_ == Kind::Hash ? hashed(token) : text_unhashed(token);
+  }
+
+  /// The id of the texts joined by _, for kinds Hash and Vocab. `scratch` is any memory.
+  int64_t joined(std::span<const std::string_view> texts, std::string& scratch) const;
 
   /// The vocabulary lists the word; false for every other kind.
   bool knows(std::string_view word) const;
@@ -58,6 +85,9 @@ class Bucketizer {
 
   /// The id of a numeric result with value_type float.
   int64_t number(float value) const;
+
+  /// `ids[i]` = number(values[i]), of a whole column.
+  void numbers(std::span<const float> values, std::span<int64_t> ids) const;
 
   /// The id of a numeric result with value_type double.
   int64_t number64(double value) const;
@@ -76,14 +106,18 @@ class Bucketizer {
 
  private:
   int64_t in_range(int64_t id) const { return id >= 0 && id < size_ ? id : 0; }
-  int64_t hashed(uint64_t hash) const { return static_cast<int64_t>(hash % static_cast<uint64_t>(size_)); }
-  int64_t hashed(std::string_view token) const;
+  int64_t hashed(uint64_t hash) const { return static_cast<int64_t>(modulo_.of(hash)); }
+  int64_t hashed(std::string_view token) const {
+    return hashed(farm_ ? fingerprint64(token) : murmur64a(token));
+  }
+  std::optional<int64_t> text_unhashed(std::string_view token) const;
   int64_t bucket_of(float value) const;
   std::optional<int64_t> parsed_id(std::string_view token) const;
 
   Kind kind_ = Kind::None;
   bool farm_ = false;
   int64_t size_ = 0;
+  Modulo modulo_;  // by size_, of hashes
   std::shared_ptr<const Vocab> vocab_;
   std::shared_ptr<const std::vector<float>> boundaries_;
 };

@@ -1,5 +1,7 @@
 #include "features/combo.h"
 
+#include "features/plain.h"
+
 namespace recserve {
 
 namespace {
@@ -21,6 +23,10 @@ void product(std::span<const Tokens> lists, std::string& joined, Sink& sink) {
 }
 
 }  // namespace
+
+std::optional<Column> ComboKernel::whole(std::span<const Cells> inputs, int64_t rows, const Rules& rules) const {
+  return plain_combos(rules, inputs, rows, separator_);
+}
 
 void ComboKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const {
   std::vector<Tokens> lists(inputs.size());

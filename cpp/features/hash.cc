@@ -1,13 +1,9 @@
 #include "features/hash.h"
 
-#include <bit>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 namespace recserve {
-
-static_assert(std::endian::native == std::endian::little, "words are read as they lie in memory");
 
 namespace {
 
@@ -25,21 +21,6 @@ uint64_t byte(char c) { return static_cast<unsigned char>(c); }
 uint64_t shift_mix(uint64_t word) { return word ^ (word >> 47); }
 
 }  // namespace
-
-uint64_t murmur64a(std::string_view bytes) {
-  constexpr uint64_t kSeed = 0xc70f6907;
-  constexpr uint64_t kMultiplier = 0xc6a4a7935bd1e995;
-  uint64_t hash = kSeed ^ (bytes.size() * kMultiplier);
-  for (; bytes.size() >= 8; bytes.remove_prefix(8)) {
-    hash = (hash ^ shift_mix(word64(bytes.data()) * kMultiplier) * kMultiplier) * kMultiplier;
-  }
-  if (!bytes.empty()) {
-    uint64_t rest = 0;
-    std::memcpy(&rest, bytes.data(), bytes.size());
-    hash = (hash ^ rest) * kMultiplier;
-  }
-  return shift_mix(shift_mix(hash) * kMultiplier);
-}
 
 // --- Fingerprint64: one recipe per range of lengths, as published by Google under the name farmhashna ------
 

@@ -1,5 +1,7 @@
 #include "features/id.h"
 
+#include "features/plain.h"
+
 namespace recserve {
 
 namespace {
@@ -25,6 +27,10 @@ std::optional<double> weight_of(std::string_view weight, const Cells& input, Sin
 }
 
 }  // namespace
+
+std::optional<Column> IdKernel::whole(std::span<const Cells> inputs, int64_t rows, const Rules& rules) const {
+  return plain_ids(rules, inputs[0], rows, separator_);
+}
 
 void IdKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const {
   const Cells& input = inputs[0];

@@ -29,6 +29,11 @@ class Kernel {
                                                 Counts& counts) const {
     return {};
   }
+  /// The column that `run` and a sink of these rules would make, to the bit, without a look at every row (see
+  /// plain.h). Nothing where the inputs or the rules are not plain: then `run` is called.
+  virtual std::optional<Column> whole(std::span<const Cells> inputs, int64_t rows, const Rules& rules) const {
+    return {};
+  }
   /// Two runs may differ (`rnd`): the result belongs to no rate but pair.
   virtual bool random() const { return false; }
 };

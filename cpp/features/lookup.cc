@@ -26,6 +26,7 @@ class PairMap {
     }
     native_ = &column.values;
     const Range range = entries(column, cells.at(row));
+    keys_.reserve(range.end - range.begin);
     int64_t place = range.begin;
     for_each_entry(column.keys, range, [&]<class T>(T key) {
       if constexpr (std::is_same_v<T, std::string_view>) {

@@ -128,6 +128,19 @@ float Normalizer::number(float x) const {
   return text(x);
 }
 
+void Normalizer::column(std::span<float> numbers) const {
+  switch (method_) {
+    case Method::None: return;
+    case Method::Zscore:
+    case Method::Minmax:
+      for (float& x : numbers) x = (x - first_) / second_;
+      return;
+    case Method::Log10:
+    case Method::Expression:
+      for (float& x : numbers) x = number(x);
+  }
+}
+
 float Normalizer::text(double x) const {
   switch (method_) {
     case Method::None: break;

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -25,6 +26,9 @@ class Normalizer {
   /// The number of a numeric column. The formula is float32 (log10 computed in double and rounded once; an
   /// `expression` is double throughout).
   float number(float x) const;
+
+  /// As `number`, of each in place.
+  void column(std::span<float> numbers) const;
 
   /// A number parsed from text. The formula is double, parameters widened (minmax: max - min formed in
   /// float32 first); the result is rounded once.

@@ -1,6 +1,7 @@
 #include "features/plan.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "columns/error.h"
 
@@ -23,6 +24,13 @@ void check_rows(const char* side, const Batch* batch, int64_t rows) {
                      " rows where the request has " + std::to_string(rows));
 }
 
+void check_rows(const Sources& sources) {
+  check_rows("user", sources.user, 1);
+  check_rows("context", sources.context, sources.rows);
+  check_rows("item", sources.raw, sources.rows);
+  check_rows("finished item", sources.finished, sources.rows);
+}
+
 Sources joined_sources(const Batch& joined) {
   Sources sources;
   sources.joined = &joined;
@@ -41,17 +49,32 @@ class Evaluation {
     counts_.failures = failures;
   }
 
-  const ColumnPtr& result(int32_t at) {
-    ColumnPtr& result = results_[at];
-    if (!result) result = kept(plan_.steps_[at]);
-    if (!result) {
-      ColumnPtr made = evaluate(plan_.steps_[at]);
-      results_[at] = std::move(made);
+  /// Chains of features may be long: those that wait for others stand in a list, not on the thread's stack.
+  const ColumnPtr& result(int32_t wanted) {
+    waiting_.assign(1, wanted);
+    while (!waiting_.empty()) {
+      const int32_t at = waiting_.back();
+      const Step& step = plan_.steps_[at];
+      if (!results_[at]) results_[at] = kept(step);
+      if (!results_[at]) {
+        if (wait_for_producers(step)) continue;
+        results_[at] = evaluate(step);
+      }
+      waiting_.pop_back();
     }
-    return results_[at];
+    return results_[wanted];
   }
 
  private:
+  /// Puts the producers without result before a step, the first one next; false if there is none.
+  bool wait_for_producers(const Step& step) {
+    const size_t before = waiting_.size();
+    for (auto input = step.inputs.rbegin(); input != step.inputs.rend(); ++input) {
+      if (input->side == Side::Feature && !results_[input->producer]) waiting_.push_back(input->producer);
+    }
+    return waiting_.size() > before;
+  }
+
   /// What the item rows hold already; null when nothing does.
   ColumnPtr kept(const Step& step) const {
     if (!step.finished.empty()) {
@@ -89,7 +112,7 @@ class Evaluation {
     Read read;
     switch (input.side) {
       case Side::Const: return {input.constant};
-      case Side::Feature: return {result(input.producer)};
+      case Side::Feature: return {results_[input.producer]};
       case Side::User: read.column = share(batch(sources_.user), input.name); break;
       case Side::Context: read.column = share(batch(sources_.context), input.name); break;
       case Side::Item: read.column = share(batch(sources_.raw), input.name); break;
@@ -108,7 +131,6 @@ class Evaluation {
   const Batch* batch(const Batch* side) const { return sources_.joined != nullptr ? sources_.joined : side; }
 
   ColumnPtr evaluate(const Step& step) {
-    // Inputs first: an error in another feature's evaluation has that feature's name already.
     std::vector<Read> reads;
     reads.reserve(step.inputs.size());
     for (const Input& input : step.inputs) {
@@ -140,9 +162,14 @@ class Evaluation {
       cells.push_back(cells_of(step.inputs[k], *reads[k].column, nullptr));
       if (reads[k].column->rows != 1) rows = sources_.rows;
     }
+    return std::make_shared<const Column>(run(step, cells, rows));
+  }
+
+  Column run(const Step& step, const std::vector<Cells>& cells, int64_t rows) {
+    if (auto whole = step.kernel->whole(cells, rows, *step.rules)) return *std::move(whole);
     Sink sink(*step.rules, rows, counts_);
     step.kernel->run(cells, rows, sink);
-    return std::make_shared<const Column>(sink.finish());
+    return sink.finish();
   }
 
   ColumnPtr evaluate_sequence(const Step& step, const std::vector<Read>& reads) {
@@ -168,11 +195,9 @@ class Evaluation {
       }
     }
     if (const auto kept = step.kernel->kept(cells, alignment.elements(), counts_)) alignment.keep(*kept);
-    const int64_t elements = alignment.elements();
     counts_.elements = &alignment;
-    Sink sink(*step.rules, elements, counts_);
-    step.kernel->run(cells, elements, sink);
-    return regroup(sink.finish(), alignment.take_offsets());
+    const Column results = run(step, cells, alignment.elements());
+    return regroup(results, alignment.take_offsets());
   }
 
   static Cells cells_of(const Input& input, const Column& column, const int64_t* rows) {
@@ -196,6 +221,7 @@ class Evaluation {
   const FeaturePlan& plan_;
   const Sources& sources_;
   std::vector<ColumnPtr> results_;
+  std::vector<int32_t> waiting_;  // a step above those that wait for it
   Counts counts_;
 };
 
@@ -209,8 +235,12 @@ FeaturePlan::FeaturePlan(std::vector<Step> steps, std::vector<Output> outputs,
   Sources none;
   none.rows = 1;
   Evaluation evaluation(*this, none, false);
-  for (size_t i = 0; i < steps_.size(); ++i) {
-    if (steps_[i].constant) constants_[i] = evaluation.result(static_cast<int32_t>(i));
+  try {
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      if (steps_[i].constant) constants_[i] = evaluation.result(static_cast<int32_t>(i));
+    }
+  } catch (const RequestError& error) {
+    throw ConfigError(error.what());  // no request is to blame for a constant
   }
 }
 
@@ -232,12 +262,23 @@ Batch FeaturePlan::columns_joined(const Batch& joined, std::span<const int32_t> 
   return named(results(joined_sources(joined), steps, strict, failures), steps, joined.rows());
 }
 
+std::vector<int64_t> FeaturePlan::time_steps(const Sources& sources, std::span<const int32_t> steps) const {
+  using Clock = std::chrono::steady_clock;
+  check_rows(sources);
+  Evaluation evaluation(*this, sources, false);
+  std::vector<int64_t> spent;
+  spent.reserve(steps.size());
+  for (int32_t step : steps) {
+    const Clock::time_point start = Clock::now();
+    evaluation.result(step);
+    spent.push_back(std::chrono::nanoseconds(Clock::now() - start).count());
+  }
+  return spent;
+}
+
 std::vector<ColumnPtr> FeaturePlan::results(const Sources& sources, std::span<const int32_t> steps,
                                             bool strict, Failures* failures) const {
-  check_rows("user", sources.user, 1);
-  check_rows("context", sources.context, sources.rows);
-  check_rows("item", sources.raw, sources.rows);
-  check_rows("finished item", sources.finished, sources.rows);
+  check_rows(sources);
   Evaluation evaluation(*this, sources, strict, failures);
   std::vector<ColumnPtr> results;
   results.reserve(steps.size());

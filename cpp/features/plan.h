@@ -100,6 +100,10 @@ class FeaturePlan {
   Batch columns_joined(const Batch& joined, std::span<const int32_t> steps, bool strict,
                        Failures* failures = nullptr) const;
 
+  /// Nanoseconds that each of `steps` takes in one such call. A step that reads others stands behind them in
+  /// the list, and then its time is its own.
+  std::vector<int64_t> time_steps(const Sources& sources, std::span<const int32_t> steps) const;
+
   /// Every finished column of the rows of `raw`.
   Batch finish(const Batch& raw) const;
 

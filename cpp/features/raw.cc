@@ -1,8 +1,14 @@
 #include "features/raw.h"
 
 #include "columns/error.h"
+#include "features/plain.h"
 
 namespace recserve {
+
+std::optional<Column> RawKernel::whole(std::span<const Cells> inputs, int64_t rows, const Rules& rules) const {
+  const bool null_is_zero = null_is_zero_ && !inputs[0].produced;
+  return plain_numbers(rules, inputs[0], rows, null_is_zero);
+}
 
 void RawKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const {
   const Cells& input = inputs[0];

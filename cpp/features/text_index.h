@@ -15,7 +15,11 @@ class TextIndex {
  public:
   void clear() {
     texts_.clear();
-    slots_.assign(slots_.size(), -1);
+    slots_.assign(slots_.size(), Slot());
+  }
+  /// Makes room for so many texts.
+  void reserve(int64_t texts) {
+    while (slots_.size() < 2 * static_cast<size_t>(texts)) grow();
   }
   int32_t size() const { return static_cast<int32_t>(texts_.size()); }
   std::string_view operator[](int32_t i) const { return texts_[i]; }
@@ -23,31 +27,47 @@ class TextIndex {
   /// The text's number, a new one if it was not there.
   int32_t insert(std::string_view text) {
     if (texts_.size() * 2 >= slots_.size()) grow();
-    int32_t& slot = slots_[slot_of(text)];
-    if (slot < 0) {
-      slot = size();
+    const uint64_t hash = murmur64a(text);
+    Slot& slot = slots_[slot_of(text, hash)];
+    if (slot.text < 0) {
+      slot = {static_cast<uint32_t>(hash), size()};
       texts_.push_back(text);
     }
-    return slot;
+    return slot.text;
   }
 
   /// The text's number, or -1.
-  int32_t find(std::string_view text) const { return slots_.empty() ? -1 : slots_[slot_of(text)]; }
+  int32_t find(std::string_view text) const {
+    return slots_.empty() ? -1 : slots_[slot_of(text, murmur64a(text))].text;
+  }
 
  private:
-  size_t slot_of(std::string_view text) const {
+  struct Slot {
+    uint32_t hash = 0;  // its low half: over 2^32 slots there are none
+    int32_t text = -1;  // -1 = free
+  };
+
+  size_t slot_of(std::string_view text, uint64_t hash) const {
     const size_t mask = slots_.size() - 1;
-    for (size_t at = murmur64a(text) & mask;; at = (at + 1) & mask) {
-      if (slots_[at] < 0 || texts_[slots_[at]] == text) return at;
+    for (size_t at = hash & mask;; at = (at + 1) & mask) {
+      const Slot& slot = slots_[at];
+      if (slot.text < 0 || (slot.hash == static_cast<uint32_t>(hash) && texts_[slot.text] == text)) return at;
     }
   }
 
   void grow() {
-    slots_.assign(slots_.empty() ? 16 : slots_.size() * 2, -1);
-    for (int32_t i = 0; i < size(); ++i) slots_[slot_of(texts_[i])] = i;
+    std::vector<Slot> before(slots_.empty() ? 16 : slots_.size() * 2);
+    before.swap(slots_);
+    const size_t mask = slots_.size() - 1;
+    for (const Slot& slot : before) {
+      if (slot.text < 0) continue;
+      size_t at = slot.hash & mask;
+      while (slots_[at].text >= 0) at = (at + 1) & mask;
+      slots_[at] = slot;
+    }
   }
 
-  std::vector<int32_t> slots_;  // a power of two of them, half in use at most; -1 = free
+  std::vector<Slot> slots_;  // a power of two of them, half in use at most
   std::vector<std::string_view> texts_;
 };
 

@@ -71,11 +71,15 @@ class Bundle:
 
     def fg(self) -> dict[str, Any]:
         """The parsed fg.json."""
+        return read_json_object(self.require_fg())
+
+    def require_fg(self) -> Path:
+        """The path of fg.json, for those that cannot do without."""
         if self.fg_path is None:
             raise BundleError(
                 f"bundle '{self.path}' has no fg.json; export it with its features, or set fg_mode bypass"
             )
-        return read_json_object(self.fg_path)
+        return self.fg_path
 
     def asset(self, name: str) -> Path:
         """The file that fg.json names; it has to lie in the bundle."""

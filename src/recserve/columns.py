@@ -102,7 +102,8 @@ def _present(array: pa.Array) -> pa.Array:
 def _relisted(array: pa.Array, values: pa.Array) -> pa.Array:
     """The lists of `array` over other values."""
     missing = array.is_null() if array.null_count else None
-    return pa.ListArray.from_arrays(array.offsets, values, mask=missing)
+    offsets = pa.array(array.offsets.to_numpy())  # Arrow takes no mask beside the offsets of a slice
+    return pa.ListArray.from_arrays(offsets, values, mask=missing)
 
 
 def storage_type(arrow: pa.DataType, name: str = "") -> pa.DataType:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from recserve._core import murmur64a
-from recserve.columns import Batch, batch_from_arrow
+from recserve.columns import Batch, batch_from_arrow, to_arrow
 from recserve.errors import ConfigError, DataError, RequestError
 from recserve.features import config, offline
 from recserve.features.generator import Generator
@@ -109,6 +109,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, pa.Array]]] = {
     ),
 }
 ROWS = 6
+BUCKETS = {"hash_bucket_size", "num_buckets"}
 TYPES = pytest.mark.parametrize("feature_type", sorted(FEATURE_TYPES))
 pytestmark = pytest.mark.usefixtures("files_of_examples")
 
@@ -163,7 +164,7 @@ def test_every_side_and_every_rate_gives_the_same_bits(feature_type: str) -> Non
         sides = dict(zip(columns, placement, strict=True))
         staged = placed(feature_type, {name: f"{side}:{name}" for name, side in sides.items()})
         rate = placement[0] if set(placement) in ({"user"}, {"item"}) else "pair"
-        assert [feature.rate for feature in staged.plan.features] == [rate]
+        assert [(f.rate, f.is_user) for f in staged.plan.features] == [(rate, rate == "user")]
         for row in range(ROWS if "user" in placement else 1):
             rows = {name: column.slice(row, 1) for name, column in columns.items() if sides[name] == "user"}
             repeated = {name: pa.concat_arrays([column] * ROWS) for name, column in rows.items()}
@@ -271,6 +272,52 @@ def _cell(value: Any) -> str:
     if isinstance(value, list):
         return "\x1d".join(f"{key}:{number}" for key, number in value)
     return "" if value is None else str(value)
+
+
+@TYPES
+def test_a_stub_has_no_tensor_and_feeds_another(feature_type: str) -> None:
+    columns = batch_from_arrow(EXAMPLES[feature_type][1])
+    stub = feature(feature_type, default_value="3", stub_type=True)
+    reader = {
+        "feature_type": "id_feature",
+        "feature_name": "r",
+        "expression": "feature:f",
+        "num_buckets": 200,
+    }
+    fed = Generator(config.load({"features": [reader, stub]}))
+
+    inputs = fed.generate_joined(columns)
+
+    assert {name.split(".")[0] for name in inputs.int_names} == {"r"}
+    results = fed.generate_columns(columns, names=["f"])["f"]
+    tokens = [value if isinstance(value, list) else [value] for value in to_arrow(results).to_pylist()]
+    expected = [[int(token) if float(token).is_integer() else 0 for token in row] for row in tokens]
+    assert rows_of(inputs) == expected
+
+
+@pytest.mark.parametrize(
+    "feature_type", [name for name, (keys, _) in EXAMPLES.items() if not BUCKETS & keys.keys()]
+)
+@pytest.mark.parametrize(
+    ("spelled", "arrow"),
+    [
+        ("Integer", pa.int64()),
+        ("BIGINT", pa.int64()),
+        ("int32", pa.int64()),
+        ("Double", pa.float64()),
+        ("float64", pa.float64()),
+        ("FLOAT", pa.float32()),
+    ],
+)
+def test_numbers_have_any_value_type_in_any_spelling(
+    feature_type: str, spelled: str, arrow: pa.DataType
+) -> None:
+    columns = batch_from_arrow(EXAMPLES[feature_type][1])
+
+    results = generator(feature_type, value_type=spelled).generate_columns(columns)
+
+    result = to_arrow(results["f"])
+    assert getattr(result.type, "value_type", result.type) == arrow
 
 
 @TYPES

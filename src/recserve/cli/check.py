@@ -2,38 +2,20 @@
 
 from collections import Counter
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recserve.cli.output import print_json
-from recserve.errors import RecserveError
+from recserve.cli.findings import FailedError, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from recserve.bundle import Bundle
     from recserve.config.service import ServiceSpec, Table
     from recserve.engines.engine import Engine
     from recserve.features.generator import Generator
     from recserve.items.store import ItemStore
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found; `ok` is None for a remark that keeps nobody from starting."""
-
-    check: str
-    ok: bool | None
-    detail: str
-
-
-_MARKS = {True: "✓", False: "✗", None: "!"}
 
 
 def check(
@@ -48,41 +30,10 @@ def check(
 ) -> None:
     """Check a bundle, a service file or both; exit code 1 if the service would not start."""
     bundle, service_file = (None, path) if path.suffix == ".json" else (path, config)
-    report = Report(print_as_found=not as_json)
+    report = Report(as_json=as_json)
     with suppress(FailedError):
         _check_all(report, bundle, service_file)
-    failed = any(finding.ok is False for finding in report.findings)
-    if as_json:
-        print_json({"ok": not failed, "findings": [asdict(finding) for finding in report.findings]})
-    raise typer.Exit(int(failed))
-
-
-class FailedError(Exception):
-    """A check failed, and was reported; those that stand on it are not tried."""
-
-
-class Report:
-    """What was found so far."""
-
-    def __init__(self, *, print_as_found: bool) -> None:
-        self.findings: list[Finding] = []
-        self._print = print_as_found
-
-    def note(self, check: str, ok: bool | None, detail: str) -> None:
-        """Keep a finding, and print it."""
-        self.findings.append(Finding(check, ok, detail))
-        if self._print:
-            typer.echo(f"{_MARKS[ok]} {check}: {detail}")
-
-    def attempt(self, check: str, work: "Callable[[], tuple[T, str]]") -> T:
-        """Do one check, which gives its result and what to say of it; an error of ours is what it found."""
-        try:
-            result, detail = work()
-        except RecserveError as error:
-            self.note(check, False, str(error))
-            raise FailedError from error
-        self.note(check, True, detail)
-        return result
+    report.end()
 
 
 def _check_all(report: Report, path: Path | None, service_file: Path | None) -> None:

@@ -37,8 +37,9 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title:
     for row in rows:
         table.add_row(*(Text(_shown(cell)) for cell in row))
     console = Console()
-    width = console.width if console.is_terminal else 10_000
-    console.print(table, width=width, soft_wrap=not console.is_terminal, crop=False)
+    if not console.is_terminal:
+        console = Console(width=10_000)  # print(width=...) would not go beyond the console's own 80
+    console.print(table, crop=False)
 
 
 def _shown(cell: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from recserve.errors import ConfigError
@@ -41,8 +42,7 @@ def parse_json(text: str, where: str) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
+            twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
             raise ConfigError(f"{where}: the key '{twice}' stands twice in one object; keep one")
         return result
 
@@ -57,6 +57,8 @@ def parse_json(text: str, where: str) -> dict[str, Any]:
         ) from None
     except RecursionError:
         raise ConfigError(f"{where}: nested too deeply to be a configuration") from None
+    except ValueError:  # Python's own limit
+        raise ConfigError(f"{where}: an integer of more than 4,300 digits is no configuration") from None
     if not isinstance(value, dict):
         raise ConfigError(f"{where}: a JSON object ({{…}}) is expected, not {type(value).__name__}")
     return value

@@ -10,11 +10,11 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from recserve.config.nearest import nearest
 from recserve.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ def read(section: type[S], values: Mapping[str, Any], where: str) -> S:
 def unknown_key(key: str, where: str, known: Iterable[str]) -> str:
     """The warning for a key that no section has, with the nearest one that there is."""
     name = f"{where}.{key}" if where else key
-    near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.6)
-    hint = f"did you mean '{near[0]}'?" if near else "it has no effect"
+    near = nearest(key, list(known))
+    hint = f"did you mean '{near}'?" if near else "it has no effect"
     return f"unknown key '{name}': {hint}"
 
 

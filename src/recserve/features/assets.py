@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from recserve.errors import ConfigError
+from recserve.features.limits import MAX_ASSET_BYTES, check_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,10 +29,16 @@ class Assets:
     def find(self, key: str, name: str) -> Path:
         """Find the file that the fg.json key `key` names."""
         path = self._folder / name
-        if not self._anywhere and not path.resolve().is_relative_to(self._folder.resolve()):
+        try:
+            inside, is_file = path.resolve().is_relative_to(self._folder.resolve()), path.is_file()
+        except (OSError, ValueError) as error:  # too long, a circle of links, a NUL
+            why = getattr(error, "strerror", None) or error
+            raise ConfigError(f"{key} {name!r:.60} is not a path: {why}") from None
+        if not self._anywhere and not inside:
             raise ConfigError(f"{key} '{name}' lies outside of the folder of fg.json; copy it there")
-        if not path.is_file():
+        if not is_file:
             raise ConfigError(f"{key} '{name}': there is no such file in {self._folder.resolve()}")
+        check_file(path, key, MAX_ASSET_BYTES)
         return path
 
     def once(self, key: object, make: Callable[[], T]) -> T:

@@ -5,20 +5,23 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recserve.config.document import read_json
+from recserve.config.nearest import did_you_mean
 from recserve.errors import ConfigError
+from recserve.features import limits
 from recserve.features.assets import Assets
 from recserve.features.keys import read_flag
 from recserve.features.types import FEATURE_TYPES, REFUSED_TYPES
 from recserve.features.types.feature_type import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from recserve.features.types.feature_type import FeatureType
 
@@ -54,7 +57,7 @@ class Feature:
     @contextmanager
     def named_errors(self) -> Iterator[None]:
         """Put this feature's name before what a ConfigError says."""
-        with _named_errors(self.name, self.feature_type):
+        with _named_errors(f"feature '{self.name}' ({self.feature_type})"):
             yield
 
 
@@ -81,64 +84,96 @@ def load(
     """
     if isinstance(source, (str, Path)):
         path = Path(source)
-        content = _read_json(path)
+        content = read_file(path)
         folder = folder or path.parent
     else:
         content = dict(source)
-    assets = Assets(folder or Path(), anywhere=anywhere)
+
+    def refuse(error: ConfigError) -> None:
+        raise error
+
+    return read(content, Assets(folder or Path(), anywhere=anywhere), farm_hash=farm_hash, report=refuse)
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Read the JSON of an fg.json."""
+    if path.is_file():
+        limits.check_file(path, "fg.json", limits.MAX_FILE_BYTES)
+    return read_json(path)
+
+
+def read(
+    content: Mapping[str, Any],
+    assets: Assets,
+    *,
+    farm_hash: bool = False,
+    report: Callable[[ConfigError], None],
+) -> FeatureConfig:
+    """Read the content of an fg.json; features of which `report` is told, and lets pass, are left out."""
     entries = content.get("features")
     if not isinstance(entries, list):
         raise ConfigError("fg.json has no list 'features'")
+    limits.check_count(sum(_count(entry) for entry in entries))
     features: list[Feature] = []
     groups: list[Group] = []
-    for entry in entries:
-        if not isinstance(entry, dict):
-            raise ConfigError(f"fg.json: {entry!r} among the features is not an object")
-        if "sequence_name" in entry:
-            group, members = _read_group(entry, assets)
-            groups.append(group)
-            features += members
-        else:
-            features.append(_read_feature(entry, assets))
-    _refuse_twice("feature", [feature.name for feature in features])
-    _refuse_twice("sequence group", [group.name for group in groups])
-    return FeatureConfig(tuple(features), tuple(groups), farm_hash, _read_reserves(content))
+    for group, entry in _flat(entries, groups, report):
+        try:
+            features.append(_read_feature(entry, assets, group))
+        except ConfigError as error:
+            report(error)
+    _refuse_twice("feature", [feature.name for feature in features], report)
+    _refuse_twice("sequence group", [group.name for group in groups], report)
+    return FeatureConfig(tuple(features), tuple(groups), farm_hash, _read_reserves(content, report))
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
-        raise ConfigError(f"{path} cannot be read: {e}") from e
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} is not a JSON object")
-    return content
+def _count(entry: object) -> int:
+    members = entry.get("features") if isinstance(entry, dict) and "sequence_name" in entry else None
+    return len(members) if isinstance(members, list) else 1
 
 
-def _read_reserves(content: Mapping[str, Any]) -> tuple[str, ...]:
+def _read_reserves(content: Mapping[str, Any], report: Callable[[ConfigError], None]) -> tuple[str, ...]:
     reserves = content.get("reserves") or []
     if not isinstance(reserves, list) or not all(isinstance(name, str) for name in reserves):
-        raise ConfigError(f"fg.json: reserves {reserves!r} is not a list of column names")
+        report(ConfigError(f"fg.json: reserves {reserves!r:.60} is not a list of column names"))
+        return ()
     return tuple(reserves)
 
 
-def _read_group(entry: Mapping[str, Any], assets: Assets) -> tuple[Group, list[Feature]]:
-    name = entry["sequence_name"]
-    if not isinstance(name, str) or not name:
-        raise ConfigError(f"sequence_name {name!r} is not a name")
-    where = f"sequence group '{name}'"
-    try:
-        key = Reference.parse(entry.get("sequence_pk") or f"user:{name}")
+def _flat(
+    entries: list[Any], groups: list[Group], report: Callable[[ConfigError], None]
+) -> Iterator[tuple[Group | None, Mapping[str, Any]]]:
+    """All feature objects, each with its group, which is added to `groups`."""
+    for entry in entries:
+        try:
+            if not isinstance(entry, dict):
+                raise ConfigError(f"fg.json: {entry!r:.60} among the features is not an object")
+            if "sequence_name" in entry:
+                groups.append(_read_group(entry))
+        except ConfigError as error:
+            report(error)
+            continue
+        if "sequence_name" not in entry:
+            yield None, entry
+            continue
+        for member in entry["features"]:
+            yield groups[-1], member
+
+
+def _read_group(entry: Mapping[str, Any]) -> Group:
+    name = limits.check_name("sequence_name", entry["sequence_name"])
+    with _named_errors(f"sequence group '{name}'"):
+        limits.check_keys(entry)
+        pk = entry.get("sequence_pk") or f"user:{name}"
+        if not isinstance(pk, str):
+            raise ConfigError(f"sequence_pk is {pk!r:.60}; an input of side user is wanted")
+        key = Reference.parse(pk)
         delimiter, length = _read_cut(entry)
-    except ConfigError as e:
-        raise ConfigError(f"{where}: {e}") from e
-    if key.side != "user":
-        raise ConfigError(f"{where}: sequence_pk '{key}' is not on side user")
-    members = entry.get("features")
-    if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
-        raise ConfigError(f"{where}: 'features' is not a list of feature objects")
-    group = Group(name, key.name, delimiter, length)
-    return group, [_read_feature(member, assets, group) for member in members]
+        if key.side != "user":
+            raise ConfigError(f"sequence_pk '{key}' is not on side user")
+        members = entry.get("features")
+        if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
+            raise ConfigError("'features' is not a list of feature objects")
+    return Group(name, key.name, delimiter, length)
 
 
 def _read_cut(entry: Mapping[str, Any]) -> tuple[str, int]:
@@ -151,17 +186,18 @@ def _read_cut(entry: Mapping[str, Any]) -> tuple[str, int]:
 
 
 def _read_feature(entry: Mapping[str, Any], assets: Assets, group: Group | None = None) -> Feature:
-    own_name = entry.get("feature_name")
-    if not isinstance(own_name, str) or not own_name:
-        raise ConfigError(f"a feature of type {entry.get('feature_type')!r} has no feature_name")
-    name = own_name if group is None else f"{group.name}__{own_name}"
     feature_type = entry.get("feature_type")
+    if not entry.get("feature_name"):
+        raise ConfigError(f"a feature of type {feature_type!r:.60} has no feature_name")
+    own_name = limits.check_name("feature_name", entry["feature_name"])
+    name = own_name if group is None else f"{group.name}__{own_name}"
     if not isinstance(feature_type, str):
         raise ConfigError(f"feature '{name}': missing keys ['feature_type']")
     plain = feature_type if group is not None else feature_type.removeprefix("sequence_")
     if plain not in FEATURE_TYPES:
         raise ConfigError(f"feature '{name}': " + _unknown(feature_type, plain, group))
-    with _named_errors(name, feature_type):
+    with _named_errors(f"feature '{name}' ({feature_type})"):
+        limits.check_keys(entry)
         record = FEATURE_TYPES[plain].parse(entry, assets)
         delimiter, length = None, 0
         if group is not None:
@@ -177,9 +213,10 @@ def _unknown(feature_type: str, plain: str, group: Group | None) -> str:
     if plain in REFUSED_TYPES:
         return f"feature_type '{feature_type}' is not supported: {REFUSED_TYPES[plain]}"
     return (
-        f"unknown feature_type '{feature_type}'; known: "
+        f"unknown feature_type '{feature_type:.60}'; known: "
         + ", ".join(FEATURE_TYPES)
         + (", each also as sequence_…" if group is None else " (in a group without the prefix sequence_)")
+        + did_you_mean(plain.removeprefix("sequence_"), FEATURE_TYPES)
     )
 
 
@@ -196,11 +233,11 @@ def _is_sequence(entry: Mapping[str, Any], record: FeatureType, *, prefixed: boo
 
 
 @contextmanager
-def _named_errors(name: str, feature_type: str) -> Iterator[None]:
+def _named_errors(name: str) -> Iterator[None]:
     try:
         yield
     except ConfigError as e:
-        raise ConfigError(f"feature '{name}' ({feature_type}): {e}") from e
+        raise ConfigError(f"{name}: {e}") from e
 
 
 def _check_sequence(record: FeatureType) -> None:
@@ -210,6 +247,6 @@ def _check_sequence(record: FeatureType) -> None:
         raise ConfigError("weighted ids have no place in a sequence; the model takes no weights for it")
 
 
-def _refuse_twice(what: str, names: list[str]) -> None:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigError(f"{what} names {twice} are there twice")
+def _refuse_twice(what: str, names: list[str], report: Callable[[ConfigError], None]) -> None:
+    if twice := sorted(name for name, times in Counter(names).items() if times > 1):
+        report(ConfigError(f"{what} names {twice} are there twice"))

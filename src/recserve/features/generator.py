@@ -60,16 +60,23 @@ class Generator:
         self.plan = Plan(config, tile=tile)
         self._schema = schema
         self._equal_steps = equal_steps
-        self._groups = [group.name for group in config.groups]
-        self._parts = {feature.name: _native_parts(feature, config) for feature in config.features}
+        self._groups = {group.name: index for index, group in enumerate(config.groups)}
+        self._parts = {f.name: native_parts(f, farm_hash=config.farm_hash) for f in config.features}
+        self._features = {feature.name: feature for feature in config.features}
         self._steps = {name: index for index, name in enumerate(self.plan.order)}
         #: finished column → its step; element features stand behind all others
         self._kept = {f.finished: self._steps[f.name] for f in self.plan.features if f.finished}
         self._kept |= {column: len(self._steps) + k for k, column in enumerate(self.plan.elements)}
         outputs = [feature for feature in self.plan.features if feature.is_output and not texts]
+        #: group → its first output, which the others have to be as long as, those apart that a mask shortens
+        self._firsts = {
+            feature.feature.group.name: len(outputs) - 1 - k
+            for k, feature in enumerate(reversed(outputs))
+            if feature.feature.group is not None and not feature.shortened
+        }
         self._native = FeaturePlan(
             self._native_steps(),
-            [self._native_output(feature, outputs) for feature in outputs],
+            [self._native_output(feature) for feature in outputs],
             [self._steps[feature.name] for feature in outputs],
             tile,
         )
@@ -115,6 +122,41 @@ class Generator:
         have one.
         """
         return self._native.columns_joined(joined, self._steps_of(names), strict)
+
+    def generate_request_columns(
+        self,
+        user: Batch,
+        context: Batch,
+        raw: Batch,
+        finished: Batch,
+        clicked: Mapping[str, tuple[Batch, Batch]],
+        *,
+        rows: int,
+        names: Sequence[str] | None = None,
+    ) -> Batch:
+        """Generate as `generate` does, but give columns as `generate_columns` does."""
+        gathered = [clicked.get(group) for group in self._groups]
+        return self._native.columns(user, context, raw, finished, gathered, rows, self._steps_of(names))
+
+    def time_steps(
+        self,
+        user: Batch,
+        context: Batch,
+        raw: Batch,
+        finished: Batch,
+        clicked: Mapping[str, tuple[Batch, Batch]],
+        *,
+        rows: int,
+        names: Sequence[str],
+    ) -> list[int]:
+        """Nanoseconds that each of `names` takes in a call like that of `generate`.
+
+        They are features and finished columns (of element features); what one reads stands before it, or is
+        counted with it.
+        """
+        gathered = [clicked.get(group) for group in self._groups]
+        steps = [self._steps[name] if name in self._steps else self._kept[name] for name in names]
+        return self._native.time_steps(user, context, raw, finished, gathered, rows, steps)
 
     def generate_checked(
         self, joined: Batch, *, names: Sequence[str] | None = None
@@ -225,7 +267,7 @@ class Generator:
             name=source.name,
             joined=source.joined,
             producer=self._steps[source.name] if source.source == "feature" else -1,
-            group=self._groups.index(feature.feature.group.name)
+            group=self._groups[feature.feature.group.name]
             if source.source == "group" and feature.feature.group is not None
             else -1,
             sequence=source.sequence,
@@ -238,13 +280,10 @@ class Generator:
             declared = getattr(self._schema, source.source)
         return declared.get(source.name, feature.feature.type.absent_type())
 
-    def _native_output(self, feature: PlannedFeature, outputs: list[PlannedFeature]) -> Output:
-        record = feature.feature.type
-        if (record.discrete and not record.bucketized) or not feature.feature.bucketize:
-            raise ConfigError(
-                f"feature '{feature.name}' ({feature.type}): its results are texts, and a model takes ids; "
-                "give it a bucketizer (hash_bucket_size, num_buckets, vocab_list, ...) or stub_type true"
-            )
+    def _native_output(self, feature: PlannedFeature) -> Output:
+        record, group = feature.feature.type, feature.feature.group
+        refuse_texts(feature.feature)
+        beside = self._equal_steps and not feature.shortened
         kinds = {
             (False, False): Output.Kind.DENSE,
             (False, True): Output.Kind.SPARSE,
@@ -258,17 +297,7 @@ class Generator:
             weighted=record.is_weighted,
             keyed=record.value_dim != 1,
             once=feature.is_user,
-            beside=self._first_beside(feature, outputs) if self._equal_steps else -1,
-        )
-
-    @staticmethod
-    def _first_beside(feature: PlannedFeature, outputs: list[PlannedFeature]) -> int:
-        """Find the first member of the same group that is as long; -1: it may have any length."""
-        group = feature.feature.group
-        if group is None or feature.shortened:
-            return -1
-        return next(
-            i for i, other in enumerate(outputs) if other.feature.group is group and not other.shortened
+            beside=self._firsts[group.name] if beside and group is not None else -1,
         )
 
     def _maker_of(self, column: str) -> str:
@@ -277,7 +306,7 @@ class Generator:
 
     def _type_of(self, column: str) -> str:
         """The type of a finished column: what the native sink makes of it."""
-        feature = next(f.feature for f in self.plan.features if f.name == self._maker_of(column))
+        feature = self._features[self._maker_of(column)]
         record, rules = feature.type, self._parts[feature.name][1]
         in_sequence = feature.is_sequence and column not in self.plan.elements
         numbers = {"double": "float64", "int": "int64"}
@@ -292,8 +321,18 @@ class Generator:
         return f"list<{row}>" if in_sequence else row
 
 
-def _native_parts(feature: Feature, config: FeatureConfig) -> tuple[Kernel, Rules]:
+def native_parts(feature: Feature, *, farm_hash: bool) -> tuple[Kernel, Rules]:
+    """Build the native half of a feature: formulas, default and buckets are checked by it."""
     with feature.named_errors():
         kernel = feature.type.kernel(sequence=feature.is_sequence)
-        rules = feature.type.rules(sequence=feature.is_sequence, farm_hash=config.farm_hash)
+        rules = feature.type.rules(sequence=feature.is_sequence, farm_hash=farm_hash)
         return kernel, rules if feature.bucketize else rules.without_bucketizer()
+
+
+def refuse_texts(feature: Feature) -> None:
+    """Refuse an output that is no tensor."""
+    if (feature.type.discrete and not feature.type.bucketized) or not feature.bucketize:
+        raise ConfigError(
+            f"feature '{feature.name}' ({feature.feature_type}): its results are texts, and a model takes "
+            "ids; give it a bucketizer (hash_bucket_size, num_buckets, vocab_list, ...) or stub_type true"
+        )

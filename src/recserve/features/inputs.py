@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from recserve.config.nearest import did_you_mean
 from recserve.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def resolve(feature: Feature, features: Mapping[str, Feature]) -> tuple[PlannedI
         if feature.is_sequence and fields is not None:
             unknown = set(fields) - {reference.name for reference in references}
             if unknown:
-                raise ConfigError(f"sequence_fields {sorted(unknown)} are not among its inputs")
+                hint = did_you_mean(min(unknown), {reference.name for reference in references})
+                raise ConfigError(f"sequence_fields {sorted(unknown)} are not among its inputs{hint}")
         inputs = tuple(_resolve_input(feature, reference, features) for reference in references)
         if feature.is_sequence and feature.type.cuts_every_input:
             return tuple(replace(i, sequence=True) for i in inputs)
@@ -58,7 +60,8 @@ def _resolve_input(feature: Feature, reference: Reference, features: Mapping[str
     if side == "feature":
         producer = prefixed if listed else name
         if producer not in features:
-            raise ConfigError(f"reads the feature '{producer}', which fg.json does not have")
+            hint = did_you_mean(producer, features.keys())
+            raise ConfigError(f"reads the feature '{producer}', which fg.json does not have{hint}")
         if feature.is_sequence and fields is None:
             listed = features[producer].is_sequence
         return PlannedInput("feature", producer, listed, producer)

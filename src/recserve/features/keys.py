@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import MISSING
+from functools import cache
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
@@ -26,16 +27,29 @@ def canonical(keys: Mapping[str, Any]) -> dict[str, Any]:
     return {ALIASES.get(key, key): value for key, value in keys.items() if value is not None}
 
 
+#: The types of a record's fields, by name.
+field_types = cache(get_type_hints)
+
+
 def read_fields(record: type, keys: Mapping[str, Any], *, but: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Read the fields of a dataclass, `but` some, from `canonical` keys; other keys are ignored."""
-    hints = get_type_hints(record)
+    """Read the fields of a dataclass, `but` some, from `keys` in their one spelling; others are ignored."""
+    hints = field_types(record)
     fields = [f for f in dataclasses.fields(record) if f.name not in but]
     missing = [
         f.name for f in fields if f.name not in keys and f.default is MISSING and f.default_factory is MISSING
     ]
     if missing:
         raise ConfigError(f"missing keys {missing}")
-    return {f.name: _read(f.name, keys[f.name], hints[f.name]) for f in fields if f.name in keys}
+    values: dict[str, Any] = {}
+    wrong: list[str] = []
+    for key in (f.name for f in fields if f.name in keys):
+        try:
+            values[key] = _read(key, keys[key], hints[key])
+        except ConfigError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ConfigError("; ".join(wrong))
+    return values
 
 
 def read_flag(keys: Mapping[str, Any], key: str) -> bool:
@@ -43,14 +57,22 @@ def read_flag(keys: Mapping[str, Any], key: str) -> bool:
     return keys.get(key) is not None and bool(_read(key, keys[key], bool))
 
 
+def kind_of(hint: Any) -> str:
+    """Say what a key of this type takes."""
+    return " or ".join(name for _, name in _readers(hint))
+
+
 def _read(key: str, value: Any, hint: Any) -> Any:
     """Convert a JSON value to a field's type, or to the first of several that takes it."""
-    hints = get_args(hint) if get_origin(hint) is UnionType else (hint,)
-    readers = [_READERS[wanted] for wanted in hints if wanted is not NoneType]
-    for reader, _ in readers:
+    for reader, _ in _readers(hint):
         if (read := reader(value)) is not None:
             return read
-    raise ConfigError(f"{key} is {value!r}; {' or '.join(name for _, name in readers)} is wanted")
+    raise ConfigError(f"{key} is {value!r:.60}; {kind_of(hint)} is wanted")
+
+
+def _readers(hint: Any) -> list[tuple[Callable[[Any], Any], str]]:
+    hints = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    return [_READERS[wanted] for wanted in hints if wanted is not NoneType]
 
 
 def _text(value: Any) -> str | None:

@@ -15,13 +15,14 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from recserve.errors import ConfigError
 from recserve.features.inputs import resolve
+from recserve.features.order import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from recserve.features.config import Feature, FeatureConfig
     from recserve.features.inputs import PlannedInput
@@ -72,7 +73,7 @@ class PlannedFeature:
 
     @property
     def python_step(self) -> bool:
-        """It is computed by Python code, for values that were not seen before."""
+        """Python computes it, over whole columns; all other features are native."""
         return self.feature.type.python_step
 
 
@@ -98,9 +99,13 @@ class Plan:
         self.tile = tile
         self._by_name = {feature.name: feature for feature in config.features}
         self._inputs = {name: resolve(feature, self._by_name) for name, feature in self._by_name.items()}
+        self._producers = {
+            name: [i.name for i in inputs if i.source == "feature"] for name, inputs in self._inputs.items()
+        }
         self.order = self._sorted()
         self._random = {name: _is_random(feature) for name, feature in self._by_name.items()}
         self._users = self._user_features()
+        self._shortened = self._shortened_sequences()
         self._rates: dict[str, frozenset[str]] = {}
         for name in self.order:
             self._rates[name] = self._rate(name)
@@ -137,9 +142,8 @@ class Plan:
     @cached_property
     def finished(self) -> Mapping[str, frozenset[str]]:
         """Columns that are finished in the item rows → the raw columns that they are made of."""
-        columns = {
-            self._finished[name]: self._item_columns(name) for name in self.order if name in self._finished
-        }
+        made_of = self._item_columns()
+        columns = {self._finished[name]: made_of[name] for name in self.order if name in self._finished}
         for column, name in self.elements.items():
             columns.setdefault(column, self._group_columns(name))
         return columns
@@ -166,12 +170,14 @@ class Plan:
     def sequence_keys(self) -> Mapping[str, SequenceKey]:
         """What to gather for each group that reads item columns."""
         keys = {}
+        members: dict[str, list[PlannedFeature]] = {group.name: [] for group in self.config.groups}
+        for feature in self.features:
+            if feature.feature.group is not None:
+                members[feature.feature.group.name].append(feature)
         for group in self.config.groups:
             raw: set[str] = set()
             finished: set[str] = set()
-            for feature in self.features:
-                if feature.feature.group is not group:
-                    continue
+            for feature in members[group.name]:
                 columns = {i.name for i in feature.inputs if i.source == "group"}
                 if feature.element:
                     finished.add(feature.element)
@@ -198,32 +204,11 @@ class Plan:
 
     def _sorted(self) -> tuple[str, ...]:
         """Features behind those that they read; otherwise in the order of the file."""
-        order: list[str] = []
-        done: set[str] = set()
-        for first in self._by_name:
-            path: list[str] = []
-            stack: list[tuple[str, Iterator[str]]] = []
 
-            def enter(name: str, path: list[str] = path, stack: list[Any] = stack) -> None:
-                if name in path:
-                    circle = " -> ".join([*path[path.index(name) :], name])
-                    raise ConfigError(f"features read one another in a circle: {circle}")
-                if name not in done:
-                    path.append(name)
-                    stack.append((name, (i.name for i in self._inputs[name] if i.source == "feature")))
+        def refuse(circle: Sequence[str]) -> None:
+            raise ConfigError(f"features read one another in a circle: {shown_circle(circle)}")
 
-            enter(first)
-            while stack:
-                name, producers = stack[-1]
-                producer = next(producers, None)
-                if producer is not None:
-                    enter(producer)
-                    continue
-                stack.pop()
-                path.pop()
-                done.add(name)
-                order.append(name)
-        return tuple(order)
+        return in_order(self._producers, refuse)
 
     def _rate(self, name: str) -> frozenset[str]:
         rate: set[str] = set()
@@ -259,6 +244,16 @@ class Plan:
             elif all(i.source == "user" for i in inputs):
                 users.add(name)
         return frozenset(users)
+
+    def _shortened_sequences(self) -> frozenset[str]:
+        """Sequences that a mask shortens, and those that read them."""
+        shortened: set[str] = set()
+        for name in self.order:
+            feature = self._by_name[name]
+            masked = any(i.sequence and i.name in shortened for i in self._inputs[name] if i.source == "feature")
+            if feature.is_sequence and (feature.type.shortens or masked):
+                shortened.add(name)
+        return frozenset(shortened)
 
     def _finished_features(self) -> dict[str, str]:
         """Item-rate features kept in the item rows: outputs, and what features of another rate read."""
@@ -314,18 +309,9 @@ class Plan:
             _JOIN[self._rates[name]],
             name in self._users,
             self._random[name],
-            self._is_shortened(name),
+            name in self._shortened,
             self._finished.get(name, ""),
             self._element_of.get(name, ""),
-        )
-
-    def _is_shortened(self, name: str) -> bool:
-        feature = self._by_name[name]
-        return feature.is_sequence and (
-            feature.type.shortens
-            or any(
-                i.sequence and self._is_shortened(i.name) for i in self._inputs[name] if i.source == "feature"
-            )
         )
 
     def _check_tile(self) -> None:
@@ -345,13 +331,24 @@ class Plan:
     def _columns(self, source: str) -> frozenset[str]:
         return frozenset(i.joined for _, i in self._all_inputs() if i.source == source)
 
-    def _item_columns(self, name: str) -> frozenset[str]:
-        columns = {i.name for i in self._inputs[name] if i.source == "item"}
-        producers = [self._item_columns(i.name) for i in self._inputs[name] if i.source == "feature"]
-        return frozenset(columns.union(*producers))
+    def _item_columns(self) -> dict[str, frozenset[str]]:
+        """Feature of rate item → the raw columns that it is made of, those of its producers included."""
+        made_of: dict[str, frozenset[str]] = {}
+        for name in self.order:
+            if self._rates[name] <= {"item"}:
+                own = {i.name for i in self._inputs[name] if i.source == "item"}
+                made_of[name] = frozenset(
+                    own.union(*(made_of[producer] for producer in self._producers[name]))
+                )
+        return made_of
 
     def _group_columns(self, name: str) -> frozenset[str]:
         return frozenset(i.name for i in self._inputs[name] if i.source == "group")
+
+
+def shown_circle(names: Sequence[str], most: int = 20) -> str:
+    """A circle for a message: the start of a long one."""
+    return " -> ".join(names if len(names) <= most else [*names[: most - 1], "…", names[-1]])
 
 
 def _is_random(feature: Feature) -> bool:

@@ -47,10 +47,11 @@ def _read_bpe(path: Path) -> Vocabulary:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(path))
-    ids = tokenizer.get_vocab(with_added_tokens=True).values()
-    if max(ids, default=-1) >= len(ids):
-        raise ConfigError(f"vocab_file '{path}' has {len(ids)} tokens, but an id {max(ids)}")
-    return Vocabulary(len(ids), lambda text: tokenizer.encode(text, add_special_tokens=False).ids)
+    size = tokenizer.get_vocab_size(with_added_tokens=True)
+    ids = [*tokenizer.get_vocab(with_added_tokens=True).values(), (tokenizer.padding or {}).get("pad_id", 0)]
+    if max(ids) >= size:  # a model has a row for each token, and none for this one
+        raise ConfigError(f"vocab_file '{path}' has {size} tokens, but an id {max(ids)}")
+    return Vocabulary(size, lambda text: tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 def _read_sentencepiece(path: Path) -> Vocabulary:

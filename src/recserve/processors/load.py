@@ -88,9 +88,7 @@ def schema_of(bundle: Bundle) -> InputSchema | None:
 
 def load_features(bundle: Bundle, spec: ServiceSpec) -> Generator:
     """Compile the feature plan of the bundle's fg.json."""
-    bundle.fg()  # says what to do where there is none
-    assert bundle.fg_path is not None
-    records = config.load(bundle.fg_path, farm_hash=spec.environment.farm_hash)
+    records = config.load(bundle.require_fg(), farm_hash=spec.environment.farm_hash)
     return Generator(records, tile=tile_of(bundle, spec) > 0, schema=schema_of(bundle), equal_steps=True)
 
 

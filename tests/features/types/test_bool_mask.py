@@ -140,6 +140,13 @@ def test_an_element_with_several_masks_is_refused(generate: Generate) -> None:
         generate(SEQUENCE, {"v": ["1;2"], "m": ["1,0;1"]})
 
 
+def test_an_element_of_a_constant_with_several_masks_is_refused_at_load(generate: Generate) -> None:
+    constants = {"expression": ["const:1;2", "const:1,0;1"], "sequence_fields": ["1;2", "1,0;1"]}
+
+    with pytest.raises(ConfigError, match="feature 'f' reads column '1,0;1', which has 2 values"):
+        generate({**SEQUENCE, **constants}, {})
+
+
 def test_it_takes_values_and_their_mask() -> None:
     feature = {**MASK, "feature_name": "f", "num_buckets": 2, "expression": ["user:v"]}
     with pytest.raises(ConfigError, match="expression has 1 inputs; it takes values and their mask"):

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import typer
 
+from recserve.cli.features.check import check
+from recserve.cli.features.explain import explain
 from recserve.cli.features.plan import plan
 from recserve.cli.features.run import run
+from recserve.cli.features.schema import schema
+from recserve.cli.features.stats import stats
+from recserve.cli.features.types import types
 
 app = typer.Typer(
     name="features",
@@ -15,12 +20,12 @@ app = typer.Typer(
 )
 
 for _command, _example in (
+    (check, "recserve features check fg.json --data sample.parquet"),
+    (explain, "recserve features explain fg.json row.json --feature price_bucket"),
     (plan, "recserve features plan fg.json"),
     (run, "recserve features run fg.json clicks.parquet features.parquet --threads 2"),
+    (schema, "recserve features schema > fg.schema.json"),
+    (stats, "recserve features stats fg.json today.parquet --compare baseline.json"),
+    (types, "recserve features types lookup_feature"),
 ):
     app.command(epilog=f"[bold]Example[/bold]: {_example}")(_command)
-
-
-@app.callback()
-def features() -> None:
-    """Keep `plan` a command of its own while it is the only one."""

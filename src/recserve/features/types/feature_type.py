@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from recserve._core import Bucketizer, Kernel, Normalizer, Rules
+from recserve.config.nearest import did_you_mean
 from recserve.errors import ConfigError
 from recserve.features.bucketize import Buckets
 from recserve.features.keys import canonical, read_fields
@@ -51,7 +52,8 @@ class Reference:
         """Cut at the first colon; a constant may hold more of them."""
         side, colon, name = text.partition(":")
         if not colon or side not in SIDES or (not name and side != "const"):
-            raise ConfigError(f"input '{text}' is not side:name; known sides: {', '.join(SIDES)}")
+            hint = did_you_mean(side, SIDES) if colon else ""
+            raise ConfigError(f"input '{text:.60}' is not side:name; known sides: {', '.join(SIDES)}{hint}")
         return cls(side, name)
 
     def __str__(self) -> str:
@@ -90,7 +92,8 @@ class FeatureType(ABC):
     def __post_init__(self) -> None:
         if self.value_type.lower() not in VALUE_TYPES:
             known = ", ".join(sorted(name for name in VALUE_TYPES if name))
-            raise ConfigError(f"unknown value_type '{self.value_type}'; known: {known}")
+            hint = did_you_mean(self.value_type, [name for name in VALUE_TYPES if name])
+            raise ConfigError(f"unknown value_type '{self.value_type:.60}'; known: {known}{hint}")
         object.__setattr__(self, "value_type", VALUE_TYPES[self.value_type.lower()])
         if self.value_dim < 0:
             raise ConfigError(f"value_dim {self.value_dim} is negative")

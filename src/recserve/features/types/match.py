@@ -13,19 +13,19 @@ from recserve.features.types.feature_type import FeatureType, Reference
 class Match(FeatureType):
     """A value out of `user`, a nested map, at the outer key `category` and the inner key `item`.
 
-    | user          | category | item  | keys                                       | result                 |
-    |---------------|----------|-------|--------------------------------------------|------------------------|
-    | `"k^a:1,b:2"` | `"k"`    | `"b"` |                                            | `["NAME_k_b_2"]`       |
-    |               |          |       | `"show_item": false`                       | `["NAME_k_2"]`         |
-    |               |          |       | `"need_prefix": false`                     | `["k_b_2"]`            |
-    |               |          |       | `"num_buckets": 9`                         | `[2]`                  |
-    |               |          |       | `"needDiscrete": false`                    | `[2.0]`                |
-    |               |          |       | `"value_type": "int64"`                    | `[2]`                  |
-    |               |          |       | `"needDiscrete": false, "boundaries": [2]` | `[1]`                  |
-    |               |          |       | `"item": "ALL", "matchType": "multihit"`   | `["NAME_1", "NAME_2"]` |
-    |               |          |       | `"category": "ALL"`                        | `[]`                   |
-    |               |          | `"z"` | `"default_value": "9"`                     | `["9"]`                |
-    | `{"k":"a:1"}` | `"k"`    | `"a"` | `"needDiscrete": false`                    | `[1.0]`                |
+    | user             | category | item  | keys                                         | result           |
+    |------------------|----------|-------|----------------------------------------------|------------------|
+    | `"k^a:1\\|l^b:2"` | `"l"`    | `"b"` |                                              | `["NAME_l_b_2"]` |
+    |                  |          |       | `"show_item": false`                         | `["NAME_l_2"]`   |
+    |                  |          |       | `"need_prefix": false`                       | `["l_b_2"]`      |
+    |                  |          |       | `"num_buckets": 9`                           | `[2]`            |
+    |                  |          |       | `"needDiscrete": false`                      | `[2.0]`          |
+    |                  |          |       | `"value_type": "int64"`                      | `[2]`            |
+    |                  |          |       | `"needDiscrete": false, "boundaries": [2]`   | `[1]`            |
+    |                  |          |       | `"category": "ALL", "matchType": "multihit"` | `["NAME_2"]`     |
+    |                  |          |       | `"category": "ALL"`                          | `[]`             |
+    |                  |          | `"z"` | `"default_value": "9"`                       | `["9"]`          |
+    | `{"k":"b:3"}`    | `"k"`    | `"b"` | `"needDiscrete": false`                      | `[3.0]`          |
 
     num_buckets reads the bare value. A default is never prefixed.
 

@@ -1,0 +1,36 @@
+// The plain cases of the commonest features, a whole column at a time: what a kernel's loop over rows gives,
+// bit for bit, several times faster. A kernel asks here first and loops over its rows where the answer is no.
+//
+//   id_feature     a text or an integer in each row, or a list of texts; any bucketizer that takes them all
+//   combo_feature  one token of each input in each row; hash or vocabulary
+//   raw_feature    a number in each row; float32, with or without a bucketizer
+//   expr_feature   the same, computed
+//
+// Not plain: weights, texts to be cut, numbers in texts, other value_types, more values than one.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "features/cells.h"
+#include "features/rules.h"
+
+namespace recserve {
+
+/// The tokens of one input as ids.
+std::optional<Column> plain_ids(const Rules& rules, const Cells& cells, int64_t rows, char separator);
+
+/// The tokens of all inputs of a row, joined by _, as one id.
+std::optional<Column> plain_combos(const Rules& rules, std::span<const Cells> inputs, int64_t rows, char separator);
+
+/// The numbers of one input. `null_is_zero`: a missing row is 0.0, which no normalizer sees.
+std::optional<Column> plain_numbers(const Rules& rules, const Cells& cells, int64_t rows, bool null_is_zero);
+
+/// Results of these rules may go through `column_of_numbers`.
+bool takes_plain_numbers(const Rules& rules);
+
+/// One number in each row but the `missing` ones, through bucketizer and default; no normalizer any more.
+Column column_of_numbers(const Rules& rules, std::vector<float> numbers, std::span<const int64_t> missing);
+
+}  // namespace recserve
