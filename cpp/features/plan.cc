@@ -166,7 +166,9 @@ class Evaluation {
   }
 
   Column run(const Step& step, const std::vector<Cells>& cells, int64_t rows) {
-    if (auto whole = step.kernel->whole(cells, rows, *step.rules)) return *std::move(whole);
+    if (!step.rules->before_bucketizer) {  // the short cuts end in ids
+      if (auto whole = step.kernel->whole(cells, rows, *step.rules)) return *std::move(whole);
+    }
     Sink sink(*step.rules, rows, counts_);
     step.kernel->run(cells, rows, sink);
     return sink.finish();
@@ -194,8 +196,8 @@ class Evaluation {
             cells_of(step.inputs[k], column, column.rows == 1 ? nullptr : alignment.row_of_elements()));
       }
     }
-    if (const auto kept = step.kernel->kept(cells, alignment.elements(), counts_)) alignment.keep(*kept);
     counts_.elements = &alignment;
+    if (const auto kept = step.kernel->kept(cells, alignment.elements(), counts_)) alignment.keep(*kept);
     const Column results = run(step, cells, alignment.elements());
     return regroup(results, alignment.take_offsets());
   }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ import psutil
 import pyarrow as pa
 import pyarrow.dataset
 import pytest
+from tests.features import test_contract as contract
+from tests.features.test_contract import EXAMPLES, TYPES
 
 from recserve.errors import ConfigError, DataError
 from recserve.features import config, offline
@@ -200,6 +203,26 @@ def test_a_bad_element_of_a_sequence_names_the_row_of_the_sequence() -> None:
 
     with pytest.raises(DataError, match=r"^row 2: feature 'f0' reads column 'x': 'five' is not a number$"):
         offline.run(one(member), table)
+
+
+def test_a_bad_mask_of_an_element_names_the_row_of_the_sequence() -> None:
+    member = {**ID, "feature_type": "sequence_bool_mask_feature", "expression": ["user:x", "user:m"]}
+    table = pa.table({"x": ["1;2", "3;4;5"], "m": ["1;0", "1;perhaps;0"]})
+
+    with pytest.raises(DataError, match=r"^row 1: feature 'f0' reads column 'm': 'perhaps' is not a number$"):
+        offline.run(one({**member, "sequence_fields": ["x", "m"]}), table)
+
+
+@TYPES
+@pytest.mark.usefixtures("files_of_examples")
+def test_a_generator_of_any_type_travels_to_another_process(feature_type: str) -> None:
+    shared = contract.generator(feature_type)
+    table = pa.table(EXAMPLES[feature_type][1])
+
+    revived = pickle.loads(pickle.dumps(shared))
+
+    expected = offline.run(shared, table, on_error="default")
+    assert offline.run(revived, table, on_error="default").equals(expected)
 
 
 def test_a_long_text_and_one_of_any_bytes_are_shown_and_not_lost() -> None:

@@ -5,8 +5,10 @@ One `Generator` serves many threads; `generate` releases the GIL once for all fe
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from recserve._core import FeaturePlan, Output, Side, Step, StepInput
 from recserve.errors import ConfigError
@@ -57,6 +59,7 @@ class Generator:
         equal_steps: bool = False,
         texts: bool = False,
     ) -> None:
+        self._made_of = (config, {"tile": tile, "schema": schema, "equal_steps": equal_steps, "texts": texts})
         self.plan = Plan(config, tile=tile)
         self._schema = schema
         self._equal_steps = equal_steps
@@ -82,6 +85,10 @@ class Generator:
         )
         #: Finishes item rows: every column of `finished`.
         self.finisher: RowFinisher = self._native.finisher()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to other processes as the config, vocabularies included; each builds the plan once."""
+        return _revived, (pickle.dumps(self._made_of),)
 
     def generate(
         self,
@@ -319,6 +326,12 @@ class Generator:
             return f"map<{value},float32>"
         row = value if rules.single or not record.sparse else f"list<{value}>"
         return f"list<{row}>" if in_sequence else row
+
+
+@lru_cache(maxsize=4)
+def _revived(made_of: bytes) -> Generator:
+    config, options = pickle.loads(made_of)
+    return Generator(config, **options)
 
 
 def native_parts(feature: Feature, *, farm_hash: bool) -> tuple[Kernel, Rules]:

@@ -18,14 +18,17 @@ import pyarrow as pa
 
 from recserve.columns import batch_from_arrow
 from recserve.errors import ConfigError, DataError, RequestError
+from recserve.features import bucketize_only, config
 from recserve.features.arrow import column_names, columns_of
+from recserve.features.generator import Generator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
+    from pathlib import Path
     from typing import TypeAlias, Unpack
 
-    from recserve.features.generator import Generator
+    from recserve.features.config import FeatureConfig
     from recserve.features.plan import Plan, PlannedFeature
 
     #: A pyarrow Table, RecordBatchReader or Dataset, or record batches of one schema.
@@ -34,6 +37,27 @@ if TYPE_CHECKING:
 BATCH_ROWS = 8192
 #: The column of rejected rows that says what was wrong.
 ERROR = "fg_error"
+
+
+def load_generator(
+    fg_json: Path | str | Mapping[str, Any],
+    *,
+    farm_hash: bool = False,
+    step: Literal["", "without_bucketizers", "bucketize_only"] = "",
+) -> Generator:
+    """Read fg.json, a path or its content, for offline runs; `step` does it in two (bucketize_only.py).
+
+    Files that it names may lie anywhere: who makes training data wrote it.
+    """
+    whole = config.load(fg_json, farm_hash=farm_hash, anywhere=True)
+    return Generator(_STEPS[step](whole), texts=True)
+
+
+_STEPS: dict[str, Callable[[FeatureConfig], FeatureConfig]] = {
+    "": lambda config: config,
+    "without_bucketizers": bucketize_only.without_bucketizers,
+    "bucketize_only": bucketize_only.bucketize_only,
+}
 
 
 class Options(TypedDict, total=False):

@@ -250,7 +250,9 @@ class Plan:
         shortened: set[str] = set()
         for name in self.order:
             feature = self._by_name[name]
-            masked = any(i.sequence and i.name in shortened for i in self._inputs[name] if i.source == "feature")
+            masked = any(
+                i.sequence and i.name in shortened for i in self._inputs[name] if i.source == "feature"
+            )
             if feature.is_sequence and (feature.type.shortens or masked):
                 shortened.add(name)
         return frozenset(shortened)

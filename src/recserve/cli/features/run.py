@@ -3,14 +3,11 @@
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from recserve.cli.output import progress_bar
-
-if TYPE_CHECKING:
-    from recserve.features.config import FeatureConfig
 
 
 class OnError(StrEnum):
@@ -67,24 +64,23 @@ def run(
 
     Rows keep their order. The bytes written depend neither on the threads nor on how the source is cut.
     """
+    from recserve.config.environment import environment, process_environ
     from recserve.features.file_run import run_file
-    from recserve.features.generator import Generator
+    from recserve.features.offline import load_generator
 
     if rejects is not None and on_error is OnError.RAISE:
         raise typer.BadParameter("rows are rejected with --on-error default only", param_hint="--rejects")
     if without_bucketizers and bucketize_only:
         raise typer.BadParameter("one step at a time", param_hint="--bucketize-only")
-    features = _load(fg_json)
-    if without_bucketizers or bucketize_only:
-        from recserve.features import bucketize_only as two_steps
-
-        features = (
-            two_steps.bucketize_only(features) if bucketize_only else two_steps.without_bucketizers(features)
-        )
+    generator = load_generator(
+        fg_json,
+        farm_hash=environment(process_environ(), {}).farm_hash,
+        step="without_bucketizers" if without_bucketizers else "bucketize_only" if bucketize_only else "",
+    )
     started = perf_counter()
     with progress_bar(f"{source.name} → {target.name}", "rows") as show:
         report = run_file(
-            Generator(features, texts=True),
+            generator,
             source,
             target,
             columns=columns,
@@ -103,12 +99,3 @@ def run(
     if report.rejected:
         where = f", written to {rejects}" if rejects else ""
         typer.echo(f"{report.rejected} rows could not be read whole{where}", err=True)
-
-
-def _load(fg_json: Path) -> "FeatureConfig":
-    """Files that fg.json names may lie anywhere: whoever generates training data wrote it."""
-    from recserve.config.environment import environment, process_environ
-    from recserve.features import config
-
-    farm_hash = environment(process_environ(), {}).farm_hash
-    return config.load(fg_json, farm_hash=farm_hash, anywhere=True)
