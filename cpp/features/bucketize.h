@@ -20,10 +20,9 @@
 #include <vector>
 
 #include "features/hash.h"
+#include "features/vocabulary.h"
 
 namespace recserve {
-
-class Vocab;
 
 /// `number % divisor` of one divisor and many numbers, by two multiplications instead of a division.
 class Modulo {
@@ -61,10 +60,8 @@ class Bucketizer {
   /// Ids 0 to buckets - 1 stand for themselves; anything outside, however large, is 0.
   static Bucketizer num_buckets(int64_t buckets);
 
-  /// `indices[i]` is the id of `words[i]`; of a word listed twice the last index counts. Unknown words have
-  /// `default_index`.
-  static Bucketizer vocab(const std::vector<std::string>& words, const std::vector<int64_t>& indices,
-                          int64_t default_index);
+  /// Unknown words have `default_index`.
+  static Bucketizer vocab(std::shared_ptr<const Vocabulary> vocabulary, int64_t default_index);
 
   /// Strictly increasing; a value equal to a boundary is in the bucket to its right, NaN in the last one.
   static Bucketizer boundaries(std::vector<float> boundaries);
@@ -110,6 +107,7 @@ class Bucketizer {
   int64_t hashed(std::string_view token) const {
     return hashed(farm_ ? fingerprint64(token) : murmur64a(token));
   }
+  int64_t found(std::string_view word) const { return vocab_->find(word).value_or(default_index_); }
   std::optional<int64_t> text_unhashed(std::string_view token) const;
   int64_t bucket_of(float value) const;
   std::optional<int64_t> parsed_id(std::string_view token) const;
@@ -118,7 +116,8 @@ class Bucketizer {
   bool farm_ = false;
   int64_t size_ = 0;
   Modulo modulo_;  // by size_, of hashes
-  std::shared_ptr<const Vocab> vocab_;
+  int64_t default_index_ = 0;
+  std::shared_ptr<const Vocabulary> vocab_;
   std::shared_ptr<const std::vector<float>> boundaries_;
 };
 

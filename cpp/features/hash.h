@@ -2,26 +2,13 @@
 // neither seed nor byte order may change (vectors in conformance/hash.json).
 #pragma once
 
-#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
 
+#include "columns/text.h"
+
 namespace recserve {
-
-static_assert(std::endian::native == std::endian::little, "words are read as they lie in memory");
-
-/// The bytes of a text of 1 to 7 as one word, zeros behind them. No call and no loop: texts are mostly short.
-inline uint64_t short_word(const char* text, size_t size) {
-  if (size >= 4) {
-    uint32_t front, back;  // they overlap in the middle
-    std::memcpy(&front, text, 4);
-    std::memcpy(&back, text + size - 4, 4);
-    return front | uint64_t{back} << (8 * (size - 4));
-  }
-  const auto byte = [&](size_t at) { return uint64_t{static_cast<unsigned char>(text[at])} << (8 * at); };
-  return byte(0) | byte(size / 2) | byte(size - 1);
-}
 
 /// MurmurHash64A with seed 0xc70f6907, of a text in pieces. They are put together in a register: written to
 /// memory and read back as words, they would wait for the writes.

@@ -47,16 +47,6 @@ Column column_of_ids(const Rules& rules, std::vector<int64_t> ids, std::span<con
   return column;
 }
 
-std::vector<int64_t> missing_rows(const Cells& cells, int64_t rows) {
-  std::vector<int64_t> missing;
-  const Column& column = *cells.column;
-  const bool may_be = cells.rows != nullptr || !column.valid.empty() || column.values.type == Type::String;
-  for (int64_t i = 0; may_be && i < rows; ++i) {
-    if (cells.missing(i)) missing.push_back(i);
-  }
-  return missing;
-}
-
 /// `each(row of the column)` for every row of the evaluation; 0 where there is none.
 template <class Each>
 void for_each_row(const Cells& cells, int64_t rows, Each&& each) {
@@ -86,7 +76,7 @@ std::optional<Column> text_ids(const Rules& rules, const Cells& cells, int64_t r
   if (values.size > 0) {
     for_each_row(cells, rows, [&](int64_t i, int64_t row) { ids[i] = *rules.bucketizer.text(values.text(row)); });
   }
-  return column_of_ids(rules, std::move(ids), missing_rows(cells, rows));
+  return column_of_ids(rules, std::move(ids), missing_rows({&cells, 1}, rows));
 }
 
 std::optional<Column> integer_ids(const Rules& rules, const Cells& cells, int64_t rows) {
@@ -98,7 +88,7 @@ std::optional<Column> integer_ids(const Rules& rules, const Cells& cells, int64_
   if (values.size > 0) {
     values.type == Type::Int32 ? fill(values.as<int32_t>()) : fill(values.as<int64_t>());
   }
-  return column_of_ids(rules, std::move(ids), missing_rows(cells, rows));
+  return column_of_ids(rules, std::move(ids), missing_rows({&cells, 1}, rows));
 }
 
 /// Lists of texts, which nothing cuts.
@@ -150,6 +140,19 @@ class Token {
 };
 
 }  // namespace
+
+std::vector<int64_t> missing_rows(std::span<const Cells> inputs, int64_t rows) {
+  std::vector<const Cells*> asked;  // the others cannot be missing
+  for (const Cells& cells : inputs) {
+    const Column& column = *cells.column;
+    if (cells.rows != nullptr || !column.valid.empty() || column.values.type == Type::String) asked.push_back(&cells);
+  }
+  std::vector<int64_t> missing;
+  for (int64_t i = 0; i < rows && !asked.empty(); ++i) {
+    if (std::any_of(asked.begin(), asked.end(), [i](const Cells* cells) { return cells->missing(i); })) missing.push_back(i);
+  }
+  return missing;
+}
 
 std::optional<Column> plain_ids(const Rules& rules, const Cells& cells, int64_t rows, char separator) {
   const Kind kind = rules.bucketizer.kind();
@@ -217,7 +220,7 @@ std::optional<Column> plain_numbers(const Rules& rules, const Cells& cells, int6
     }
   }
   rules.normalizer.column(numbers);
-  std::vector<int64_t> missing = missing_rows(cells, rows);
+  std::vector<int64_t> missing = missing_rows({&cells, 1}, rows);
   if (null_is_zero) {
     for (int64_t row : missing) numbers[row] = 0;
     missing.clear();

@@ -12,32 +12,19 @@ import pyarrow.parquet as pq
 FOLDER = Path(".demo/offline")  # where you stand
 CLICKS = FOLDER / "clicks"
 
-CITY = {
-    "feature_type": "id_feature",
-    "feature_name": "city",
-    "expression": "user:city",
-    "hash_bucket_size": 100,
-}
-PRICE = {
-    "feature_type": "raw_feature",
-    "feature_name": "price",
-    "expression": "item:price",
-    "default_value": "0",
-}
+ID = {"feature_type": "id_feature", "hash_bucket_size": 100}
+CITY = {**ID, "feature_name": "city", "expression": "user:city"}
+PRICE = {"feature_type": "raw_feature", "feature_name": "price", "expression": "item:price"}
 TASTE = {"feature_type": "lookup_feature", "feature_name": "taste", "map": "user:tastes", "key": "item:brand"}
-CROSS = {"feature_type": "combo_feature", "feature_name": "cross", "expression": ["user:city", "item:brand"]}
-SEEN = {"feature_type": "id_feature", "feature_name": "brand", "expression": "item:brand", "value_dim": 1}
+CROSS = {**ID, "feature_type": "combo_feature", "expression": ["user:city", "item:brand"]}
+SEEN = {**ID, "feature_name": "brand", "expression": "item:brand", "value_dim": 1, "default_value": "none"}
 FG: dict[str, Any] = {
     "features": [
         CITY,
         {**PRICE, "normalizer": "method=log10"},
         {**TASTE, "combiner": "max"},
-        {**CROSS, "hash_bucket_size": 1000},
-        {
-            "sequence_name": "seen",
-            "sequence_length": 3,
-            "features": [{**SEEN, "hash_bucket_size": 50, "default_value": "none"}],
-        },
+        {**CROSS, "feature_name": "cross"},
+        {"sequence_name": "seen", "sequence_length": 3, "features": [SEEN]},
     ],
     "reserves": ["row", "clicked"],
 }

@@ -39,7 +39,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title:
     console = Console()
     if not console.is_terminal:
         console = Console(width=10_000)  # print(width=...) would not go beyond the console's own 80
-    console.print(table, crop=False)
+    console.print(table, crop=False, soft_wrap=not console.is_terminal)
 
 
 def _shown(cell: Any) -> str:

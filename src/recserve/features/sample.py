@@ -154,7 +154,7 @@ def probes_of(feature: Feature) -> list[Feature]:
     if buckets.key == "num_buckets":
         wide = dataclasses.replace(buckets, size=_WIDEST)
         probes.append(probe(feature, "wide", buckets=wide, default_value=""))
-    if buckets.words:
+    if buckets.vocabulary:
         strange = dataclasses.replace(buckets, unknown=_no_index(buckets))
         probes.append(probe(feature, "unknown", buckets=strange, default_value=""))
     if not record.discrete:
@@ -168,7 +168,7 @@ def probes_of(feature: Feature) -> list[Feature]:
 
 
 def _no_index(buckets: Buckets) -> int:
-    return min(0, *buckets.indices) - 1
+    return min(0, buckets.vocabulary.least if buckets.vocabulary else 0) - 1
 
 
 class _Counting:
@@ -191,7 +191,7 @@ class _Counting:
             sample.defaults += int(differs(one, two).sum())
         if record.buckets.key == "num_buckets":
             self._count_out_of_range(sample)
-        if record.buckets.words:
+        if record.buckets.vocabulary:
             self._count_unknown(sample)
         if not record.discrete:
             sample.cut_values += int(self._beyond_width().sum())
