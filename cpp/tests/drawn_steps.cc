@@ -306,7 +306,7 @@ class Drawing {
     input.side = source.side;
     input.name = source.name;
     // The items of the user's list, in place of the candidate's.
-    if (input.sequence && source.side == Side::Item && !source.map && bytes_.one_in(2)) {
+    if (input.sequence && source.side == Side::Item && source.flat && bytes_.one_in(2)) {
       input.side = Side::Group;
       input.joined = "s__" + source.name;
       input.group = 0;

@@ -13,7 +13,7 @@ namespace recserve::testing {
 struct Source {
   Side side;
   std::string name;
-  bool map;
+  bool flat;  // scalars or lists: cells that may be elements of a sequence
 };
 
 /// The steps and, for each, what is written about it.
