@@ -89,6 +89,7 @@ class PageRun:
         }
 
     def _recserve(self, line: str) -> None:
+        line, _, written = line.partition(" > ")
         arguments = shlex.split(line)[1:]
         if arguments[0] == "serve":
             check_options(arguments)  # the server of this run is started by the same command
@@ -100,6 +101,8 @@ class PageRun:
             arguments[arguments.index("--config") + 1] = ".demo/service.json"
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 0, f"{line}\n{result.output}\n{result.exception!r}"
+        if written:
+            (self.folder / written.strip()).write_text(result.stdout)
 
     def _make(self, line: str) -> None:
         """The target exists."""

@@ -56,6 +56,7 @@ EXTRAS = {
     "redis",
     "feast",
     "ray",
+    "pyspark",
     "tokenizers",
     "sentencepiece",
     "opencc",

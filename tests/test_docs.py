@@ -103,7 +103,15 @@ def test_code_that_a_page_quotes_stands_in_the_file_that_it_names(fence: Fence) 
     above = "\n".join(fence.page.read_text().splitlines()[: fence.line])
     *_, named = re.findall(r"`((?:src|cpp|tests)/[\w./]+)`", above)
 
-    assert fence.text in (ROOT / named).read_text(), f"{fence}: {named} has no such lines"
+    quoted, lines = _lines(fence.text), _lines((ROOT / named).read_text())
+    assert any(
+        lines[at : at + len(quoted)] == quoted for at, line in enumerate(lines) if line == quoted[0]
+    ), f"{fence}: {named} has no such lines"
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as they may stand elsewhere: without indent and blank ones."""
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -147,6 +155,17 @@ def test_the_tutorial_shows_what_check_and_serve_print(run: PageRun, monkeypatch
     assert [name for name in named if name != "torch and fbgemm"] == found  # a model of sums needs no torch
     ready_at = run.server.url.replace(run.server.base_url, PAGE_URL)
     assert f"recserve: '{run.server.name}' is ready at {ready_at}\n" in shown
+
+
+def test_the_tutorial_on_features_shows_the_plan(run: PageRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run.folder)
+    shown = (DOCS / "tutorial-features.md").read_text()
+
+    table = CliRunner().invoke(app, ["features", "plan", "fg.json"]).stdout
+    picture = CliRunner().invoke(app, ["features", "plan", "fg.json", "--mermaid", "-"]).stdout
+
+    assert "\n".join(line.rstrip() for line in table.splitlines()) in shown
+    assert f"```mermaid\n{picture}```" in shown
 
 
 # --- what the code has ------------------------------------------------------------------------------------
@@ -296,4 +315,4 @@ def _commands(prefix: str, group: typer.Typer) -> Iterator[str]:
     sorted({line for page in PAGES for line in shell_lines(page) if line.startswith("recserve ")}),
 )
 def test_options_of_commands_exist(line: str) -> None:
-    check_options(line.split()[1:])
+    check_options(line.partition(" > ")[0].split()[1:])

@@ -65,7 +65,7 @@ ColumnPtr from_arrow(nb::object exporter, const std::string& name) {
 /// The array keeps the inputs alive. It is writable because torch takes no other memory without a copy, and
 /// because fbgemm writes: it sets ids that are out of range to row 0, in place.
 template <class T>
-nb::ndarray<nb::numpy, T> view(const std::shared_ptr<ModelInputs>& inputs, std::vector<T>& data) {
+nb::ndarray<nb::numpy, T> view(const std::shared_ptr<ModelInputs>& inputs, Numbers<T>& data) {
   auto* keep = new std::shared_ptr<ModelInputs>(inputs);
   nb::capsule owner(keep, [](void* p) noexcept { delete static_cast<std::shared_ptr<ModelInputs>*>(p); });
   return nb::ndarray<nb::numpy, T>(data.data(), {data.size()}, owner);

@@ -1,4 +1,5 @@
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
@@ -8,6 +9,7 @@
 #include "features/expression.h"
 #include "features/hash.h"
 #include "features/normalize.h"
+#include "features/vocabulary.h"
 
 using namespace recserve;
 
@@ -22,6 +24,35 @@ std::vector<double> evaluate(const Expression& expression, const std::vector<std
   std::vector<double> out;
   expression.evaluate(spans, fill_missing, out);
   return out;
+}
+
+void bind_vocabulary(nb::module_& core) {
+  nb::class_<Vocabulary>(core, "Vocabulary", "Words and their ids; a value, shared by features.")
+      .def_static("of", &Vocabulary::of, nb::arg("words"), nb::arg("indices"))
+      .def_static(
+          "parse", [](const nb::bytes& text) { return Vocabulary::parse(view(text)); }, nb::arg("text"),
+          "Reads a vocab_file.")
+      .def("find", &Vocabulary::find, nb::arg("word"))
+      .def("__len__", &Vocabulary::size)
+      .def("__eq__", [](const Vocabulary& v, const Vocabulary& other) { return v == other; }, nb::is_operator())
+      .def("__hash__", &Vocabulary::digest)
+      .def_prop_ro("least", &Vocabulary::least, "Of all ids.")
+      .def_prop_ro(
+          "words",
+          [](const Vocabulary& v) {
+            nb::list words;
+            for (int64_t i = 0; i < v.size(); ++i) words.append(nb::str(v.word(i).data(), v.word(i).size()));
+            return words;
+          },
+          nb::sig("def words(self) -> list[str]"), "In the order of their first appearance.")
+      .def_prop_ro(
+          "indices",
+          [](const Vocabulary& v) {
+            std::vector<int64_t> indices(v.size());
+            for (int64_t i = 0; i < v.size(); ++i) indices[i] = v.id(i);
+            return indices;
+          },
+          "The id of each word.");
 }
 
 void bind_bucketizer(nb::module_& core) {
@@ -39,8 +70,7 @@ void bind_bucketizer(nb::module_& core) {
   bucketizer.def(nb::init<>())
       .def_static("hash", &Bucketizer::hash, nb::arg("buckets"), nb::arg("farm") = false)
       .def_static("num_buckets", &Bucketizer::num_buckets, nb::arg("buckets"))
-      .def_static("vocab", &Bucketizer::vocab, nb::arg("words"), nb::arg("indices"),
-                  nb::arg("default_index") = 0)
+      .def_static("vocab", &Bucketizer::vocab, nb::arg("vocabulary"), nb::arg("default_index") = 0)
       .def_static("boundaries", &Bucketizer::boundaries, nb::arg("boundaries"))
       .def("text", &Bucketizer::text, nb::arg("token"),
            "The id; None where a number is needed and is not there.")
@@ -88,6 +118,7 @@ void bind_formulas(nb::module_& core) {
   core.def("fingerprint64", [](std::string_view text) { return fingerprint64(text); }, nb::arg("text"));
   core.def("hash_float", &hash_float, nb::arg("number"));
   core.def("hash_double", &hash_double, nb::arg("number"));
+  bind_vocabulary(core);
   bind_bucketizer(core);
   bind_normalizer(core);
   bind_expression(core);

@@ -3,10 +3,31 @@
 
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace recserve {
+
+/// A vector whose `resize` leaves new numbers as they are in memory: they are about to be written.
+template <class T>
+struct Unwritten : std::allocator<T> {
+  template <class U>
+  struct rebind {
+    using other = Unwritten<U>;
+  };
+  template <class U>
+  void construct(U* at) {
+    ::new (static_cast<void*>(at)) U;
+  }
+  template <class U, class... Arguments>
+  void construct(U* at, Arguments&&... arguments) {
+    ::new (static_cast<void*>(at)) U(std::forward<Arguments>(arguments)...);
+  }
+};
+template <class T>
+using Numbers = std::vector<T, Unwritten<T>>;
 
 /// Tensor i of a type is `data[offset(i), offset(i) + size(i))` of that type's buffer, in the order of its
 /// names. The names are the model's own input keys ("age.values", "age.lengths") and never change for one
@@ -23,9 +44,9 @@ struct ModelInputs {
     std::vector<int64_t> float_widths;  // of each dense tensor, (size / width, width); 0: weights, one per id
   };
   std::shared_ptr<const Names> names;
-  std::vector<int64_t> ints;
+  Numbers<int64_t> ints;
   std::vector<int64_t> int_sizes;
-  std::vector<float> floats;
+  Numbers<float> floats;
   std::vector<int64_t> float_sizes;
 };
 

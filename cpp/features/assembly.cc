@@ -149,7 +149,7 @@ class Writer {
 
   /// Lets `write` append one row's worth (or all rows), repeats it, and notes the tensor's size.
   template <class T, class Write>
-  void tensor(std::vector<T>& buffer, std::vector<int64_t>& sizes, Write&& write) {
+  void tensor(Numbers<T>& buffer, std::vector<int64_t>& sizes, Write&& write) {
     const size_t start = buffer.size();
     write();
     const size_t once = buffer.size() - start;

@@ -1,7 +1,6 @@
 #include "features/bucketize.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -25,68 +24,6 @@ bool is_integer(std::string_view text) {
 }
 
 }  // namespace
-
-/// An open-addressing table of words: one probe reads 8 bytes, and compares a word only where 32 bits of the
-/// hash agree. The words lie one behind the other in one buffer.
-class Vocab {
- public:
-  Vocab(const std::vector<std::string>& words, const std::vector<int64_t>& indices, int64_t default_index)
-      : default_index_(default_index), slots_(std::bit_ceil(words.size() + words.size() / 4 + 1)) {
-    if (words.size() >= std::numeric_limits<uint32_t>::max())
-      throw ConfigError("a vocabulary over 2^32 words");
-    entries_.reserve(words.size());
-    for (size_t i = 0; i < words.size(); ++i) insert(words[i], indices[i]);
-  }
-
-  bool knows(std::string_view word) const { return slots_[slot_of(word, murmur64a(word))].entry != 0; }
-
-  int64_t find(std::string_view word) const {
-    const Slot& slot = slots_[slot_of(word, murmur64a(word))];
-    return slot.entry == 0 ? default_index_ : entries_[slot.entry - 1].index;
-  }
-
- private:
-  struct Slot {
-    uint32_t hash = 0;
-    uint32_t entry = 0;  // 1 + place in entries_; 0 = free
-  };
-
-  struct Entry {
-    size_t begin, end;  // of the word in bytes_
-    int64_t index;
-  };
-
-  /// Where the word is, or the free slot where it would be.
-  size_t slot_of(std::string_view word, uint64_t hash) const {
-    const size_t mask = slots_.size() - 1;
-    for (size_t at = hash & mask;; at = (at + 1) & mask) {
-      const Slot& slot = slots_[at];
-      if (slot.entry == 0 || (slot.hash == hash >> 32 && word_of(slot) == word)) return at;
-    }
-  }
-
-  std::string_view word_of(const Slot& slot) const {
-    const Entry& entry = entries_[slot.entry - 1];
-    return std::string_view(bytes_).substr(entry.begin, entry.end - entry.begin);
-  }
-
-  void insert(std::string_view word, int64_t index) {
-    uint64_t hash = murmur64a(word);
-    Slot& slot = slots_[slot_of(word, hash)];
-    if (slot.entry != 0) {
-      entries_[slot.entry - 1].index = index;  // listed twice: the last one counts
-      return;
-    }
-    entries_.push_back({bytes_.size(), bytes_.size() + word.size(), index});
-    bytes_ += word;
-    slot = {static_cast<uint32_t>(hash >> 32), static_cast<uint32_t>(entries_.size())};
-  }
-
-  int64_t default_index_;
-  std::vector<Slot> slots_;  // a power of two of them, at most 80 % in use
-  std::vector<Entry> entries_;
-  std::string bytes_;
-};
 
 /// How many boundaries are <= value; NaN is below none of them. The loop has no branch to mispredict.
 inline int64_t Bucketizer::bucket_of(float value) const {
@@ -120,22 +57,15 @@ Bucketizer Bucketizer::num_buckets(int64_t buckets) {
   return made;
 }
 
-Bucketizer Bucketizer::vocab(const std::vector<std::string>& words, const std::vector<int64_t>& indices,
-                             int64_t default_index) {
-  if (words.size() != indices.size()) {
-    throw ConfigError("a vocabulary has " + std::to_string(words.size()) + " words and " +
-                      std::to_string(indices.size()) + " indices; each word needs one");
-  }
-  int64_t least = default_index;
-  int64_t most = default_index;
-  for (int64_t index : indices) {
-    least = std::min(least, index);
-    most = std::max(most, index);
-  }
+Bucketizer Bucketizer::vocab(std::shared_ptr<const Vocabulary> vocabulary, int64_t default_index) {
+  const bool empty = vocabulary->size() == 0;
+  const int64_t least = empty ? default_index : std::min(default_index, vocabulary->least());
+  const int64_t most = empty ? default_index : std::max(default_index, vocabulary->most());
   Bucketizer made;
   made.kind_ = Kind::Vocab;
   made.size_ = least >= 0 && most < kMaxInt64 ? most + 1 : 0;
-  made.vocab_ = std::make_shared<const Vocab>(words, indices, default_index);
+  made.default_index_ = default_index;
+  made.vocab_ = std::move(vocabulary);
   return made;
 }
 
@@ -162,12 +92,29 @@ std::optional<int64_t> Bucketizer::text_unhashed(std::string_view token) const {
     case Kind::None: return 0;
     case Kind::Hash: return hashed(token);
     case Kind::NumBuckets: return parsed_id(token);
-    case Kind::Vocab: return vocab_->find(token);
+    case Kind::Vocab: return found(token);
     case Kind::Boundaries: break;
   }
   std::optional<double> value = parse_double(token);
   if (!value) return {};
   return bucket_of(static_cast<float>(*value));
+}
+
+int64_t Bucketizer::joined(std::span<const std::string_view> texts, std::string& scratch) const {
+  if (kind_ == Kind::Hash && !farm_) {
+    size_t size = texts.size() - 1;
+    for (std::string_view text : texts) size += text.size();
+    Murmur64a hash(size);
+    hash.append(texts[0]);
+    for (std::string_view text : texts.subspan(1)) {
+      hash.append('_');
+      hash.append(text);
+    }
+    return hashed(hash.finish());
+  }
+  scratch.assign(texts[0]);
+  for (std::string_view text : texts.subspan(1)) scratch.append("_").append(text);
+  return *text(scratch);
 }
 
 bool Bucketizer::knows(std::string_view word) const { return vocab_ != nullptr && vocab_->knows(word); }
@@ -202,7 +149,7 @@ int64_t Bucketizer::number64(double value) const {
     case Kind::None: return 0;
     case Kind::Hash: return hashed(hash_double(value));
     case Kind::NumBuckets: return in_range(truncated(value));
-    case Kind::Vocab: return vocab_->find(format(value, decimal));
+    case Kind::Vocab: return found(format(value, decimal));
     case Kind::Boundaries: break;
   }
   return bucket_of(static_cast<float>(value));
@@ -214,7 +161,7 @@ int64_t Bucketizer::number_integer(int64_t value) const {
     case Kind::None: return 0;
     case Kind::Hash: return hashed(static_cast<uint64_t>(value));
     case Kind::NumBuckets: return in_range(value);
-    case Kind::Vocab: return vocab_->find(format(value, decimal));
+    case Kind::Vocab: return found(format(value, decimal));
     case Kind::Boundaries: break;
   }
   return bucket_of(static_cast<float>(value));

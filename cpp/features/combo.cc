@@ -24,8 +24,11 @@ void product(std::span<const Tokens> lists, std::string& joined, Sink& sink) {
 
 }  // namespace
 
+std::optional<Column> ComboKernel::whole(std::span<const Cells> inputs, int64_t rows, const Rules& rules) const {
+  return plain_combos(rules, inputs, rows, separator_);
+}
+
 void ComboKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const {
-  if (auto whole = plain_combos(sink.rules(), inputs, rows, separator_)) return sink.give(*std::move(whole));
   std::vector<Tokens> lists(inputs.size());
   for (size_t k = 0; k < inputs.size(); ++k) {
     if (inputs[k].constant()) lists[k].read(inputs[k], 0, separator_);

@@ -13,6 +13,7 @@ class ComboKernel : public Kernel {
  public:
   explicit ComboKernel(char separator) : separator_(separator) {}
   void run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const override;
+  std::optional<Column> whole(std::span<const Cells> inputs, int64_t rows, const Rules& rules) const override;
 
  private:
   char separator_;

@@ -19,6 +19,7 @@ class ExprKernel : public Kernel {
   ExprKernel(Expression formula, char separator, double fill_missing)
       : formula_(std::move(formula)), separator_(separator), fill_missing_(fill_missing) {}
   void run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const override;
+  std::optional<Column> whole(std::span<const Cells> inputs, int64_t rows, const Rules& rules) const override;
   bool random() const override { return formula_.uses_random(); }
 
  private:

@@ -35,6 +35,15 @@ class Expression {
   void evaluate(std::span<const std::span<const double>> variables, double fill_missing,
                 std::vector<double>& out) const;
 
+  struct Folded;
+  /// Works out, once, every sub-term that reads only variables that are given: what is left reads its result
+  /// as one variable more. An empty span is a variable that is not known yet. Evaluated with the terms behind
+  /// the variables, the rest gives the bits that the whole would give.
+  Folded fold(std::span<const std::span<const double>> known, double fill_missing) const;
+
+  /// The formula reads the variable.
+  bool reads(size_t variable) const;
+
   /// The formula draws random numbers: two evaluations differ.
   bool uses_random() const { return uses_random_; }
 
@@ -59,6 +68,10 @@ class Expression {
     double constant = 0;
   };
 
+  /// The instruction pushes a constant, or a variable that is given.
+  static bool is_known(const Instruction& push, std::span<const std::span<const double>> known);
+  /// Notes what the program, whose last variables are `terms`, may be used for.
+  void describe(std::span<const std::span<const double>> known, std::span<const std::vector<double>> terms);
   void run_blocks(std::span<const std::span<const double>> variables, std::span<double> out) const;
   void run_vectors(std::span<const std::span<const double>> variables, double fill_missing, size_t longest,
                    std::vector<double>& out) const;
@@ -70,6 +83,12 @@ class Expression {
   bool uses_random_ = false;
   bool returns_scalar_ = true;
   bool elementwise_ = true;
+};
+
+/// What is left of a formula, and the values of its last variables.
+struct Expression::Folded {
+  Expression formula;
+  std::vector<std::vector<double>> terms;
 };
 
 /// Kilometres along the great circle between two points in degrees, on a sphere of radius 6371 km: the

@@ -2,43 +2,64 @@
 // neither seed nor byte order may change (vectors in conformance/hash.json).
 #pragma once
 
-#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
 
+#include "columns/text.h"
+
 namespace recserve {
 
-static_assert(std::endian::native == std::endian::little, "words are read as they lie in memory");
+/// MurmurHash64A with seed 0xc70f6907, of a text in pieces. They are put together in a register: written to
+/// memory and read back as words, they would wait for the writes.
+class Murmur64a {
+ public:
+  /// `size`: of the whole text.
+  explicit Murmur64a(size_t size) : hash_(0xc70f6907 ^ (size * kMultiplier)) {}
 
-/// The bytes of a text of 1 to 7 as one word, zeros behind them. No call and no loop: texts are mostly short.
-inline uint64_t short_word(const char* text, size_t size) {
-  if (size >= 4) {
-    uint32_t front, back;  // they overlap in the middle
-    std::memcpy(&front, text, 4);
-    std::memcpy(&back, text + size - 4, 4);
-    return front | uint64_t{back} << (8 * (size - 4));
+  void append(std::string_view piece) {
+    const char* at = piece.data();
+    size_t left = piece.size();
+    for (uint64_t word; left >= 8; left -= 8, at += 8) {
+      std::memcpy(&word, at, 8);
+      push(word, 8);
+    }
+    if (left > 0) push(short_word(at, left), left);
   }
-  const auto byte = [&](size_t at) { return uint64_t{static_cast<unsigned char>(text[at])} << (8 * at); };
-  return byte(0) | byte(size / 2) | byte(size - 1);
-}
+  void append(char byte) { push(static_cast<unsigned char>(byte), 1); }
 
-/// MurmurHash64A with seed 0xc70f6907: the default hash of text, and libstdc++'s `std::hash<std::string>`.
-/// Inline, as it is most of what an id costs.
+  uint64_t finish() const {
+    const uint64_t hash = waiting_ > 0 ? (hash_ ^ word_) * kMultiplier : hash_;
+    return mixed(mixed(hash) * kMultiplier);
+  }
+
+ private:
+  static constexpr uint64_t kMultiplier = 0xc6a4a7935bd1e995;
+  static uint64_t mixed(uint64_t word) { return word ^ (word >> 47); }
+
+  /// `size` bytes, zeros behind them.
+  void push(uint64_t bytes, size_t size) {
+    word_ |= bytes << (8 * waiting_);
+    if (waiting_ + size < 8) {
+      waiting_ += size;
+      return;
+    }
+    hash_ = (hash_ ^ mixed(word_ * kMultiplier) * kMultiplier) * kMultiplier;
+    word_ = waiting_ == 0 ? 0 : bytes >> (8 * (8 - waiting_));
+    waiting_ = waiting_ + size - 8;
+  }
+
+  uint64_t hash_;
+  uint64_t word_ = 0;   // bytes that are no whole word yet
+  size_t waiting_ = 0;  // how many; 0 to 7
+};
+
+/// MurmurHash64A: the default hash of text, and libstdc++'s `std::hash<std::string>`. Inline, as it is most of
+/// what an id costs.
 inline uint64_t murmur64a(std::string_view bytes) {
-  constexpr uint64_t kSeed = 0xc70f6907;
-  constexpr uint64_t kMultiplier = 0xc6a4a7935bd1e995;
-  constexpr auto mixed = [](uint64_t word) { return word ^ (word >> 47); };
-  const char* at = bytes.data();
-  size_t left = bytes.size();
-  uint64_t hash = kSeed ^ (left * kMultiplier);
-  for (; left >= 8; left -= 8, at += 8) {
-    uint64_t word;
-    std::memcpy(&word, at, 8);
-    hash = (hash ^ mixed(word * kMultiplier) * kMultiplier) * kMultiplier;
-  }
-  if (left > 0) hash = (hash ^ short_word(at, left)) * kMultiplier;
-  return mixed(mixed(hash) * kMultiplier);
+  Murmur64a hash(bytes.size());
+  hash.append(bytes);
+  return hash.finish();
 }
 
 /// FarmHash's Fingerprint64: the hash of text when `USE_FARM_HASH_TO_BUCKETIZE` is on.

@@ -28,9 +28,12 @@ std::optional<double> weight_of(std::string_view weight, const Cells& input, Sin
 
 }  // namespace
 
+std::optional<Column> IdKernel::whole(std::span<const Cells> inputs, int64_t rows, const Rules& rules) const {
+  return plain_ids(rules, inputs[0], rows, separator_);
+}
+
 void IdKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const {
   const Cells& input = inputs[0];
-  if (auto whole = plain_ids(sink.rules(), input, rows, separator_)) return sink.give(*std::move(whole));
   const bool map = input.column->shape == Shape::Map;
   for (int64_t i = 0; i < rows; ++i) {
     if (!weighted_) {

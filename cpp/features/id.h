@@ -15,6 +15,7 @@ class IdKernel : public Kernel {
  public:
   IdKernel(char separator, bool weighted) : separator_(separator), weighted_(weighted) {}
   void run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const override;
+  std::optional<Column> whole(std::span<const Cells> inputs, int64_t rows, const Rules& rules) const override;
 
  private:
   void run_weighted(const Cells& input, int64_t row, Sink& sink) const;

@@ -21,12 +21,17 @@ namespace recserve {
 class Kernel {
  public:
   virtual ~Kernel() = default;
-  /// Calls `sink.end_row()` exactly `rows` times, or `sink.give` once. Inputs are in the order of the type's own keys.
+  /// Calls `sink.end_row()` exactly `rows` times. Inputs are in the order of the type's own keys.
   virtual void run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const = 0;
   /// Of a sequence: whether each element stays in it. Nothing: all do; then every row of `inputs` is run,
   /// else those that stay, and of a sequence without any one row, whose sequence inputs are missing.
   virtual std::optional<std::vector<bool>> kept(std::span<const Cells> inputs, int64_t elements,
                                                 Counts& counts) const {
+    return {};
+  }
+  /// The column that `run` and a sink of these rules would make, to the bit, without a look at every row (see
+  /// plain.h). Nothing where the inputs or the rules are not plain: then `run` is called.
+  virtual std::optional<Column> whole(std::span<const Cells> inputs, int64_t rows, const Rules& rules) const {
     return {};
   }
   /// Two runs may differ (`rnd`): the result belongs to no rate but pair.

@@ -1,5 +1,7 @@
 #include "features/plain.h"
 
+#include <algorithm>
+
 namespace recserve {
 
 namespace {
@@ -45,16 +47,6 @@ Column column_of_ids(const Rules& rules, std::vector<int64_t> ids, std::span<con
   return column;
 }
 
-std::vector<int64_t> missing_rows(const Cells& cells, int64_t rows) {
-  std::vector<int64_t> missing;
-  const Column& column = *cells.column;
-  const bool may_be = cells.rows != nullptr || !column.valid.empty() || column.values.type == Type::String;
-  for (int64_t i = 0; may_be && i < rows; ++i) {
-    if (cells.missing(i)) missing.push_back(i);
-  }
-  return missing;
-}
-
 /// `each(row of the column)` for every row of the evaluation; 0 where there is none.
 template <class Each>
 void for_each_row(const Cells& cells, int64_t rows, Each&& each) {
@@ -84,7 +76,7 @@ std::optional<Column> text_ids(const Rules& rules, const Cells& cells, int64_t r
   if (values.size > 0) {
     for_each_row(cells, rows, [&](int64_t i, int64_t row) { ids[i] = *rules.bucketizer.text(values.text(row)); });
   }
-  return column_of_ids(rules, std::move(ids), missing_rows(cells, rows));
+  return column_of_ids(rules, std::move(ids), missing_rows({&cells, 1}, rows));
 }
 
 std::optional<Column> integer_ids(const Rules& rules, const Cells& cells, int64_t rows) {
@@ -96,7 +88,7 @@ std::optional<Column> integer_ids(const Rules& rules, const Cells& cells, int64_
   if (values.size > 0) {
     values.type == Type::Int32 ? fill(values.as<int32_t>()) : fill(values.as<int64_t>());
   }
-  return column_of_ids(rules, std::move(ids), missing_rows(cells, rows));
+  return column_of_ids(rules, std::move(ids), missing_rows({&cells, 1}, rows));
 }
 
 /// Lists of texts, which nothing cuts.
@@ -127,7 +119,40 @@ Column text_lists(const Rules& rules, const Cells& cells, int64_t rows) {
   return result;
 }
 
+/// One token in every row, as text.
+class Token {
+ public:
+  explicit Token(const Cells& cells) : cells_(&cells), values_(&cells.column->values) {}
+  bool missing(int64_t i) const { return cells_->missing(i); }
+  std::string_view text(int64_t i) {
+    const int64_t at = cells_->at(i);
+    switch (values_->type) {
+      case Type::String: return values_->text(at);
+      case Type::Int32: return format(int64_t{values_->as<int32_t>()[at]}, decimal_);
+      default: return format(values_->as<int64_t>()[at], decimal_);
+    }
+  }
+
+ private:
+  const Cells* cells_;
+  const Values* values_;
+  char decimal_[kNumberChars];
+};
+
 }  // namespace
+
+std::vector<int64_t> missing_rows(std::span<const Cells> inputs, int64_t rows) {
+  std::vector<const Cells*> asked;  // the others cannot be missing
+  for (const Cells& cells : inputs) {
+    const Column& column = *cells.column;
+    if (cells.rows != nullptr || !column.valid.empty() || column.values.type == Type::String) asked.push_back(&cells);
+  }
+  std::vector<int64_t> missing;
+  for (int64_t i = 0; i < rows && !asked.empty(); ++i) {
+    if (std::any_of(asked.begin(), asked.end(), [i](const Cells* cells) { return cells->missing(i); })) missing.push_back(i);
+  }
+  return missing;
+}
 
 std::optional<Column> plain_ids(const Rules& rules, const Cells& cells, int64_t rows, char separator) {
   const Kind kind = rules.bucketizer.kind();
@@ -145,7 +170,7 @@ std::optional<Column> plain_ids(const Rules& rules, const Cells& cells, int64_t 
 
 std::optional<Column> plain_combos(const Rules& rules, std::span<const Cells> inputs, int64_t rows, char separator) {
   const Kind kind = rules.bucketizer.kind();
-  if ((kind != Kind::Hash && kind != Kind::Vocab) || rules.weighted) return {};
+  if ((kind != Kind::Hash && kind != Kind::Vocab) || rules.weighted || !rules.prefix.empty()) return {};
   for (const Cells& cells : inputs) {
     const Column& column = *cells.column;
     const Type type = column.values.type;
@@ -153,28 +178,18 @@ std::optional<Column> plain_combos(const Rules& rules, std::span<const Cells> in
     if (type == Type::Float32 || type == Type::Float64) return {};
     if (type == Type::String && !all_whole(column.values, separator)) return {};
   }
+  std::vector<Token> tokens(inputs.begin(), inputs.end());
+  std::vector<std::string_view> texts(inputs.size());
   std::vector<int64_t> ids(rows);
   std::vector<int64_t> missing;
-  std::string joined;
+  std::string scratch;
   for (int64_t i = 0; i < rows; ++i) {
-    joined.assign(rules.prefix);
-    bool complete = true;
-    for (const Cells& cells : inputs) {
-      if (complete = !cells.missing(i); !complete) break;
-      const Values& values = cells.column->values;
-      const int64_t row = cells.at(i);
-      switch (values.type) {
-        case Type::String: joined.append(values.text(row)); break;
-        case Type::Int32: with_text(int64_t{values.as<int32_t>()[row]}, [&](auto text) { joined.append(text); }); break;
-        default: with_text(values.as<int64_t>()[row], [&](auto text) { joined.append(text); });
-      }
-      joined.push_back('_');
-    }
-    if (!complete) {
+    if (std::any_of(tokens.begin(), tokens.end(), [i](const Token& token) { return token.missing(i); })) {
       missing.push_back(i);
       continue;
     }
-    ids[i] = *rules.bucketizer.text(std::string_view(joined).substr(0, joined.size() - 1));
+    for (size_t k = 0; k < tokens.size(); ++k) texts[k] = tokens[k].text(i);
+    ids[i] = rules.bucketizer.joined(texts, scratch);
   }
   return column_of_ids(rules, std::move(ids), missing);
 }
@@ -205,7 +220,7 @@ std::optional<Column> plain_numbers(const Rules& rules, const Cells& cells, int6
     }
   }
   rules.normalizer.column(numbers);
-  std::vector<int64_t> missing = missing_rows(cells, rows);
+  std::vector<int64_t> missing = missing_rows({&cells, 1}, rows);
   if (null_is_zero) {
     for (int64_t row : missing) numbers[row] = 0;
     missing.clear();

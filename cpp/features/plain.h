@@ -27,6 +27,9 @@ std::optional<Column> plain_combos(const Rules& rules, std::span<const Cells> in
 /// The numbers of one input. `null_is_zero`: a missing row is 0.0, which no normalizer sees.
 std::optional<Column> plain_numbers(const Rules& rules, const Cells& cells, int64_t rows, bool null_is_zero);
 
+/// The rows in which an input is missing.
+std::vector<int64_t> missing_rows(std::span<const Cells> inputs, int64_t rows);
+
 /// Results of these rules may go through `column_of_numbers`.
 bool takes_plain_numbers(const Rules& rules);
 

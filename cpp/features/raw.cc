@@ -5,6 +5,11 @@
 
 namespace recserve {
 
+std::optional<Column> RawKernel::whole(std::span<const Cells> inputs, int64_t rows, const Rules& rules) const {
+  const bool null_is_zero = null_is_zero_ && !inputs[0].produced;
+  return plain_numbers(rules, inputs[0], rows, null_is_zero);
+}
+
 void RawKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const {
   const Cells& input = inputs[0];
   const Column& column = *input.column;
@@ -16,7 +21,6 @@ void RawKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) con
   const bool text = values.type == Type::String;
   const bool zero =
       null_is_zero_ && !text && !input.produced && column.shape == Shape::Scalar && column.width == 1;
-  if (auto whole = plain_numbers(sink.rules(), input, rows, zero)) return sink.give(*std::move(whole));
   for (int64_t i = 0; i < rows; ++i) {
     if (input.missing(i)) {
       if (zero) sink.plain(0.0);

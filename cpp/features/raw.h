@@ -19,6 +19,7 @@ class RawKernel : public Kernel {
   /// the column decides, not its values.
   RawKernel(char separator, bool null_is_zero) : separator_(separator), null_is_zero_(null_is_zero) {}
   void run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const override;
+  std::optional<Column> whole(std::span<const Cells> inputs, int64_t rows, const Rules& rules) const override;
 
  private:
   void run_text(const Cells& input, int64_t row, Sink& sink) const;

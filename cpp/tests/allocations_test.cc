@@ -26,7 +26,7 @@ using namespace recserve;
 TEST(looking_up_values_allocates_nothing) {
   const std::vector<Bucketizer> bucketizers = {
       Bucketizer::hash(100, false), Bucketizer::hash(100, true), Bucketizer::num_buckets(10),
-      Bucketizer::vocab({"a word that is longer than a short string", "b"}, {0, 1}, 2),
+      Bucketizer::vocab(Vocabulary::of({"a word that is longer than a short string", "b"}, {0, 1}), 2),
       Bucketizer::boundaries({1, 2, 3})};
   const std::string_view token = "a word that is longer than a short string";
   const long before = allocations;

@@ -13,7 +13,7 @@ from conformance.write import FOLDER, Case, bucketizers, decode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recserve._core import Bucketizer
+from recserve._core import Bucketizer, Vocabulary
 from recserve.errors import ConfigError
 
 VECTORS: dict[str, list[Case]] = json.loads((FOLDER / "bucketize.json").read_text())
@@ -33,7 +33,7 @@ def make(bucketizer: Case) -> Bucketizer:
         return Bucketizer.num_buckets(bucketizer["num_buckets"])
     if "vocab" in bucketizer:
         words, indices = zip(*bucketizer["vocab"], strict=True)
-        return Bucketizer.vocab(list(words), list(indices), bucketizer["default"])
+        return Bucketizer.vocab(Vocabulary.of(list(words), list(indices)), bucketizer["default"])
     return Bucketizer.boundaries(bucketizer["boundaries"])
 
 
@@ -105,7 +105,7 @@ def test_no_bucketizer_is_a_kind_too() -> None:
 
 
 def test_an_empty_vocabulary_has_the_default_only() -> None:
-    empty = Bucketizer.vocab([], [], 4)
+    empty = Bucketizer.vocab(Vocabulary.of([], []), 4)
 
     assert (empty.text(""), empty.text("a"), empty.size) == (4, 4, 5)
 
@@ -148,7 +148,7 @@ def test_a_bucketizer_that_makes_no_sense_is_refused(bucketizer: Case, message: 
 
 def test_each_word_needs_an_index() -> None:
     with pytest.raises(ConfigError, match="2 words and 1 indices"):
-        Bucketizer.vocab(["a", "b"], [0], 0)
+        Vocabulary.of(["a", "b"], [0])
 
 
 FLOATS = st.floats(width=32, allow_nan=False)
@@ -190,7 +190,7 @@ def test_a_value_equal_to_a_boundary_goes_right(boundaries: list[float]) -> None
 
 def test_a_large_vocabulary_finds_each_word_and_no_other() -> None:
     words = [f"w{i}" for i in range(20_000)]
-    vocab = Bucketizer.vocab(words, list(range(20_000)), 20_000)
+    vocab = Bucketizer.vocab(Vocabulary.of(words, list(range(20_000))), 20_000)
 
     assert [vocab.text(word) for word in words] == list(range(20_000))
     assert {vocab.text(f"x{i}") for i in range(20_000)} == {20_000}

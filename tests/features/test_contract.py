@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from recserve._core import murmur64a
-from recserve.columns import Batch, batch_from_arrow
+from recserve.columns import Batch, batch_from_arrow, to_arrow
 from recserve.errors import ConfigError, DataError, RequestError
 from recserve.features import config, offline
 from recserve.features.generator import Generator
@@ -109,6 +109,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, pa.Array]]] = {
     ),
 }
 ROWS = 6
+BUCKETS = {"hash_bucket_size", "num_buckets"}
 TYPES = pytest.mark.parametrize("feature_type", sorted(FEATURE_TYPES))
 pytestmark = pytest.mark.usefixtures("files_of_examples")
 
@@ -163,7 +164,7 @@ def test_every_side_and_every_rate_gives_the_same_bits(feature_type: str) -> Non
         sides = dict(zip(columns, placement, strict=True))
         staged = placed(feature_type, {name: f"{side}:{name}" for name, side in sides.items()})
         rate = placement[0] if set(placement) in ({"user"}, {"item"}) else "pair"
-        assert [feature.rate for feature in staged.plan.features] == [rate]
+        assert [(f.rate, f.is_user) for f in staged.plan.features] == [(rate, rate == "user")]
         for row in range(ROWS if "user" in placement else 1):
             rows = {name: column.slice(row, 1) for name, column in columns.items() if sides[name] == "user"}
             repeated = {name: pa.concat_arrays([column] * ROWS) for name, column in rows.items()}
@@ -246,7 +247,7 @@ def test_eight_threads_get_the_same(feature_type: str) -> None:
 def test_online_is_offline(feature_type: str) -> None:
     columns = EXAMPLES[feature_type][1]
 
-    table = offline.run(generator(feature_type), pa.table(columns), strict=False, batch_rows=4)
+    table = offline.run(generator(feature_type), pa.table(columns), on_error="default", batch_rows=4)
 
     online = rows_of(generator(feature_type).generate_joined(batch_from_arrow(columns)))
     stored = [row if isinstance(row, list) else [row] for row in table.column("f").to_pylist()]
@@ -274,6 +275,53 @@ def _cell(value: Any) -> str:
 
 
 @TYPES
+def test_a_stub_has_no_tensor_and_feeds_another(feature_type: str) -> None:
+    columns = batch_from_arrow(EXAMPLES[feature_type][1])
+    stub = feature(feature_type, default_value="3", stub_type=True)
+    reader = {
+        "feature_type": "id_feature",
+        "feature_name": "r",
+        "expression": "feature:f",
+        "num_buckets": 200,
+    }
+    fed = Generator(config.load({"features": [reader, stub]}))
+
+    inputs = fed.generate_joined(columns)
+
+    assert {name.split(".")[0] for name in inputs.int_names} == {"r"}
+    results = fed.generate_columns(columns, names=["f"])["f"]
+    tokens = [value if isinstance(value, list) else [value] for value in to_arrow(results).to_pylist()]
+    expected = [[int(token) if float(token).is_integer() else 0 for token in row] for row in tokens]
+    assert rows_of(inputs) == expected
+
+
+@pytest.mark.parametrize(
+    "feature_type",
+    [name for name, (keys, _) in EXAMPLES.items() if not (BUCKETS | {"vocab_file"}) & keys.keys()],
+)
+@pytest.mark.parametrize(
+    ("spelled", "arrow"),
+    [
+        ("Integer", pa.int64()),
+        ("BIGINT", pa.int64()),
+        ("int32", pa.int64()),
+        ("Double", pa.float64()),
+        ("float64", pa.float64()),
+        ("FLOAT", pa.float32()),
+    ],
+)
+def test_numbers_have_any_value_type_in_any_spelling(
+    feature_type: str, spelled: str, arrow: pa.DataType
+) -> None:
+    columns = batch_from_arrow(EXAMPLES[feature_type][1])
+
+    results = generator(feature_type, value_type=spelled).generate_columns(columns)
+
+    result = to_arrow(results["f"])
+    assert getattr(result.type, "value_type", result.type) == arrow
+
+
+@TYPES
 def test_errors_name_the_feature(feature_type: str) -> None:
     keys = feature(feature_type)
     del keys[next(iter(EXAMPLES[feature_type][0]))]
@@ -285,7 +333,7 @@ def test_errors_name_the_feature(feature_type: str) -> None:
 def test_errors_name_the_feature_and_the_column() -> None:
     table = pa.table({"x": pa.array(["1", "two"])})
     strict = generator("raw_feature")
-    with pytest.raises(DataError, match="feature 'f' reads column 'x': 'two' is not a number"):
+    with pytest.raises(DataError, match="row 1: feature 'f' reads column 'x': 'two' is not a number"):
         offline.run(strict, table)
 
     with pytest.raises(RequestError, match="feature 'f' reads column 'x', which is a map"):
@@ -299,5 +347,5 @@ def test_an_error_names_the_feature_where_it_arose() -> None:
     reader = {"feature_type": "raw_feature", "feature_name": "reader", "expression": "feature:stub"}
     strict = Generator(config.load({"features": [reader, stub]}))
 
-    with pytest.raises(DataError, match=r"^feature 'stub' reads column 'x': 'two' is not a number$"):
+    with pytest.raises(DataError, match=r"^row 0: feature 'stub' reads column 'x': 'two' is not a number$"):
         offline.run(strict, pa.table({"x": pa.array(["two"])}))

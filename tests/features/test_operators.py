@@ -321,6 +321,8 @@ def test_what_an_operator_raises_is_the_request_s_or_the_table_s_fault() -> None
     with pytest.raises(DataError, match=message):
         generator.finisher.finish(wrong)
     assert tensors_of(generator.generate_joined(batch(x=["1"]))) == {"f.values": [1.0]}
+    with pytest.raises(ConfigError, match=message):
+        generator_of({**FEATURE, "expression": ["const:two"]})
 
 
 # --- RegexReplace -----------------------------------------------------------------------------------------

@@ -189,9 +189,9 @@ class SpeechlessError(Exception):
             "gave a nested column; a value or a list of values",
         ),
         (
-            lambda x: pa.array([b"a"] * len(x), pa.binary(1)),
+            lambda x: pa.array([{"a": 1}] * len(x)),
             DataError,
-            r"'result of the Python step': Arrow type",
+            r"'result of the Python step'.*Arrow type struct",
         ),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recserve._core import Bucketizer
+from recserve._core import Bucketizer, Vocabulary
 from recserve.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,10 +33,19 @@ class Buckets:
 
     key: str = ""
     size: int = 0
-    words: tuple[str, ...] = ()
-    indices: tuple[int, ...] = ()
+    vocabulary: Vocabulary | None = None
     unknown: int = 0
     boundaries: tuple[float, ...] = ()
+
+    @property
+    def words(self) -> list[str]:
+        """The words of a vocabulary, made anew with every call: ask `vocabulary` where a million may be."""
+        return [] if self.vocabulary is None else self.vocabulary.words
+
+    @property
+    def indices(self) -> list[int]:
+        """The id of each word."""
+        return [] if self.vocabulary is None else self.vocabulary.indices
 
     @classmethod
     def parse(cls, keys: Mapping[str, Any], assets: Assets) -> Buckets:
@@ -54,18 +63,19 @@ class Buckets:
         if key == "boundaries":
             return cls(key, boundaries=_numbers(key, value))
         if key == "vocab_file":
-            words, indices = _read_vocab(assets.find("vocab_file", str(value)))
+            path = assets.find("vocab_file", str(value))
+            vocabulary = assets.once(("vocab_file", path), lambda: _read_vocab(path))
         elif key == "vocab_dict":
             if not isinstance(value, dict):
                 raise ConfigError(f"vocab_dict is {value!r}; an object of word to index is wanted")
-            words = tuple(value)
-            indices = tuple(_integer(f"vocab_dict['{word}']", index) for word, index in value.items())
+            indices = [_integer(f"vocab_dict['{word}']", index) for word, index in value.items()]
+            vocabulary = Vocabulary.of(list(value), indices)
         else:
             if not isinstance(value, list):
                 raise ConfigError(f"vocab_list is {value!r}; a list of words is wanted")
-            words = tuple(word if isinstance(word, str) else str(word) for word in value)
-            indices = tuple(range(len(words)))
-        return cls(key, words=words, indices=indices, unknown=unknown)
+            words = [word if isinstance(word, str) else str(word) for word in value]
+            vocabulary = Vocabulary.of(words, list(range(len(words))))
+        return cls(key, vocabulary=vocabulary, unknown=unknown)
 
     def native(self, *, farm_hash: bool) -> Bucketizer:
         """Build the bucketizer; `farm_hash` hashes text by FarmHash instead of MurmurHash."""
@@ -78,9 +88,12 @@ class Buckets:
                 return Bucketizer.hash(self.size, farm_hash)
             case "num_buckets":
                 return Bucketizer.num_buckets(self.size)
+            case "vocab_file" if self.size > 0:  # of a tokenizer, whose tokens are ids already
+                return Bucketizer.num_buckets(self.size)
             case "boundaries":
                 return Bucketizer.boundaries(list(self.boundaries))
-        return Bucketizer.vocab(list(self.words), list(self.indices), self.unknown)
+        assert self.vocabulary is not None
+        return Bucketizer.vocab(self.vocabulary, self.unknown)
 
 
 def _integer(key: str, value: object) -> int:
@@ -98,22 +111,14 @@ def _numbers(key: str, values: object) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
 
 
-def _read_vocab(path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def _read_vocab(path: Path) -> Vocabulary:
     """Words and their indices: `word` is its line number, `word<blank>index` says its own."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        content = path.read_bytes()
+        content.decode("utf-8")
     except (OSError, UnicodeDecodeError) as e:
         raise ConfigError(f"vocab_file '{path}' cannot be read: {e}") from e
-    words, indices = [], []
-    for number, line in enumerate(lines):
-        entry = line.strip()
-        if not entry:
-            continue
-        word, _, index = entry.replace("\t", " ").rpartition(" ")
-        if word and index.isascii() and index.removeprefix("-").isdigit():
-            words.append(word.rstrip())
-            indices.append(int(index))
-        else:
-            words.append(entry)
-            indices.append(number)
-    return tuple(words), tuple(indices)
+    try:
+        return Vocabulary.parse(content)
+    except ConfigError as e:
+        raise ConfigError(f"vocab_file '{path}', {e}") from e

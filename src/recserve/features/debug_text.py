@@ -1,10 +1,10 @@
 """Features as text, one per item: what a caller who asks for debugging gets.
 
-    pairs   age:30|tags:a\x1db|clicks:c1;c2|weights:a:0.5\x1db:1     for people
-    table   30\x02a\x1db\x02c1;c2\x02a:0.5\x1db:1                    values only, in the order of fg.json
+    pairs   age:30|tags:a\\x1db|clicks:c1;c2|weights:a:0.5\\x1db:1     for people
+    table   30\\x02a\\x1db\\x02c1;c2\\x02a:0.5\\x1db:1             values only, in the order of fg.json
 
-Values of a cell are parted by \\x1d, elements of a sequence by `;`, keys and weights by `:`. A missing cell is
-empty. Numbers have the fewest digits that give them back. Text that is not UTF-8 is shown with replacement
+Values of a cell are parted by \\x1d, elements of a sequence by `;`, keys and weights by `:`. A missing cell
+is empty. Numbers have the fewest digits that give them back. Text that is not UTF-8 is shown with replacement
 characters: protobuf would refuse the whole answer.
 """
 

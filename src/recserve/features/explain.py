@@ -20,7 +20,7 @@ from recserve.config.nearest import did_you_mean
 from recserve.errors import ConfigError
 from recserve.features.bucketize import Buckets
 from recserve.features.generator import Generator
-from recserve.features.probes import MARK, differs, probe, with_defaults
+from recserve.features.probes import DEFAULTS, MARK, differs, probe, with_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,7 +195,7 @@ class _Row:
         """Whether the operator gave nothing; of a sequence by element."""
         if feature.type.random:
             return [False]  # two runs differ anyway
-        one, two = (pa.array(self._results[f"{feature.name}{MARK}default {text}"]) for text in "12")
+        one, two = (pa.array(self._results[f"{feature.name}{MARK}default {text}"]) for text in DEFAULTS)
         if feature.is_sequence:
             one, two = one.flatten(), two.flatten()
         return [bool(gone) for gone in differs(one, two)]

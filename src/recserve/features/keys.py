@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import MISSING
-from functools import cache
+from functools import cache, partial
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
@@ -40,16 +40,22 @@ def read_fields(record: type, keys: Mapping[str, Any], *, but: tuple[str, ...] =
     ]
     if missing:
         raise ConfigError(f"missing keys {missing}")
-    values: dict[str, Any] = {}
-    wrong: list[str] = []
-    for key in (f.name for f in fields if f.name in keys):
+    present = [f.name for f in fields if f.name in keys]
+    values = together(*(partial(_read, key, keys[key], hints[key]) for key in present))
+    return dict(zip(present, values, strict=True))
+
+
+def together(*reads: Callable[[], Any]) -> list[Any]:
+    """Do all of several, so that one ConfigError tells what is wrong with each."""
+    results, wrong = [], []
+    for read in reads:
         try:
-            values[key] = _read(key, keys[key], hints[key])
+            results.append(read())
         except ConfigError as error:
             wrong.append(str(error))
     if wrong:
         raise ConfigError("; ".join(wrong))
-    return values
+    return results
 
 
 def read_flag(keys: Mapping[str, Any], key: str) -> bool:

@@ -3,7 +3,7 @@
     custom_feature ──operator_name──▶ Operator.parse(keys) ──kernel──▶ as any other feature type
 
 The original loads an operator from `operator_lib_file`, a shared library; here the name alone decides, and
-nothing that fg.json names is loaded. Operators of users are in the table once `register`ed.
+nothing that fg.json names is loaded. Users `register` operators of their own.
 """
 
 from __future__ import annotations

@@ -57,6 +57,11 @@ class PlannedFeature:
         return self.feature.name
 
     @property
+    def column(self) -> str:
+        """Its column in an offline run."""
+        return self.feature.column or self.feature.name
+
+    @property
     def type(self) -> str:
         """Its feature_type as in fg.json."""
         return self.feature.feature_type
@@ -245,7 +250,9 @@ class Plan:
         shortened: set[str] = set()
         for name in self.order:
             feature = self._by_name[name]
-            masked = any(i.sequence and i.name in shortened for i in self._inputs[name] if i.source == "feature")
+            masked = any(
+                i.sequence and i.name in shortened for i in self._inputs[name] if i.source == "feature"
+            )
             if feature.is_sequence and (feature.type.shortens or masked):
                 shortened.add(name)
         return frozenset(shortened)

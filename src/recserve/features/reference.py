@@ -99,7 +99,7 @@ def _keys(record: type[Any], feature: Mapping[str, Any]) -> list[str]:
             continue
         alias = f" (or `{spelled[field.name]}`)" if field.name in spelled else ""
         kind = _input(feature.get(field.name)) or kind_of(types[field.name])
-        rows.append((f"`{field.name}`{alias}", kind, _default(field), FIELDS[field.name].sentence))
+        rows.append((f"`{field.name}`{alias}", kind, _default(field), _prose(FIELDS[field.name].sentence)))
     return _table(("key", "value", "default", "meaning"), rows) if rows else []
 
 
@@ -119,6 +119,11 @@ def _is_reference(text: str) -> bool:
     return True
 
 
+def _prose(sentence: str) -> str:
+    """A sentence for Markdown, which would take <name> for HTML."""
+    return sentence.replace("<", r"\<")
+
+
 def _default(field: dataclasses.Field[Any]) -> str:
     if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
         return "required"
@@ -133,7 +138,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 def _marked(text: str) -> str:
     """Rules, with what is a choice of ours, and where the rest comes from, standing out."""
-    return re.sub(r"(^|\s)(Ours|Source):", r"\n\n**\2:**", text).strip()
+    return re.sub(r"(^|\s+)\b(Ours|Source):", r"\n\n**\2:**", text).strip()
 
 
 def _table(header: tuple[str, ...], rows: Any) -> list[str]:

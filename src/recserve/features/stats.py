@@ -19,7 +19,7 @@ from recserve.columns import batch_from_arrow
 from recserve.config.document import read_json
 from recserve.errors import ConfigError
 from recserve.features.generator import Generator
-from recserve.features.probes import MARK, differs, leaves, lengths, units, with_defaults
+from recserve.features.probes import DEFAULTS, MARK, differs, leaves, lengths, units, with_defaults
 from recserve.features.sample import missing_cells
 from recserve.features.sketches import Distinct, Frequent, Numbers
 
@@ -152,7 +152,7 @@ class Statistician:
         for feature in self._features:
             arrays = [
                 _of_rows(pa.array(results[name]), batch.num_rows)
-                for name in (feature.name, *(f"{feature.name}{MARK}default {text}" for text in "12"))
+                for name in (feature.name, *(f"{feature.name}{MARK}default {text}" for text in DEFAULTS))
             ]
             self._count(feature, *arrays)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
@@ -13,9 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tokenizers import Tokenizer
+
 
 class Vocabulary:
-    """A tokenizer file that was read. `size` is the number of its ids, added tokens among them."""
+    """A tokenizer file that was read. `size` is the number of its ids, added tokens among them.
+
+    It can be pickled, the file's content with it: features are made on other machines, too.
+    """
 
     def __init__(self, size: int, encode: Callable[[str], list[int]]) -> None:
         self.size = size
@@ -47,17 +53,23 @@ def _read_bpe(path: Path) -> Vocabulary:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(path))
-    ids = tokenizer.get_vocab(with_added_tokens=True).values()
-    if max(ids, default=-1) >= len(ids):
-        raise ConfigError(f"vocab_file '{path}' has {len(ids)} tokens, but an id {max(ids)}")
-    return Vocabulary(len(ids), lambda text: tokenizer.encode(text, add_special_tokens=False).ids)
+    size = tokenizer.get_vocab_size(with_added_tokens=True)
+    ids = [*tokenizer.get_vocab(with_added_tokens=True).values(), (tokenizer.padding or {}).get("pad_id", 0)]
+    if max(ids) >= size:  # a model has a row for each token, and none for this one
+        raise ConfigError(f"vocab_file '{path}' has {size} tokens, but an id {max(ids)}")
+    return Vocabulary(size, partial(_encode_bpe, tokenizer))
+
+
+def _encode_bpe(tokenizer: Tokenizer, text: str) -> list[int]:
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    return ids
 
 
 def _read_sentencepiece(path: Path) -> Vocabulary:
     from sentencepiece import SentencePieceProcessor
 
     processor = SentencePieceProcessor(model_file=str(path))
-    return Vocabulary(processor.vocab_size(), lambda text: processor.encode(text, out_type=int))
+    return Vocabulary(processor.vocab_size(), partial(processor.encode, out_type=int))
 
 
 class _Read(Protocol):

@@ -21,9 +21,9 @@ from recserve.config.document import parse_json, read_json
 from recserve.config.environment import environment, process_environ, put
 from recserve.errors import DataError, RecserveError
 from recserve.features import config
+from recserve.features.bucketize_only import bucketize_only as bucketizers_of
 from recserve.features.generator import Generator
 from recserve.features.plan import Plan
-from recserve.pyfg.bucketize import bucketizers_of
 from recserve.pyfg.outputs import FeatureOutput, outputs_of, texts_of
 
 if TYPE_CHECKING:
@@ -95,9 +95,8 @@ class FgArrowHandler:
         self._executor_process = 0
         plan = self._generator().plan
         self._outputs = [feature for feature in plan.features if feature.is_output]
-        self._reads = _columns_read(
-            plan, [f.name for f in plan.features if f.is_output or f.name in self._texts]
-        )
+        made = {feature.name for feature in self._outputs} | set(self._texts)
+        self._reads = _columns_read(plan, [f.name for f in plan.features if f.name in made])
         self._columns = frozenset().union(*self._reads.values())
 
     # -- generation -----------------------------------------------------------------------------------------
@@ -251,12 +250,8 @@ def _keep_all_values(read: FeatureConfig) -> FeatureConfig:
 
     def uncut(feature: Feature) -> Feature:
         record = feature.type
-        if (
-            not feature.is_sequence
-            or not record.sparse
-            or record.value_dim != 1
-            or record.limit(sequence=True)
-        ):
+        told_one = feature.is_sequence and record.sparse and record.value_dim == 1
+        if not told_one or record.limit(sequence=True) == 1:
             return feature
         return dataclasses.replace(feature, type=dataclasses.replace(record, value_dim=0))
 
@@ -265,15 +260,16 @@ def _keep_all_values(read: FeatureConfig) -> FeatureConfig:
 
 def _split_texts(read: FeatureConfig) -> tuple[FeatureConfig, list[str]]:
     """The config without the outputs that are texts, which have no tensors, and their names."""
-    texts = [
-        f.name for f in read.features if f.type.discrete and not f.type.bucketized and not f.type.stub_type
-    ]
-    if not texts:
-        return read, []
+
+    def is_text(feature: Feature) -> bool:
+        record = feature.type
+        return record.discrete and not record.bucketized and not record.stub_type
+
     features = tuple(
-        dataclasses.replace(f, type=dataclasses.replace(f.type, stub_type=True)) if f.name in texts else f
+        dataclasses.replace(f, type=dataclasses.replace(f.type, stub_type=True)) if is_text(f) else f
         for f in read.features
     )
+    texts = [feature.name for feature in read.features if is_text(feature)]
     return dataclasses.replace(read, features=features), texts
 
 

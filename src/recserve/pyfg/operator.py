@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recserve.features import config
-from recserve.features.generator import Generator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +16,7 @@ class FeatureFactory:
 
     @staticmethod
     def create(feature: Mapping[str, Any], is_sequence: bool = False) -> FeatureOperator:
-        """Read the feature; `is_sequence` is pyfg's, and changes nothing that is asked of it here."""
+        """Read the feature; what is asked of it here is the same whether it `is_sequence`."""
         return FeatureOperator(feature)
 
 
@@ -25,10 +24,9 @@ class FeatureOperator:
     """A feature that tells how many ids it has."""
 
     def __init__(self, feature: Mapping[str, Any]) -> None:
-        keys = {**feature, "stub_type": False, "expression": "user:" + str(feature.get("feature_name"))}
-        read = config.load({"features": [keys]}, folder=Path(), anywhere=True)
-        self._limits = Generator(read).id_limits
+        [read] = config.load({"features": [feature]}, folder=Path(), anywhere=True).features
+        self._rules = read.type.rules(sequence=read.is_sequence, farm_hash=False)
 
     def vocab_size(self) -> int:
-        """What all ids are below: of a tokenizer all its tokens, the added ones too."""
-        return next(iter(self._limits.values()), 0)
+        """What all ids are below: of a tokenizer all its tokens, added ones too; 0 where that is unknown."""
+        return self._rules.size

@@ -174,6 +174,7 @@ def test_a_file_is_read_once_for_all_features() -> None:
         ({"vocab_file": "../words.json"}, "lies outside of the folder of fg.json"),
         ({"vocab_file": "broken.json"}, "vocab_file 'broken.json' is not a file of tokenizers: .*line 1"),
         ({"vocab_file": "gap.json"}, "vocab_file 'gap.json' has 4 tokens, but an id 9"),
+        ({"vocab_file": "pad.json"}, "vocab_file 'pad.json' has 4 tokens, but an id 7"),
         ({"tokenizer_type": "sentencepiece"}, "vocab_file 'words.json' is not a file of sentencepiece"),
         ({"tokenizer_type": "jieba"}, "unknown tokenizer_type 'jieba'; known: bpe, sentencepiece"),
         ({"output_type": "word"}, "unknown output_type 'word'; known: word_id"),
@@ -184,6 +185,9 @@ def test_what_is_refused_at_load(
     generate: Generate, tmp_path: Path, keys: dict[str, Any], message: str
 ) -> None:
     (tmp_path / "broken.json").write_text("red")
+    padded = tokenizer_files.words()
+    padded.enable_padding(length=3, pad_id=7, pad_token="[PAD]")
+    padded.save(str(tmp_path / "pad.json"))
     gap = json.loads((tmp_path / "words.json").read_text())
     gap["model"]["vocab"]["blue"] = 9
     (tmp_path / "gap.json").write_text(json.dumps(gap))

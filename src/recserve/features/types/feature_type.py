@@ -14,7 +14,7 @@ from recserve._core import Bucketizer, Kernel, Normalizer, Rules
 from recserve.config.nearest import did_you_mean
 from recserve.errors import ConfigError
 from recserve.features.bucketize import Buckets
-from recserve.features.keys import canonical, read_fields
+from recserve.features.keys import canonical, read_fields, together
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,7 +114,10 @@ class FeatureType(ABC):
     def parse(cls, keys: Mapping[str, Any], assets: Assets) -> Self:
         """Read the fields from a feature object; unknown keys are ignored, null is absent."""
         keys = canonical(keys)
-        return cls(buckets=Buckets.parse(keys, assets), **read_fields(cls, keys, but=("buckets",)))
+        fields, buckets = together(
+            lambda: read_fields(cls, keys, but=("buckets",)), lambda: Buckets.parse(keys, assets)
+        )
+        return cls(buckets=buckets, **fields)
 
     @property
     @abstractmethod

@@ -47,6 +47,7 @@ class Tokenize(FeatureType):
 
     single_input: ClassVar[bool] = True
     python_step: ClassVar[bool] = True
+    refused_buckets: ClassVar[tuple[str, ...]] = tuple(key for key in KEYS if key != "vocab_file")
 
     expression: str
     vocab_file: str
@@ -58,14 +59,14 @@ class Tokenize(FeatureType):
     def parse(cls, keys: Mapping[str, Any], assets: Assets) -> Self:
         keys = canonical(keys)
         fields = read_fields(cls, keys, but=("buckets", "vocabulary"))
-        if found := [key for key in KEYS if key != "vocab_file" and key in keys]:
+        if found := [key for key in cls.refused_buckets if key in keys]:
             raise ConfigError(f"has the bucketizers {found}; its tokens are ids already")
         kind = fields.get("tokenizer_type", "bpe")
         if kind not in TOKENIZER_TYPES:
             raise ConfigError(f"unknown tokenizer_type '{kind}'; known: {', '.join(TOKENIZER_TYPES)}")
         path = assets.find("vocab_file", fields["vocab_file"])
         words = assets.once(("tokenizer", kind, path), lambda: load(path, kind))
-        return cls(vocabulary=words, buckets=Buckets("num_buckets", size=words.size), **fields)
+        return cls(vocabulary=words, buckets=Buckets("vocab_file", size=words.size), **fields)
 
     def check(self) -> None:
         FeatureType.check(self)
