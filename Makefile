@@ -5,7 +5,7 @@
 #   make bench   the benchmarks; writes benchmarks/results.md
 #   make test-spark   the tests that need Spark: an environment of its own, and a Java VM 17
 #   make soak    ten minutes under good, bad and too much traffic
-#   make fuzz    five minutes of broken requests under sanitizers
+#   make fuzz    broken requests, and features of random configs, under sanitizers; MINUTES=5 of each
 #   make check   lint and types only
 #   make reference   pages made of the code (settings, feature types) and the schema of fg.json: build/docs/
 #   make help    this list
@@ -114,12 +114,21 @@ reference: $(VENV)/.installed
 soak: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.soak --minutes 10
 
-# Five minutes of broken requests under the address and undefined behaviour sanitizers.
+# Under the address and undefined behaviour sanitizers: broken requests, then configs and data of features,
+# guided by coverage; last, the core against the referee. What is found is kept in build/fuzz.
+MINUTES ?= 5
+CLANG := $(firstword $(foreach version,20 19 18 17 16,$(shell command -v clang++-$(version))))
+
 fuzz: $(VENV)/.installed
+	@test -n "$(CLANG)" || { echo "make fuzz needs clang 16 or newer: apt-get install clang-16 libclang-rt-16-dev"; exit 1; }
 	@$(BIN)/cmake -S . -B build/fuzz -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
-	  -DRECSERVE_TESTS=ON -DRECSERVE_SANITIZE=ON > /dev/null
-	@$(BIN)/ninja -C build/fuzz fuzz_wire
-	build/fuzz/fuzz_wire 300
+	  -DCMAKE_CXX_COMPILER=$(CLANG) -DRECSERVE_TESTS=ON -DRECSERVE_SANITIZE=ON > /dev/null
+	@$(BIN)/ninja -C build/fuzz fuzz_wire fuzz_features
+	build/fuzz/fuzz_wire $$((60 * $(MINUTES)))
+	@mkdir -p build/fuzz/corpus
+	build/fuzz/fuzz_features -max_total_time=$$((60 * $(MINUTES))) -len_control=0 -max_len=1200 -verbosity=0 \
+	  -print_final_stats=1 -artifact_prefix=build/fuzz/features- build/fuzz/corpus
+	$(BIN)/python -m tests.features.referee fuzz $(MINUTES)
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .

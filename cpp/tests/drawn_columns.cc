@@ -10,11 +10,12 @@ namespace recserve::testing {
 namespace {
 
 constexpr std::array<std::string_view, 40> kTexts = {
-    "",     "a",     "b",      "0",        "1",     "-1",       "7",       "1.5",  "a:0.5",
-    "a:1",  "b:-2",  "k^a:1",  "k^a:1,b:2", "true",  "false",    "nan",     "inf",  "1e400",
-    " 5 ",  "+01",   "a_b",    "中文",     "é",     "ABC",      "abc",     "ALL",  "0x10",
-    "1e-3", "a|b",   "a,b",    ";",        ":",     "^",        "-0",      "9223372036854775808",
-    "a:x",  "\xff\xfe", "a:b:c", "k2^ALL:4", "16777217"};
+    "",      "a",        "b",     "0",        "1",       "-1",        "7",
+    "1.5",   "a:0.5",    "a:1",   "b:-2",     "k^a:1",   "k^a:1,b:2", "true",
+    "false", "nan",      "inf",   "1e400",    " 5 ",     "+01",       "a_b",
+    "中文",  "é",        "ABC",   "abc",      "ALL",     "0x10",      "1e-3",
+    "a|b",   "a,b",      ";",     ":",        "^",       "-0",        "9223372036854775808",
+    "a:x",   "\xff\xfe", "a:b:c", "k2^ALL:4", "16777217"};
 constexpr std::array<std::string_view, 5> kSeparators = {"\x1d", "|", ",", ";", "#"};
 
 template <class T>
@@ -98,7 +99,8 @@ std::string draw_text(Bytes& bytes) {
 template <class T>
 T draw_number(Bytes& bytes) {
   if (bytes.one_in(8)) return bytes.bits<T>();
-  if (bytes.one_in(8)) return bytes.one_of({std::numeric_limits<T>::max(), std::numeric_limits<T>::lowest(), T{0}});
+  if (bytes.one_in(8))
+    return bytes.one_of({std::numeric_limits<T>::max(), std::numeric_limits<T>::lowest(), T{0}});
   const int small = static_cast<int>(bytes.below(16)) - 4;
   return std::is_floating_point_v<T> && bytes.one_in(2) ? static_cast<T>(small) / 10 : static_cast<T>(small);
 }
@@ -111,7 +113,8 @@ template double draw_number<double>(Bytes&);
 ColumnPtr draw_column(Bytes& bytes, int64_t rows) {
   Column column;
   column.rows = rows;
-  const auto type = bytes.one_of({Type::String, Type::String, Type::Int64, Type::Float32, Type::Int32, Type::Float64});
+  const auto type =
+      bytes.one_of({Type::String, Type::String, Type::Int64, Type::Float32, Type::Int32, Type::Float64});
   column.shape = bytes.one_of({Shape::Scalar, Shape::Scalar, Shape::List, Shape::Map, Shape::Nested});
   int64_t size = rows;
   if (column.shape == Shape::Scalar) {

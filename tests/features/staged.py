@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 # One folder for all cases of a process: to make one for each takes longer than the case itself.
 FOLDER = tempfile.TemporaryDirectory()
+WRITTEN: dict[str, str] = {}
 SCALARS = {
     "int32": pa.int32(),
     "int64": pa.int64(),
@@ -42,7 +43,9 @@ SCALARS = {
 def generator_of(case: Case, *, tile: bool = False) -> Generator:
     """The compiled config of a case; its files are written where all cases write theirs."""
     for name, text in case.files.items():
-        Path(FOLDER.name, name).write_bytes(text.encode())
+        if WRITTEN.get(name) != text:
+            Path(FOLDER.name, name).write_bytes(text.encode())
+            WRITTEN[name] = text
     loaded = config.load(case.fg, farm_hash=case.farm_hash, folder=Path(FOLDER.name))
     return Generator(loaded, tile=tile, schema=schema_of(case))
 
