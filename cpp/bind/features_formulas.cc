@@ -34,8 +34,15 @@ void bind_vocabulary(nb::module_& core) {
           "Reads a vocab_file.")
       .def("find", &Vocabulary::find, nb::arg("word"))
       .def("__len__", &Vocabulary::size)
-      .def("__eq__", [](const Vocabulary& v, const Vocabulary& other) { return v == other; }, nb::is_operator())
+      .def(
+          "__eq__", [](const Vocabulary& v, const Vocabulary& other) { return v == other; },
+          nb::is_operator())
       .def("__hash__", &Vocabulary::digest)
+      .def("__reduce__",  // features are made in other processes, too
+           [](nb::handle self) {
+             return nb::make_tuple(self.type().attr("of"),
+                                   nb::make_tuple(self.attr("words"), self.attr("indices")));
+           })
       .def_prop_ro("least", &Vocabulary::least, "Of all ids.")
       .def_prop_ro(
           "words",
