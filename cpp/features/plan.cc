@@ -175,7 +175,7 @@ class Evaluation {
   }
 
   ColumnPtr evaluate_sequence(const Step& step, const std::vector<Read>& reads) {
-    if (step.inputs.size() == 1 && !reads[0].gathered) {
+    if (step.inputs.size() == 1 && !reads[0].gathered && !step.rules->before_bucketizer) {
       const Cells cells = cells_of(step.inputs[0], *reads[0].column, nullptr);
       if (auto whole = step.kernel->whole_sequence(cells, step.cut, *step.rules)) {
         return std::make_shared<const Column>(*std::move(whole));
