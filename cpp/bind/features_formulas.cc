@@ -51,10 +51,12 @@ void bind_vocabulary(nb::module_& core) {
       .def("__len__", &Vocabulary::size)
       .def(
           "__eq__", [](const Vocabulary& v, const Vocabulary& other) { return v == other; },
-          nb::is_operator())
+          nb::is_operator(), nb::sig("def __eq__(self, other: object, /) -> bool"))
       .def("__hash__", &Vocabulary::digest)
-      .def("__getstate__",  // features are made in other processes, too
-           [](const Vocabulary& v) { return std::make_pair(words_of(v), indices_of(v)); })
+      .def(
+          "__getstate__",  // features are made in other processes, too
+          [](const Vocabulary& v) { return std::make_pair(words_of(v), indices_of(v)); },
+          nb::sig("def __getstate__(self) -> tuple[list[str], list[int]]"))
       .def("__setstate__",
            [](Vocabulary& v, const std::pair<std::vector<std::string>, std::vector<int64_t>>& state) {
              new (&v) Vocabulary(*Vocabulary::of(state.first, state.second));
