@@ -3,23 +3,25 @@
 #   make demo    train, export, serve and score: the main job, end to end
 #   make test    every check of the project
 #   make bench   the benchmarks; writes benchmarks/results.md
+#   make test-spark   the tests that need Spark: an environment of its own, and a Java VM 17
 #   make soak    ten minutes under good, bad and too much traffic
-#   make fuzz    five minutes of broken requests under sanitizers
+#   make fuzz    broken requests, and features of random configs, under sanitizers; MINUTES=5 of each
 #   make check   lint and types only
-#   make reference   pages made of the code: the settings, the feature types; into build/docs
+#   make reference   pages made of the code (settings, feature types) and the schema of fg.json: build/docs/
 #   make help    this list
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 EAS := .venv-eas
+SPARK := .venv-spark
 # Set-up prints what it is doing, and pip only when it fails.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 NATIVE := $(shell find cpp proto -name '*.cc' -o -name '*.h' -o -name '*.proto') CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit native-test bench reference soak fuzz format clean
+.PHONY: help demo test test-spark check lint types unit native-test bench reference soak fuzz format clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -40,7 +42,7 @@ $(VENV)/.dependencies: $(VENV)/.created pyproject.toml Makefile
 	@$(PIP) install torch==2.13.0 fbgemm-gpu-cpu==1.8.0
 	@$(PIP) install --no-deps torchrec==1.8.0
 	@$(PIP) install tensordict torchmetrics==1.0.3 pyre-extensions tqdm 2>&1 | { grep -v 'fbgemm-gpu, which is not installed\|dependency resolver' || true; }
-	@$(BIN)/python tools/requirements.py build dependencies test | xargs -d '\n' $(PIP) install
+	@$(BIN)/python tools/requirements.py build dependencies text ray test | xargs -d '\n' $(PIP) install
 	@touch $@
 
 # An editable install, so that Python edits need no second step; native edits rebuild here.
@@ -55,6 +57,13 @@ $(EAS)/.installed: Makefile
 	@echo "» creating $(EAS) for the EAS client"
 	@$(PYTHON) -m venv $(EAS)
 	@$(EAS)/bin/python -m pip --disable-pip-version-check --quiet install "eas_prediction==0.36" "protobuf<=3.20.3"
+	@touch $@
+
+# Spark brings a Java bridge of 400 MB that nothing else needs.
+$(SPARK)/.installed: pyproject.toml Makefile $(NATIVE) $(shell find src -name '*.py')
+	@echo "» creating $(SPARK) with Spark, and building recserve for it"
+	@$(PYTHON) -m venv $(SPARK)
+	@$(SPARK)/bin/python -m pip --disable-pip-version-check --quiet install ".[spark]" pytest
 	@touch $@
 
 # --- what a person asks for -------------------------------------------------------------------------------
@@ -75,6 +84,7 @@ types: $(VENV)/.installed
 	$(BIN)/mypy
 	$(BIN)/mypy --strict tests benchmarks conformance tools
 	MYPYPATH=src:examples/01_train_export_serve_score $(BIN)/mypy --strict examples/01_train_export_serve_score/*.py
+	MYPYPATH=src:examples/02_features_offline $(BIN)/mypy --strict examples/02_features_offline/*.py
 
 native-test: $(VENV)/.installed
 	@echo "» building and running the native tests"
@@ -86,6 +96,10 @@ native-test: $(VENV)/.installed
 unit: $(VENV)/.installed $(EAS)/.installed
 	$(BIN)/python -m pytest
 
+test-spark: $(SPARK)/.installed
+	@command -v java > /dev/null || { echo "Spark needs a Java VM; try: apt-get install openjdk-17-jre-headless"; exit 1; }
+	$(SPARK)/bin/python -m pytest -p no:cacheprovider tests/spark/on_spark.py
+
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks
 
@@ -93,18 +107,28 @@ reference: $(VENV)/.installed
 	@mkdir -p build/docs
 	@$(BIN)/python -c 'from recserve.config.reference import reference; print(reference(), end="")' > build/docs/service.md
 	@$(BIN)/python -c 'from recserve.features.reference import reference; print(reference(), end="")' > build/docs/feature_types.md
-	@echo "build/docs/service.md build/docs/feature_types.md"
+	@$(BIN)/recserve features schema > build/docs/fg.schema.json
+	@echo "build/docs/service.md build/docs/feature_types.md build/docs/fg.schema.json"
 
 # Ten minutes of good, bad and overload traffic: the server must stay right, and its memory where it was.
 soak: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.soak --minutes 10
 
-# Five minutes of broken requests under the address and undefined behaviour sanitizers.
+# Under the address and undefined behaviour sanitizers: broken requests, then configs and data of features,
+# guided by coverage; last, the core against the referee. What is found is kept in build/fuzz.
+MINUTES ?= 5
+CLANG := $(firstword $(foreach version,20 19 18 17 16,$(shell command -v clang++-$(version))))
+
 fuzz: $(VENV)/.installed
+	@test -n "$(CLANG)" || { echo "make fuzz needs clang 16 or newer: apt-get install clang-16 libclang-rt-16-dev"; exit 1; }
 	@$(BIN)/cmake -S . -B build/fuzz -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
-	  -DRECSERVE_TESTS=ON -DRECSERVE_SANITIZE=ON > /dev/null
-	@$(BIN)/ninja -C build/fuzz fuzz_wire
-	build/fuzz/fuzz_wire 300
+	  -DCMAKE_CXX_COMPILER=$(CLANG) -DRECSERVE_TESTS=ON -DRECSERVE_SANITIZE=ON > /dev/null
+	@$(BIN)/ninja -C build/fuzz fuzz_wire fuzz_features
+	build/fuzz/fuzz_wire $$((60 * $(MINUTES)))
+	@mkdir -p build/fuzz/corpus
+	build/fuzz/fuzz_features -max_total_time=$$((60 * $(MINUTES))) -len_control=0 -max_len=1200 -verbosity=0 \
+	  -print_final_stats=1 -artifact_prefix=build/fuzz/features- build/fuzz/corpus
+	$(BIN)/python -m tests.features.referee fuzz $(MINUTES)
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
@@ -112,4 +136,4 @@ format: $(VENV)/.installed
 	$(BIN)/clang-format -i $$(find cpp -name '*.cc' -o -name '*.h')
 
 clean:
-	rm -rf build $(VENV) $(EAS) .demo
+	rm -rf build $(VENV) $(EAS) $(SPARK) .demo

@@ -1,6 +1,7 @@
 """Writes the test vectors of this folder: `python -m conformance.write` from the root of the project.
 
-Every expected value comes from the plain Python of `conformance/plain`, never from the native core.
+Every expected value comes from the plain Python of `conformance/plain`, those of `features` from the referee
+in tests/features/referee; none from the native core.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from conformance.plain.bucketize import bucket, float32
 from conformance.plain.expression import evaluate
 from conformance.plain.hash import fingerprint64, hash_double, hash_float, murmur64a
 from conformance.plain.normalize import normalize
+
+from conformance import vectors as features
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -404,3 +407,4 @@ if __name__ == "__main__":
     write("bucketize.json", bucketizers())
     write("normalize.json", normalizers())
     write("expression.json", expressions())
+    features.write()

@@ -42,6 +42,21 @@ _MY_FEATURES: list[dict[str, Any]] = [
 ]
 
 
+def write_training_rows(folder: Path) -> None:
+    """Write rows for the fg.json of the tutorial on features, and one of them as JSON."""
+    row = {
+        "age": 30,
+        "city": "oslo",
+        "taste": "books:0.9\x1dgarden:0.2",
+        "category": "books",
+        "price": 9.5,
+        "clicks__category": ["audio", "books"],
+        "label": 1.0,
+    }
+    pq.write_table(pa.Table.from_pylist([row] * 3), folder / "rows.parquet")
+    (folder / "row.json").write_text(json.dumps(row))
+
+
 def write_demo(folder: Path, service: dict[str, Any], *, token: str) -> None:
     """Write what `make demo` leaves, and rows for `recserve predict`; `service` is the service file."""
     demo = folder / ".demo"

@@ -14,12 +14,13 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import urllib3
-from tests.example_services import TOKEN, write_demo, write_my_export
+from tests.example_services import TOKEN, write_demo, write_my_export, write_training_rows
 from tests.markdown import ROOT, Fence, fences
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from recserve.cli.app import app
+from recserve.pyfg.__main__ import main as install_pyfg
 from recserve.testing import serve
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 PAGE_URL = "http://127.0.0.1:8000"
 TUTORIAL = ROOT / "docs" / "tutorial.md"
+FEATURES_TUTORIAL = ROOT / "docs" / "tutorial-features.md"
 
 
 def json_of(page: Path, key: str) -> dict[str, Any]:
@@ -45,10 +47,14 @@ class PageRun:
         self.folder = folder
         write_demo(folder, json_of(TUTORIAL, "model_config"), token=TOKEN)
         write_my_export(folder, json_of(ROOT / "README.md", "model_config"))
+        write_training_rows(folder)
         (folder / "request.json").write_text(json.dumps(json_of(TUTORIAL, "item_ids")))
+        (folder / "fg.json").write_text(json.dumps(json_of(FEATURES_TUTORIAL, "features")))
+        (folder / "ranker.json").write_text(json.dumps(json_of(FEATURES_TUTORIAL, "model_config")))
         self._running = ExitStack()
         self.server: RunningServer
         self._variables: dict[str, str] = {}
+        self._names: dict[Path, dict[str, Any]] = {}
 
     def __enter__(self) -> PageRun:
         demo = self.folder / ".demo"
@@ -59,11 +65,12 @@ class PageRun:
         self._running.close()
 
     def python(self, fence: Fence) -> str:
-        """What a Python fence prints. The current folder has to be ours."""
+        """What a Python fence prints. The current folder has to be ours; a page is one session."""
         text = fence.text.replace(PAGE_URL, self.server.base_url)
+        names = self._names.setdefault(fence.page, {"__name__": "__page__"})
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(text, str(fence), "exec"), {"__name__": "__page__"})
+            exec(compile(text, str(fence), "exec"), names)
         return printed.getvalue()
 
     def shell(self, line: str) -> None:
@@ -76,11 +83,13 @@ class PageRun:
             "recserve": self._recserve,
             "make": self._make,
             "pip": self._pip,
+            "python": self._python,
             "curl": self._curl,
             "TOKEN": self._variable,
         }
 
     def _recserve(self, line: str) -> None:
+        line, _, written = line.partition(" > ")
         arguments = shlex.split(line)[1:]
         if arguments[0] == "serve":
             check_options(arguments)  # the server of this run is started by the same command
@@ -92,6 +101,8 @@ class PageRun:
             arguments[arguments.index("--config") + 1] = ".demo/service.json"
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 0, f"{line}\n{result.output}\n{result.exception!r}"
+        if written:
+            (self.folder / written.strip()).write_text(result.stdout)
 
     def _make(self, line: str) -> None:
         """The target exists."""
@@ -103,6 +114,12 @@ class PageRun:
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         for names in re.findall(r"\[([\w,-]+)\]", line):
             assert set(names.split(",")) <= extras.keys(), line
+
+    def _python(self, line: str) -> None:
+        """Install into a folder of our own rather than where the tests run."""
+        arguments = shlex.split(line)[1:]
+        assert arguments == ["-m", "recserve.pyfg", "install"], line
+        install_pyfg(["install", "--folder", str(self.folder / "site-packages")])
 
     def _variable(self, line: str) -> None:
         name = line.partition("=")[0]
@@ -139,6 +156,8 @@ class PageRun:
 
 def check_options(arguments: list[str]) -> None:
     """Raise what the command line raises for a command or an option that it does not know."""
-    commands: Any = get_command(app)
-    command = commands.commands[arguments[0]]
-    command.make_context(arguments[0], arguments[1:], resilient_parsing=False)
+    command: Any = get_command(app)
+    while hasattr(command, "commands"):
+        name, *arguments = arguments
+        command = command.commands[name]
+    command.make_context(name, arguments, resilient_parsing=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -42,10 +41,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
+    import typer
+
 DOCS = ROOT / "docs"
 REFERENCE = DOCS / "reference"
 #: Pages that a reader follows from top to bottom.
-FOLLOWED = [DOCS / "tutorial.md", DOCS / "how-to.md", *sorted(REFERENCE.glob("*.md"))]
+FOLLOWED = [*sorted(DOCS.glob("tutorial*.md")), DOCS / "how-to.md", *sorted(REFERENCE.glob("*.md"))]
 #: Files that a command of the project writes, and that a checkout may lack.
 WRITTEN = {ROOT / "benchmarks" / "results.md": "make bench"}
 
@@ -85,6 +86,8 @@ def test_json_is_what_the_code_reads(fence: Fence) -> None:
         assert [f.name for f in load({"features": [document]}).features] == [
             f"{document['sequence_name']}__{member['feature_name']}" for member in document["features"]
         ]
+    elif "features" in document:
+        assert load(document).features
     elif _is_service_file(document):
         assert service.load(document, {}).warnings == ()
     else:
@@ -93,6 +96,22 @@ def test_json_is_what_the_code_reads(fence: Fence) -> None:
 
 def _is_service_file(document: dict[str, Any]) -> bool:
     return bool(document.keys() & {"name", "token", "metadata", "model_config", "processor_envs"})
+
+
+@pytest.mark.parametrize("fence", fences(DOCS / "add-a-feature-type.md", "py", "cpp"), ids=str)
+def test_code_that_a_page_quotes_stands_in_the_file_that_it_names(fence: Fence) -> None:
+    above = "\n".join(fence.page.read_text().splitlines()[: fence.line])
+    *_, named = re.findall(r"`((?:src|cpp|tests)/[\w./]+)`", above)
+
+    quoted, lines = _lines(fence.text), _lines((ROOT / named).read_text())
+    assert any(
+        lines[at : at + len(quoted)] == quoted for at, line in enumerate(lines) if line == quoted[0]
+    ), f"{fence}: {named} has no such lines"
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as they may stand elsewhere: without indent and blank ones."""
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -138,6 +157,17 @@ def test_the_tutorial_shows_what_check_and_serve_print(run: PageRun, monkeypatch
     assert f"recserve: '{run.server.name}' is ready at {ready_at}\n" in shown
 
 
+def test_the_tutorial_on_features_shows_the_plan(run: PageRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run.folder)
+    shown = (DOCS / "tutorial-features.md").read_text()
+
+    table = CliRunner().invoke(app, ["features", "plan", "fg.json"]).stdout
+    picture = CliRunner().invoke(app, ["features", "plan", "fg.json", "--mermaid", "-"]).stdout
+
+    assert "\n".join(line.rstrip() for line in table.splitlines()) in shown
+    assert f"```mermaid\n{picture}```" in shown
+
+
 # --- what the code has ------------------------------------------------------------------------------------
 
 
@@ -170,13 +200,10 @@ def test_every_key_of_the_hosted_product_is_in_the_reference() -> None:
                 assert f"`{where}.{key}`" in page or (not where and f"`{key}`" in page), f"{where}.{key}"
 
 
-def test_every_feature_type_has_a_row_and_a_table_of_cases() -> None:
-    rows = [row[0] for row in table_rows(REFERENCE / "features.md")]
-    types = [row.strip("`") for row in rows if row.endswith("_feature`")]
+def test_every_feature_type_has_a_row() -> None:
+    rows = [row[0].strip("`") for row in table_rows(REFERENCE / "features.md")]
 
-    assert types == list(FEATURE_TYPES)
-    for name, record in FEATURE_TYPES.items():
-        assert re.search(r"^ *\|[-|]+\|$", inspect.getdoc(record) or "", re.MULTILINE), name
+    assert [name for name in rows if name in FEATURE_TYPES] == list(FEATURE_TYPES)
 
 
 def test_every_bucketizer_normalizer_and_function_is_described() -> None:
@@ -267,10 +294,20 @@ def test_stages_are_described_in_their_order() -> None:
 
 
 def test_every_command_is_shown_to_a_reader() -> None:
-    shown = {line.split()[1] for page in PAGES for line in shell_lines(page) if line.startswith("recserve ")}
+    lines = {line for page in PAGES for line in shell_lines(page) if line.startswith("recserve ")}
+    commands = list(_commands("recserve", app))
 
-    callbacks = [command.callback for command in app.registered_commands]
-    assert shown == {callback.__name__ for callback in callbacks if callback}
+    assert [name for name in commands if not any(f"{line} ".startswith(f"{name} ") for line in lines)] == []
+
+
+def _commands(prefix: str, group: typer.Typer) -> Iterator[str]:
+    """All commands by what a person types, those of groups too."""
+    for command in group.registered_commands:
+        assert command.callback is not None
+        yield f"{prefix} {command.name or command.callback.__name__}"
+    for inner in group.registered_groups:
+        assert inner.typer_instance is not None
+        yield from _commands(f"{prefix} {inner.typer_instance.info.name}", inner.typer_instance)
 
 
 @pytest.mark.parametrize(
@@ -278,4 +315,4 @@ def test_every_command_is_shown_to_a_reader() -> None:
     sorted({line for page in PAGES for line in shell_lines(page) if line.startswith("recserve ")}),
 )
 def test_options_of_commands_exist(line: str) -> None:
-    check_options(line.split()[1:])
+    check_options(line.partition(" > ")[0].split()[1:])

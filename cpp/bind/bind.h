@@ -10,5 +10,6 @@ void bind_columns(nb::module_& core);
 void bind_wire(nb::module_& core);
 void bind_features(nb::module_& core);
 void bind_feature_types(nb::module_& core);
+void bind_python_step(nb::module_& core);
 void bind_formulas(nb::module_& core);
 void bind_items(nb::module_& core);

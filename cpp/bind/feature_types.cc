@@ -6,6 +6,7 @@
 #include "bind/bind.h"
 #include "bind/byte_of.h"
 #include "features/bool_mask.h"
+#include "features/bucketize_only.h"
 #include "features/combine.h"
 #include "features/combo.h"
 #include "features/edit_distance.h"
@@ -25,6 +26,13 @@ void bind_feature_types(nb::module_& core) {
   nb::class_<Kernel>(core, "Kernel", "A feature type: columns in, one result per row out.")
       .def_prop_ro("random", &Kernel::random, "Two runs may differ.");
 
+  nb::class_<BucketizeOnlyKernel, Kernel>(core, "BucketizeOnlyKernel")
+      .def(
+          "__init__",
+          [](BucketizeOnlyKernel* self, const std::string& separator, bool cut) {
+            new (self) BucketizeOnlyKernel(byte_of(separator), cut);
+          },
+          nb::arg("separator"), nb::arg("cut"));
   nb::class_<IdKernel, Kernel>(core, "IdKernel")
       .def(
           "__init__",

@@ -2,6 +2,7 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include "bind/bind.h"
@@ -45,12 +46,20 @@ std::shared_ptr<const Rules> make_rules(bool discrete, Rules::ValueType value_ty
   return rules;
 }
 
+std::shared_ptr<const Rules> without_bucketizer(const Rules& rules) {
+  auto bare = std::make_shared<Rules>(rules);
+  bare->before_bucketizer = true;
+  return bare;
+}
+
 void bind_rules(nb::module_& core) {
   nb::class_<Rules>(core, "Rules", "What happens to a result between the operator and the column.")
       .def_static("make", &make_rules, nb::kw_only(), nb::arg("discrete"), nb::arg("value_type"),
                   nb::arg("limit"), nb::arg("width"), nb::arg("weighted"), nb::arg("prefix"),
                   nb::arg("default_value"), nb::arg("default_count"), nb::arg("separator"),
                   nb::arg("normalizer"), nb::arg("bucketizer"))
+      .def("without_bucketizer", &without_bucketizer,
+           "The same rows, of the texts or numbers that the bucketizer would read.")
       .def_prop_ro("single", &Rules::single, "At most one id in a row.")
       .def_prop_ro("sparse", &Rules::sparse)
       .def_prop_ro(
@@ -130,6 +139,21 @@ Sources sources_of(const Batch& user, const Batch& context, const Batch& raw, co
   return {&user, &context, &raw, &finished, std::move(groups), nullptr, rows};
 }
 
+std::pair<Batch, std::vector<std::pair<int64_t, nb::bytes>>> columns_and_failures(
+    const FeaturePlan& plan, const Batch& joined, const std::vector<int32_t>& steps) {
+  Failures failures;
+  Batch columns;
+  {
+    const FreeInterpreter free(true);
+    columns = plan.columns_joined(joined, steps, false, &failures);
+  }
+  std::vector<std::pair<int64_t, nb::bytes>> rows;
+  for (const auto& [row, message] : failures) {
+    rows.emplace_back(row, nb::bytes(message.data(), message.size()));
+  }
+  return {std::move(columns), std::move(rows)};
+}
+
 void bind_plan(nb::module_& core) {
   nb::class_<PlanFinisher, RowFinisher>(core, "PlanFinisher");
 
@@ -172,13 +196,23 @@ void bind_plan(nb::module_& core) {
           },
           nb::arg("user"), nb::arg("context"), nb::arg("raw"), nb::arg("finished"), nb::arg("clicked"),
           nb::arg("rows"), nb::arg("steps"), nb::call_guard<nb::gil_scoped_release>())
+      .def("columns_and_failures", &columns_and_failures, nb::arg("joined"), nb::arg("steps"),
+           "The columns, and for each row with an unreadable cell a message, which may hold any bytes.")
       .def("finish", &FeaturePlan::finish, nb::arg("raw"), nb::call_guard<nb::gil_scoped_release>())
       .def("finisher",
            [](std::shared_ptr<const FeaturePlan> plan) {
              return std::make_shared<PlanFinisher>(std::move(plan));
            })
-      .def_prop_ro("unparsable_numbers", [](const FeaturePlan& p) { return p.counts().unparsable_numbers; })
-      .def_prop_ro("missing_columns", [](const FeaturePlan& p) { return p.counts().missing_columns; })
+      .def_prop_ro(
+          "problems",
+          [](const FeaturePlan& plan) {
+            std::vector<std::tuple<std::string, std::string, int64_t>> found;
+            for (const StepProblems& p : plan.problems()) {
+              found.emplace_back(p.step, kProblemNames[static_cast<size_t>(p.problem)], p.count);
+            }
+            return found;
+          },
+          "Step, kind, count: what was answered as missing, without the zeros.")
       .def_prop_ro("int_names", [](const FeaturePlan& p) { return p.assembly().names().ints; })
       .def_prop_ro("float_names", [](const FeaturePlan& p) { return p.assembly().names().floats; })
       .def_prop_ro("float_widths", [](const FeaturePlan& p) { return p.assembly().names().float_widths; });
@@ -188,6 +222,7 @@ void bind_plan(nb::module_& core) {
 
 void bind_features(nb::module_& core) {
   bind_feature_types(core);
+  bind_python_step(core);
   bind_rules(core);
   bind_steps(core);
   bind_plan(core);

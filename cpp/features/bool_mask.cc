@@ -69,7 +69,9 @@ std::optional<std::vector<bool>> BoolMaskKernel::kept(std::span<const Cells> inp
   const Cells& mask_cells = inputs[1];
   std::vector<bool> kept(elements);
   std::vector<bool> mask;
-  for (int64_t i = 0; i < elements; ++i) {
+  int64_t i = 0;
+  counts.row = &i;
+  for (; i < elements; ++i) {
     read_mask(mask_cells, i, counts, mask);
     if (mask.size() > 1) {
       throw RequestError("reads column '" + *mask_cells.name + "', which has " + std::to_string(mask.size()) +
@@ -78,6 +80,7 @@ std::optional<std::vector<bool>> BoolMaskKernel::kept(std::span<const Cells> inp
     // Masks beyond the last value are as nothing; a value that is missing among the others is an element.
     kept[i] = values.at(i) >= 0 && !mask.empty() && mask[0];
   }
+  counts.row = nullptr;
   return kept;
 }
 

@@ -25,7 +25,8 @@ class Kernel {
   /// Calls `sink.end_row()` exactly `rows` times. Inputs are in the order of the type's own keys.
   virtual void run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const = 0;
   /// The column that `run` and a sink of these rules would make, to the bit, without a look at every row (see
-  /// plain.h). Nothing where the inputs or the rules are not plain: then `run` is called.
+  /// plain.h). Nothing where the inputs or the rules are not plain: then `run` is called. Not asked for what
+  /// stands before a bucketizer.
   virtual std::optional<Column> whole(std::span<const Cells> inputs, int64_t rows, const Rules& rules) const {
     return {};
   }

@@ -43,9 +43,10 @@ Sources joined_sources(const Batch& joined) {
 /// One call: results are computed when they are asked for and kept until the call ends.
 class Evaluation {
  public:
-  Evaluation(const FeaturePlan& plan, const Sources& sources, bool strict)
+  Evaluation(const FeaturePlan& plan, const Sources& sources, bool strict, Failures* failures = nullptr)
       : plan_(plan), sources_(sources), results_(plan.constants_) {
     counts_.strict = strict;
+    counts_.failures = failures;
   }
 
   /// Chains of features may be long: those that wait for others stand in a list, not on the thread's stack.
@@ -63,8 +64,6 @@ class Evaluation {
     }
     return results_[wanted];
   }
-
-  const Counts& counts() const { return counts_; }
 
  private:
   /// Puts the producers without result before a step, the first one next; false if there is none.
@@ -123,7 +122,7 @@ class Evaluation {
       read = {clicked->share(input.name), true};
     }
     if (!read.column) {
-      ++counts_.missing_columns;
+      counts_.add(Problem::MissingColumn);
       read.column = input.constant;
     }
     return read;
@@ -134,7 +133,11 @@ class Evaluation {
   ColumnPtr evaluate(const Step& step) {
     std::vector<Read> reads;
     reads.reserve(step.inputs.size());
-    for (const Input& input : step.inputs) reads.push_back(read(input));
+    for (const Input& input : step.inputs) {
+      enter(step);  // reading an input may have evaluated another step
+      reads.push_back(read(input));
+    }
+    enter(step);
     try {
       return step.sequence ? evaluate_sequence(step, reads) : evaluate_rows(step, reads);
     } catch (const RequestError& error) {
@@ -142,6 +145,13 @@ class Evaluation {
     } catch (const DataError& error) {
       throw DataError("feature '" + step.name + "' " + error.what());
     }
+  }
+
+  void enter(const Step& step) {
+    counts_.of_step = &plan_.problems_[&step - plan_.steps_.data()];
+    counts_.feature = &step.name;
+    counts_.row = nullptr;
+    counts_.elements = nullptr;
   }
 
   ColumnPtr evaluate_rows(const Step& step, const std::vector<Read>& reads) {
@@ -156,14 +166,16 @@ class Evaluation {
   }
 
   Column run(const Step& step, const std::vector<Cells>& cells, int64_t rows) {
-    if (auto whole = step.kernel->whole(cells, rows, *step.rules)) return *std::move(whole);
+    if (!step.rules->before_bucketizer) {  // the short cuts end in ids
+      if (auto whole = step.kernel->whole(cells, rows, *step.rules)) return *std::move(whole);
+    }
     Sink sink(*step.rules, rows, counts_);
     step.kernel->run(cells, rows, sink);
     return sink.finish();
   }
 
   ColumnPtr evaluate_sequence(const Step& step, const std::vector<Read>& reads) {
-    if (step.inputs.size() == 1 && !reads[0].gathered) {
+    if (step.inputs.size() == 1 && !reads[0].gathered && !step.rules->before_bucketizer) {
       const Cells cells = cells_of(step.inputs[0], *reads[0].column, nullptr);
       if (auto whole = step.kernel->whole_sequence(cells, step.cut, *step.rules)) {
         return std::make_shared<const Column>(*std::move(whole));
@@ -190,6 +202,7 @@ class Evaluation {
             cells_of(step.inputs[k], column, column.rows == 1 ? nullptr : alignment.row_of_elements()));
       }
     }
+    counts_.elements = &alignment;
     if (const auto kept = step.kernel->kept(cells, alignment.elements(), counts_)) alignment.keep(*kept);
     const Column results = run(step, cells, alignment.elements());
     return regroup(results, alignment.take_offsets());
@@ -225,12 +238,17 @@ FeaturePlan::FeaturePlan(std::vector<Step> steps, std::vector<Output> outputs,
     : steps_(std::move(steps)),
       constants_(steps_.size()),
       output_steps_(std::move(output_steps)),
-      assembly_(std::move(outputs), tile) {
+      assembly_(std::move(outputs), tile),
+      problems_(std::make_unique<ProblemCounts[]>(steps_.size())) {
   Sources none;
   none.rows = 1;
   Evaluation evaluation(*this, none, false);
-  for (size_t i = 0; i < steps_.size(); ++i) {
-    if (steps_[i].constant) constants_[i] = evaluation.result(static_cast<int32_t>(i));
+  try {
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      if (steps_[i].constant) constants_[i] = evaluation.result(static_cast<int32_t>(i));
+    }
+  } catch (const RequestError& error) {
+    throw ConfigError(error.what());  // no request is to blame for a constant
   }
 }
 
@@ -247,8 +265,9 @@ Batch FeaturePlan::columns(const Sources& sources, std::span<const int32_t> step
   return named(results(sources, steps, false), steps, sources.rows);
 }
 
-Batch FeaturePlan::columns_joined(const Batch& joined, std::span<const int32_t> steps, bool strict) const {
-  return named(results(joined_sources(joined), steps, strict), steps, joined.rows());
+Batch FeaturePlan::columns_joined(const Batch& joined, std::span<const int32_t> steps, bool strict,
+                                  Failures* failures) const {
+  return named(results(joined_sources(joined), steps, strict, failures), steps, joined.rows());
 }
 
 std::vector<int64_t> FeaturePlan::time_steps(const Sources& sources, std::span<const int32_t> steps) const {
@@ -266,13 +285,12 @@ std::vector<int64_t> FeaturePlan::time_steps(const Sources& sources, std::span<c
 }
 
 std::vector<ColumnPtr> FeaturePlan::results(const Sources& sources, std::span<const int32_t> steps,
-                                            bool strict) const {
+                                            bool strict, Failures* failures) const {
   check_rows(sources);
-  Evaluation evaluation(*this, sources, strict);
+  Evaluation evaluation(*this, sources, strict, failures);
   std::vector<ColumnPtr> results;
   results.reserve(steps.size());
   for (int32_t step : steps) results.push_back(evaluation.result(step));
-  count(evaluation.counts());
   return results;
 }
 
@@ -292,24 +310,20 @@ Batch FeaturePlan::finish(const Batch& raw) const try {
     if (!steps_[i].finished.empty())
       finished.add(steps_[i].finished, evaluation.result(static_cast<int32_t>(i)));
   }
-  count(evaluation.counts());
   return finished;
 } catch (const RequestError& error) {
   throw DataError(error.what());  // no request is to blame for an item table
 }
 
-PlanCounts FeaturePlan::counts() const {
-  return {unparsable_numbers_.load(std::memory_order_relaxed),
-          missing_columns_.load(std::memory_order_relaxed)};
-}
-
-void FeaturePlan::count(const Counts& counts) const {
-  if (counts.unparsable_numbers != 0) {
-    unparsable_numbers_.fetch_add(counts.unparsable_numbers, std::memory_order_relaxed);
+std::vector<StepProblems> FeaturePlan::problems() const {
+  std::vector<StepProblems> found;
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    for (size_t kind = 0; kind < kProblems; ++kind) {
+      const int64_t count = problems_[i][kind].load(std::memory_order_relaxed);
+      if (count != 0) found.push_back({steps_[i].name, static_cast<Problem>(kind), count});
+    }
   }
-  if (counts.missing_columns != 0) {
-    missing_columns_.fetch_add(counts.missing_columns, std::memory_order_relaxed);
-  }
+  return found;
 }
 
 }  // namespace recserve

@@ -73,10 +73,11 @@ struct Sources {
   int64_t rows = 0;
 };
 
-/// What went wrong and was answered as missing, since the plan was built.
-struct PlanCounts {
-  int64_t unparsable_numbers = 0;
-  int64_t missing_columns = 0;
+/// How often a step answered missing, since the plan was built, for one kind of reason.
+struct StepProblems {
+  std::string step;
+  Problem problem;
+  int64_t count;
 };
 
 /// Immutable once built, used by many threads at once.
@@ -96,7 +97,8 @@ class FeaturePlan {
   /// The final results of `steps`, under their names, before they are laid out as tensors: each with as many
   /// rows as there are, or one that stands for all.
   Batch columns(const Sources& sources, std::span<const int32_t> steps) const;
-  Batch columns_joined(const Batch& joined, std::span<const int32_t> steps, bool strict) const;
+  Batch columns_joined(const Batch& joined, std::span<const int32_t> steps, bool strict,
+                       Failures* failures = nullptr) const;
 
   /// Nanoseconds that each of `steps` takes in one such call. A step that reads others stands behind them in
   /// the list, and then its time is its own.
@@ -105,21 +107,21 @@ class FeaturePlan {
   /// Every finished column of the rows of `raw`.
   Batch finish(const Batch& raw) const;
 
-  PlanCounts counts() const;
+  /// What was answered as missing, without the zeros.
+  std::vector<StepProblems> problems() const;
   const Assembly& assembly() const { return assembly_; }
 
  private:
   friend class Evaluation;
-  std::vector<ColumnPtr> results(const Sources& sources, std::span<const int32_t> steps, bool strict) const;
+  std::vector<ColumnPtr> results(const Sources& sources, std::span<const int32_t> steps, bool strict,
+                                 Failures* failures = nullptr) const;
   Batch named(std::vector<ColumnPtr> results, std::span<const int32_t> steps, int64_t rows) const;
-  void count(const Counts& counts) const;
 
   std::vector<Step> steps_;
   std::vector<ColumnPtr> constants_;  // by step; null unless of rate const
   std::vector<int32_t> output_steps_;
   Assembly assembly_;
-  mutable std::atomic<int64_t> unparsable_numbers_{0};
-  mutable std::atomic<int64_t> missing_columns_{0};
+  std::unique_ptr<ProblemCounts[]> problems_;  // by step
 };
 
 /// Writes the item rate: what the row store calls when a row changes.

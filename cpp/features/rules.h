@@ -26,6 +26,8 @@ struct Rules {
   char separator = '\x1d';    // between the numbers of a default
   Normalizer normalizer;
   Bucketizer bucketizer;
+  /// The rows are those of the ids, but of what the bucketizer would read: texts, or numbers.
+  bool before_bucketizer = false;
 
   // What `default_value` comes to; by `prepare`.
   std::vector<int64_t> default_ids;
@@ -35,6 +37,7 @@ struct Rules {
   void prepare();
 
   bool bucketized() const { return bucketizer.kind() != Bucketizer::Kind::None; }
+  bool makes_ids() const { return bucketized() && !before_bucketizer; }
   /// The result is ids or texts, any number in a row, rather than `width` numbers.
   bool sparse() const { return discrete || bucketized(); }
   /// At most one id in a row: the result is a scalar column, its nulls being rows without value.

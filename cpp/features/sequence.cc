@@ -147,6 +147,10 @@ void Alignment::keep(const std::vector<bool>& kept) {
   }
 }
 
+int64_t Alignment::row_of(int64_t element) const {
+  return std::upper_bound(offsets_.begin(), offsets_.end(), element) - offsets_.begin() - 1;
+}
+
 const int64_t* Alignment::row_of_elements() {
   if (row_of_.empty()) {
     row_of_.reserve(elements());

@@ -47,6 +47,8 @@ class Alignment {
   void keep(const std::vector<bool>& kept);
 
   int64_t elements() const { return offsets_.back(); }
+  /// The row that an element belongs to. Cost: a binary search.
+  int64_t row_of(int64_t element) const;
   /// For sequence k, the row of its element column that element i reads.
   const int64_t* rows_of(size_t k) const { return maps_[k].data(); }
   /// For an input that is no sequence: the row that element i belongs to.

@@ -1,30 +1,19 @@
 #include "features/sink.h"
 
-#include "columns/error.h"
-
 namespace recserve {
-
-void Counts::unparsable(std::string_view text, const std::string* column) {
-  if (strict) {
-    std::string where = column == nullptr ? "has the value '" : "reads column '" + *column + "': '";
-    where.append(text);
-    throw DataError(
-        where + (column == nullptr ? "', which is not a number its bucketizer takes" : "' is not a number"));
-  }
-  ++unparsable_numbers;
-}
 
 Sink::Sink(const Rules& rules, int64_t rows, Counts& counts)
     : rules_(rules),
       counts_(counts),
-      bucketized_(rules.bucketized()),
+      makes_ids_(rules.makes_ids()),
       kind_(rules.bucketizer.kind()),
       limit_(rules.limit),
       prefixed_(rules.prefix) {
+  counts.row = &rows_;
   if (rules_.sparse()) offsets_.reserve(rows + 1);
   offsets_.push_back(0);
   const int64_t values = rows * (rules.width > 0 ? rules.width : 1);
-  if (bucketized_ || (!rules.discrete && rules.value_type == Rules::ValueType::Int64)) {
+  if (makes_ids_ || (!rules.discrete && rules.value_type == Rules::ValueType::Int64)) {
     ids_.reserve(values);
   } else if (!rules.discrete && rules.value_type == Rules::ValueType::Float32) {
     floats_.reserve(values);
@@ -41,7 +30,7 @@ void Sink::token(std::string_view text, float weight) {
 
 void Sink::token(int64_t integer, float weight) {
   if (full()) return;
-  if (bucketized_ && (rules_.prefix.empty() || kind_ == Bucketizer::Kind::NumBuckets)) {
+  if (makes_ids_ && (rules_.prefix.empty() || kind_ == Bucketizer::Kind::NumBuckets)) {
     return put_id(rules_.bucketizer.integer(integer), weight);
   }
   with_text(integer, [&](std::string_view text) { token(text, weight); });
@@ -59,7 +48,7 @@ void Sink::token_or(std::string_view full_token, std::string_view bare) {
 }
 
 void Sink::put(std::string_view text, float weight) {
-  if (!bucketized_) {
+  if (!makes_ids_) {
     texts_.append(text);
     if (rules_.weighted) weights_.push_back(weight);
     ++row_values_;
@@ -101,7 +90,7 @@ void Sink::append(double number) {
   if (rules_.value_type == Rules::ValueType::Int64) return append_integer(truncated(number));
   if (full()) return;
   ++row_values_;
-  if (bucketized_) {
+  if (makes_ids_) {
     ids_.push_back(rules_.bucketizer.result(number, rules_.value_type));
   } else if (rules_.value_type == Rules::ValueType::Float64) {
     doubles_.push_back(number);
@@ -113,7 +102,7 @@ void Sink::append(double number) {
 void Sink::append_integer(int64_t number) {
   if (full()) return;
   ++row_values_;
-  ids_.push_back(bucketized_ ? rules_.bucketizer.number_integer(number) : number);
+  ids_.push_back(makes_ids_ ? rules_.bucketizer.number_integer(number) : number);
 }
 
 void Sink::drop_row() {
@@ -127,7 +116,7 @@ void Sink::drop_row() {
 }
 
 void Sink::append_default() {
-  if (rules_.bucketized()) {
+  if (makes_ids_) {
     for (int64_t id : rules_.default_ids) put_id(id, 1);
   } else if (rules_.discrete) {
     put(rules_.default_value, 1);
@@ -140,11 +129,11 @@ void Sink::end_row() {
   const bool missing = row_values_ == 0;
   if (missing && rules_.has_default()) append_default();
   // A dense row is never missing; a bucketized one without a value stays empty.
-  if (!missing || !bucketized_) {
+  if (!missing || !rules_.bucketized()) {
     while (row_values_ < rules_.width) append(0.0);
   }
   if (rules_.single()) {
-    if (row_values_ == 0) ids_.push_back(0);
+    if (row_values_ == 0) append_null();
     valid_.append(row_values_ != 0);
   } else if (rules_.sparse()) {
     offsets_.push_back(offsets_.back() + static_cast<int32_t>(row_values_));
@@ -153,19 +142,36 @@ void Sink::end_row() {
   row_values_ = 0;
 }
 
+/// What stands where a `single` row has no value.
+void Sink::append_null() {
+  if (rules_.discrete && !makes_ids_)
+    texts_.append({});
+  else if (makes_ids_ || rules_.value_type == Rules::ValueType::Int64)
+    ids_.push_back(0);
+  else if (rules_.value_type == Rules::ValueType::Float64)
+    doubles_.push_back(0);
+  else
+    floats_.push_back(0);
+}
+
+Values Sink::numbers() {
+  switch (rules_.value_type) {
+    case Rules::ValueType::Float32: return values_of(std::move(floats_));
+    case Rules::ValueType::Float64: return values_of(std::move(doubles_));
+    case Rules::ValueType::Int64: break;
+  }
+  return values_of(std::move(ids_));
+}
+
 Column Sink::finish() {
   Column column;
   column.rows = rows_;
   if (!rules_.sparse()) {
     column.width = static_cast<int32_t>(rules_.width);
-    switch (rules_.value_type) {
-      case Rules::ValueType::Float32: column.values = values_of(std::move(floats_)); break;
-      case Rules::ValueType::Float64: column.values = values_of(std::move(doubles_)); break;
-      case Rules::ValueType::Int64: column.values = values_of(std::move(ids_)); break;
-    }
+    column.values = numbers();
     return column;
   }
-  Values values = bucketized_ ? values_of(std::move(ids_)) : texts_.finish();
+  Values values = makes_ids_ ? values_of(std::move(ids_)) : rules_.discrete ? texts_.finish() : numbers();
   if (rules_.single()) {
     column.valid = valid_.finish();
     column.values = std::move(values);

@@ -9,20 +9,10 @@
 
 #include "columns/column.h"
 #include "features/cells.h"
+#include "features/counts.h"
 #include "features/rules.h"
 
 namespace recserve {
-
-/// What one evaluation met that was not as it should be. `strict` (offline): the first one is an error.
-struct Counts {
-  bool strict = false;
-  int64_t unparsable_numbers = 0;
-  int64_t missing_columns = 0;
-
-  /// Text that had to be a number. Online the cell counts as missing, a token whose bucketizer wants a number
-  /// has id 0; strict: DataError.
-  void unparsable(std::string_view text, const std::string* column);
-};
 
 /// Collects the rows of one result. A kernel emits the values of a row, then calls `end_row`:
 ///
@@ -34,6 +24,8 @@ struct Counts {
 class Sink {
  public:
   Sink(const Rules& rules, int64_t rows, Counts& counts);
+  Sink(const Sink&) = delete;  // `counts` points at its row
+  Sink& operator=(const Sink&) = delete;
 
   const Rules& rules() const { return rules_; }
   bool full() const { return limit_ != 0 && row_values_ == limit_; }
@@ -64,7 +56,8 @@ class Sink {
   Counts& counts() { return counts_; }
 
   /// The rows, as a column:
-  ///   ids     scalar int64 (`single`), list int64, or map int64 -> float32 (weighted)
+  ///   ids     scalar int64 (`single`), list int64, or map int64 -> float32 (weighted); before the bucketizer
+  ///           the same of texts or numbers
   ///   texts   list string, or map string -> float32 (weighted)
   ///   numbers scalar of `width`, float32, float64 or int64 by value_type
   Column finish();
@@ -75,10 +68,12 @@ class Sink {
   void append(double number);
   void append_integer(int64_t number);
   void append_default();
+  void append_null();
+  Values numbers();
 
   const Rules& rules_;
   Counts& counts_;
-  const bool bucketized_;
+  const bool makes_ids_;
   const Bucketizer::Kind kind_;
   const int64_t limit_;
   int64_t rows_ = 0;

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from recserve._core import Batch, Column, ModelInputs, RowFinisher
 from recserve.errors import DataError
@@ -34,10 +35,19 @@ def column_from_arrow(array: pa.Array | pa.ChunkedArray, name: str = "") -> Colu
         array = array.combine_chunks()
     wanted = storage_type(array.type, name)
     if wanted != array.type:
-        array = array.cast(wanted)
+        array = _widened(array, wanted, name)
     if pa.types.is_nested(wanted):
         array = _without_null_entries(array, name)
     return Column.from_arrow(array, name)
+
+
+def _widened(array: pa.Array, wanted: pa.DataType, name: str) -> pa.Array:
+    if pa.types.is_run_end_encoded(array.type):
+        array = pc.run_end_decode(array)
+    try:
+        return array.cast(wanted)
+    except pa.ArrowInvalid as e:  # an unsigned number over 2^63-1, or more text than a column holds
+        raise DataError(f"column '{name}' ({array.type}) does not fit {wanted}: {e}") from e
 
 
 def _without_null_entries(array: pa.Array, name: str) -> pa.Array:
@@ -92,46 +102,84 @@ def _present(array: pa.Array) -> pa.Array:
 def _relisted(array: pa.Array, values: pa.Array) -> pa.Array:
     """The lists of `array` over other values."""
     missing = array.is_null() if array.null_count else None
-    return pa.ListArray.from_arrays(array.offsets, values, mask=missing)
+    offsets = pa.array(array.offsets.to_numpy())  # Arrow takes no mask beside the offsets of a slice
+    return pa.ListArray.from_arrays(offsets, values, mask=missing)
 
 
 def storage_type(arrow: pa.DataType, name: str = "") -> pa.DataType:
-    """The Arrow type that a Column stores `arrow` as: itself, or the next wider one it has.
+    """The Arrow type that a Column stores `arrow` as: itself, or the next wider one that a Column has.
 
-    | Arrow                                   | stored as                       |
-    |-----------------------------------------|---------------------------------|
-    | int8, int16, uint8, uint16, bool        | int32                           |
-    | uint32, uint64, dates, timestamps       | int64 (uint64 over 2^63 raises) |
-    | float16                                 | float32                         |
-    | large_string, string_view, null         | string                          |
-    | large_list, list_view                   | list                            |
-    | dictionary                              | its value type                  |
+    docs/reference/arrow.md has the table. A DataError, naming column `name`, for what has no clear meaning
+    as raw data: it says what to cast it to.
     """
     types = pa.types
-    if types.is_dictionary(arrow):
+    if types.is_dictionary(arrow) or types.is_run_end_encoded(arrow):
         return storage_type(arrow.value_type, name)
     if types.is_map(arrow):
-        return pa.map_(storage_type(arrow.key_type, name), storage_type(arrow.item_type, name))
-    if types.is_fixed_size_list(arrow):
-        return pa.list_(storage_type(arrow.value_type, name), arrow.list_size)
-    if types.is_list(arrow) or types.is_large_list(arrow):
-        return pa.list_(storage_type(arrow.value_type, name))
+        return pa.map_(_map_key(arrow, name), _flat(arrow.item_type, arrow, name))
+    if types.is_list(arrow) or types.is_large_list(arrow) or types.is_fixed_size_list(arrow):
+        inner = arrow.value_type
+        if types.is_list(inner) or types.is_large_list(inner) or types.is_fixed_size_list(inner):
+            return pa.list_(pa.list_(_flat(inner.value_type, arrow, name)))
+        size = arrow.list_size if types.is_fixed_size_list(arrow) else -1
+        return pa.list_(_flat(inner, arrow, name), size)
+    return _flat(arrow, arrow, name)
+
+
+def _map_key(arrow: pa.DataType, name: str) -> pa.DataType:
+    stored = _flat(arrow.key_type, arrow, name)
+    if pa.types.is_floating(stored):
+        raise _refused(arrow, name, "cast its keys to string or to an integer")
+    return stored
+
+
+def _flat(value: pa.DataType, arrow: pa.DataType, name: str) -> pa.DataType:
+    """What values, or the entries of lists and maps, are stored as."""
+    if pa.types.is_dictionary(value):
+        value = value.value_type
     for matches, stored in _STORED_AS:
-        if any(match(arrow) for match in matches):
+        if any(match(value) for match in matches):
             return stored
-    raise DataError(f"column '{name}': Arrow type {arrow} is not supported; cast it before it comes here")
+    for matches, way_out in _REFUSED:
+        if any(match(value) for match in matches):
+            raise _refused(arrow, name, way_out)
+    raise _refused(arrow, name, "cast it to text, numbers, or lists or maps of them")
+
+
+def _refused(arrow: pa.DataType, name: str, way_out: str) -> DataError:
+    return DataError(f"column '{name}': Arrow type {arrow} is not taken; {way_out}")
 
 
 _STORED_AS: list[tuple[tuple[Any, ...], pa.DataType]] = [
-    (
-        (pa.types.is_int64, pa.types.is_uint32, pa.types.is_uint64, pa.types.is_timestamp, pa.types.is_date),
-        pa.int64(),
-    ),
+    ((pa.types.is_int64, pa.types.is_uint32, pa.types.is_uint64), pa.int64()),
     ((pa.types.is_integer, pa.types.is_boolean), pa.int32()),
     ((pa.types.is_float16, pa.types.is_float32), pa.float32()),
     ((pa.types.is_float64,), pa.float64()),
-    ((pa.types.is_binary, pa.types.is_large_binary), pa.binary()),
-    ((pa.types.is_string, pa.types.is_large_string, pa.types.is_null), pa.string()),
+    (
+        (
+            pa.types.is_binary,
+            pa.types.is_large_binary,
+            pa.types.is_binary_view,
+            pa.types.is_fixed_size_binary,
+        ),
+        pa.binary(),
+    ),
+    (
+        (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null),
+        pa.string(),
+    ),
+]
+
+#: Types that could be read in more than one way, and what to do about it.
+_REFUSED: list[tuple[tuple[Any, ...], str]] = [
+    ((pa.types.is_decimal,), "cast it to double, or to string to keep all its digits"),
+    (
+        (pa.types.is_temporal,),
+        "a moment has no number without its unit: cast it to the integer, or write the text, that is meant",
+    ),
+    ((pa.types.is_struct,), "take its fields as columns of their own"),
+    ((pa.types.is_list_view, pa.types.is_large_list_view), "cast it to list"),
+    ((pa.types.is_nested,), "lists go two deep, and maps hold texts and numbers"),
 ]
 
 

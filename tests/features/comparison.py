@@ -3,56 +3,66 @@
 from __future__ import annotations
 
 import copy
-import tempfile
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tests.features.referee.cells import UnspecifiedError
 from tests.features.referee.config import read
-from tests.features.referee.evaluate import Request, Tensors, evaluate_online
-from tests.features.staged import generator_of, joined_tensors, staged_tensors
+from tests.features.referee.online import Request, evaluate_online
+from tests.features.referee.random_cases import case as draw
+from tests.features.staged import Stages, generator_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
+    from tests.features.referee.evaluate import Evaluation, Tensors
     from tests.features.referee.random_cases import Case
+
+# One generator serves many threads: each way of generating a case has one of its own.
+THREADS = ThreadPoolExecutor(max_workers=5)
 
 
 def differences(case: Case) -> str:
     """The first tensor that differs; empty when all agree or the specification leaves the case open."""
     try:
-        expected = referee_tensors(case, tile=False)
+        evaluation = evaluation_of(case)
+        expected = evaluation.tensors()
     except UnspecifiedError:
         return ""
-    generator = generator_of(case)
-    found = tensor_differences("joined", joined_tensors(case, generator), expected)
-    found = found or tensor_differences("repeated", joined_tensors(case, generator, repeat=True), expected)
-    found = found or tensor_differences("staged", staged_tensors(case, generator), expected)
-    if found or not case.request.item_ids or not read(case.fg).can_tile():
+    stages = Stages(case, generator_of(case))
+    ways = {
+        "joined": stages.joined,
+        "repeated": stages.repeated,
+        "joined in batches": stages.joined_batches,
+        "staged": stages.staged,
+        "staged in batches": stages.staged_batches,
+    }
+    found = _differing(ways, expected, case.at_once)
+    if found or not case.request.item_ids or not evaluation.config.can_tile():
         return found
-    tiled = generator_of(case, tile=True)
+    tiled = Stages(case, generator_of(case, tile=True))
     # A joined batch is tiled nowhere: all rows, and batch_size 1.
     whole = expected | {"batch_size": np.array([1], np.int64)}
-    found = tensor_differences("tiled", staged_tensors(case, tiled), referee_tensors(case, tile=True))
-    return found or tensor_differences("joined for tile", joined_tensors(case, tiled), whole)
+    found = tensor_differences("tiled", tiled.staged(), evaluation.tensors(tile=True))
+    return found or tensor_differences("joined for tile", tiled.joined(), whole)
 
 
-def referee_tensors(case: Case, *, tile: bool) -> Tensors:
+def _differing(ways: Mapping[str, Callable[[], Tensors]], expected: Tensors, at_once: bool) -> str:
+    """Generate every way, if asked `at_once` from one thread each, and compare."""
+    if at_once:
+        running = {stage: THREADS.submit(way) for stage, way in ways.items()}
+        wait(running.values())
+        ways = {stage: way.result for stage, way in running.items()}
+    found = (tensor_differences(stage, way(), expected) for stage, way in ways.items())
+    return next(filter(None, found), "")
+
+
+def evaluation_of(case: Case) -> Evaluation:
     """What the referee says."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name, text in case.files.items():
-            Path(folder, name).write_bytes(text.encode())
-        return evaluate_online(
-            case.fg,
-            case.request,
-            case.table,
-            tile=tile,
-            farm_hash=case.farm_hash,
-            directory=Path(folder),
-        )
+    return evaluate_online(case.fg, case.request, case.table, farm_hash=case.farm_hash, files=case.files)
 
 
 def tensor_differences(stage: str, result: Tensors, expected: Tensors) -> str:
@@ -82,6 +92,11 @@ def bits(tensor: NDArray[Any]) -> bytes:
     return tensor.tobytes()
 
 
+def failures(seeds: Iterable[int]) -> dict[int, str]:
+    """The seeds whose cases fail, each with the smallest case that shows it."""
+    return {seed: f"seed {seed}: {smallest(draw(seed))}" for seed in seeds if failure(draw(seed))}
+
+
 def smallest(case: Case) -> str:
     """Drop features, keys and rows while the case still differs."""
     stage = failure(case).partition(":")[0]
@@ -96,7 +111,7 @@ def smallest(case: Case) -> str:
 def failure(case: Case) -> str:
     """What differs, or the error that the native side raises."""
     try:
-        referee_tensors(case, tile=False)
+        evaluation_of(case).tensors()
     except (UnspecifiedError, KeyError):  # a case made smaller may lack what it reads
         return ""
     try:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.features import tokenizer_files
 
 from recserve.columns import batch_from_arrow
 from recserve.features import config
 from recserve.features.generator import Generator
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from recserve.columns import ModelInputs
 
 Tensors = dict[str, list[Any]]
@@ -51,3 +54,10 @@ def generate() -> Generate:
         return {name.removeprefix("s__").removeprefix("f."): values for name, values in tensors.items()}
 
     return run
+
+
+@pytest.fixture
+def files_of_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be in a folder with the files that the tables of cases and the contract's examples name."""
+    tokenizer_files.words().save(str(tmp_path / "words.json"))
+    monkeypatch.chdir(tmp_path)

@@ -5,8 +5,8 @@ item table ──finisher──▶ finished rows ──take──▶ candidates,
 
 from __future__ import annotations
 
-import json
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from tests.features.referee.cells import Cell, elements, is_missing
 from tests.features.referee.config import read
-from tests.features.referee.evaluate import Tensors, join
+from tests.features.referee.online import join
 
 from recserve.columns import Batch, ModelInputs, column_from_arrow, to_arrow
 from recserve.features import config
@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+    from tests.features.referee.evaluate import Tensors
     from tests.features.referee.random_cases import Case
 
+# One folder for all cases of a process: to make one for each takes longer than the case itself.
+FOLDER = tempfile.TemporaryDirectory()
+WRITTEN: dict[str, str] = {}
 SCALARS = {
     "int32": pa.int32(),
     "int64": pa.int64(),
@@ -37,13 +41,13 @@ SCALARS = {
 
 
 def generator_of(case: Case, *, tile: bool = False) -> Generator:
-    """The compiled config of a case; its files are written beside fg.json."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name, text in case.files.items():
-            Path(folder, name).write_bytes(text.encode())
-        path = Path(folder, "fg.json")
-        path.write_text(json.dumps(case.fg, ensure_ascii=False), encoding="utf-8")
-        return Generator(config.load(path, farm_hash=case.farm_hash), tile=tile, schema=schema_of(case))
+    """The compiled config of a case; its files are written where all cases write theirs."""
+    for name, text in case.files.items():
+        if WRITTEN.get(name) != text:
+            Path(FOLDER.name, name).write_bytes(text.encode())
+            WRITTEN[name] = text
+    loaded = config.load(case.fg, farm_hash=case.farm_hash, folder=Path(FOLDER.name))
+    return Generator(loaded, tile=tile, schema=schema_of(case))
 
 
 def schema_of(case: Case) -> InputSchema:
@@ -55,43 +59,102 @@ def schema_of(case: Case) -> InputSchema:
     )
 
 
-def joined_tensors(case: Case, generator: Generator, *, repeat: bool = False) -> Tensors:
-    """Every feature at full rate over the joined rows; `repeat` writes what stands for all into every row."""
-    columns, types = join(read(case.fg), case.request, case.table)
-    rows = len(case.request.item_ids)
-    arrays = {
-        name: joined_array(list(cells) * rows if repeat and len(cells) == 1 else cells, types[name])
-        for name, cells in columns.items()
-        if name not in case.absent
+class Stages:
+    """The ways in which one generator can generate a case."""
+
+    def __init__(self, case: Case, generator: Generator) -> None:
+        self.case = case
+        self.generator = generator
+        self.rows = len(case.request.item_ids)
+        self._store = _Store(case, generator)
+        request = case.request
+        user = {name: [cell] for name, cell in request.user.items() if name not in case.absent}
+        self._user = batch_of(_arrays(user, request.types), 1)
+        context = {name: cells for name, cells in request.context.items() if name not in case.absent}
+        self._context = _arrays(context, request.types)
+        self._sent = _arrays(request.item_features, request.types)
+        columns, types = join(read(case.fg), request, case.table)
+        self._joined = {
+            name: joined_array(cells, types[name])
+            for name, cells in columns.items()
+            if name not in case.absent
+        }
+
+    def joined(self) -> Tensors:
+        """Every feature at full rate over the joined rows."""
+        return self._generate_joined(self._joined, self.rows)
+
+    def repeated(self) -> Tensors:
+        """As `joined`, with what stands for all rows written into every one."""
+        places = pa.array([0] * self.rows, pa.int64())
+        repeated = {
+            name: array.take(places) if len(array) == 1 else array for name, array in self._joined.items()
+        }
+        return self._generate_joined(repeated, self.rows)
+
+    def joined_batches(self) -> Tensors:
+        """As `joined`, in the batches of the case."""
+        return together(
+            [
+                self._generate_joined(_part(self._joined, self.rows, start, end), end - start)
+                for start, end in self._spans()
+            ]
+        )
+
+    def staged(self) -> Tensors:
+        """Item features finished in the table and gathered, user features once, the rest per candidate."""
+        return self._generate(0, self.rows)
+
+    def staged_batches(self) -> Tensors:
+        """As `staged`, one request for each batch of the candidates."""
+        return together([self._generate(start, end) for start, end in self._spans()])
+
+    def _spans(self) -> list[tuple[int, int]]:
+        places = sorted(min(place, self.rows) for place in self.case.splits)
+        return list(pairwise([0, *places, self.rows]))
+
+    def _generate_joined(self, arrays: Mapping[str, pa.Array], rows: int) -> Tensors:
+        return tensors_of(self.generator.generate_joined(batch_of(arrays, rows)))
+
+    def _generate(self, start: int, end: int) -> Tensors:
+        """The request for the candidates from `start` to `end`."""
+        generator, request, rows = self.generator, self.case.request, end - start
+        hidden = {name for name, reads in generator.finished.items() if not reads.isdisjoint(self._sent)}
+        needed = set(generator.pair_columns).union(*(generator.finished[name] for name in hidden))
+        finished_names = generator.finished.keys() - hidden
+        raw, finished = self._store.gather(request.item_ids[start:end], needed, finished_names)
+        sent = {name: array for name, array in self._sent.items() if name in needed}
+        clicked: dict[str, tuple[Batch, Batch]] = {}
+        for group, key in generator.sequence_keys.items():
+            ids = clicked_ids(request.user[key.column], key.delimiter, key.length)
+            raw_clicked, finished_clicked = self._store.gather(ids, set(key.raw), set(key.finished))
+            clicked[group] = (batch_of(raw_clicked, len(ids)), batch_of(finished_clicked, len(ids)))
+        inputs = generator.generate(
+            self._user,
+            batch_of(_part(self._context, self.rows, start, end), rows),
+            batch_of(raw | _part(sent, self.rows, start, end), rows),
+            batch_of(finished, rows),
+            clicked,
+            rows=rows,
+        )
+        return tensors_of(inputs)
+
+
+def _arrays(columns: Mapping[str, Sequence[Cell]], types: Mapping[str, str]) -> dict[str, pa.Array]:
+    return {name: array_of(cells, types[name]) for name, cells in columns.items()}
+
+
+def _part(arrays: Mapping[str, pa.Array], rows: int, start: int, end: int) -> dict[str, pa.Array]:
+    """The rows from `start` to `end`; what has one row stands for all."""
+    return {
+        name: array.slice(start, end - start) if len(array) == rows else array
+        for name, array in arrays.items()
     }
-    return tensors_of(generator.generate_joined(batch_of(arrays, rows)))
 
 
-def staged_tensors(case: Case, generator: Generator) -> Tensors:
-    """Item features finished in the table and gathered, user features once, the rest per candidate."""
-    request, rows = case.request, len(case.request.item_ids)
-    store = _Store(case, generator)
-    user = {name: [cell] for name, cell in request.user.items() if name not in case.absent}
-    context = {name: cells for name, cells in request.context.items() if name not in case.absent}
-    overrides = {name: array_of(cells, request.types[name]) for name, cells in request.item_features.items()}
-    hidden = {name for name, reads in generator.finished.items() if not reads.isdisjoint(overrides)}
-    needed = set(generator.pair_columns).union(*(generator.finished[name] for name in hidden))
-    raw, finished = store.gather(request.item_ids, needed, generator.finished.keys() - hidden)
-    sent = {name: array for name, array in overrides.items() if name in needed}
-    clicked: dict[str, tuple[Batch, Batch]] = {}
-    for group, key in generator.sequence_keys.items():
-        ids = clicked_ids(request.user[key.column], key.delimiter, key.length)
-        raw_clicked, finished_clicked = store.gather(ids, set(key.raw), set(key.finished))
-        clicked[group] = (batch_of(raw_clicked, len(ids)), batch_of(finished_clicked, len(ids)))
-    inputs = generator.generate(
-        batch_of({name: array_of(cells, request.types[name]) for name, cells in user.items()}, 1),
-        batch_of({name: array_of(cells, request.types[name]) for name, cells in context.items()}, rows),
-        batch_of(raw | sent, rows),
-        batch_of(finished, rows),
-        clicked,
-        rows=rows,
-    )
-    return tensors_of(inputs)
+def together(batches: list[Tensors]) -> Tensors:
+    """The tensors of the batches, one behind the other."""
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
 def clicked_ids(pk: Cell, delimiter: str, length: int) -> list[str]:

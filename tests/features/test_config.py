@@ -49,11 +49,11 @@ def group(*members: dict[str, Any], **keys: Any) -> dict[str, Any]:
         ),
         (
             [{"feature_type": "bm25_feature", "feature_name": "m"}],
-            "feature 'm': feature_type 'bm25_feature' is not supported: what it computes is not public; compute",
+            "feature 'm': feature_type 'bm25_feature' is not supported: what it computes is not public; ",
         ),
         (
             [{"feature_type": "sequence_str_replace", "feature_name": "m"}],
-            "feature_type 'sequence_str_replace' is not supported: what it computes is not public; take regex_",
+            "'sequence_str_replace' is not supported: what it computes is not public; take regex_replace_",
         ),
         ([{"feature_type": "id_feature"}], "a feature of type 'id_feature' has no feature_name"),
         ([{"feature_name": "f"}], "feature 'f': missing keys ['feature_type']"),
@@ -110,7 +110,7 @@ def group(*members: dict[str, Any], **keys: Any) -> dict[str, Any]:
         ([group({**ID, "feature_type": "sequence_id_feature"})], "(in a group without the prefix sequence_)"),
         (
             [group({**OVERLAP, "title": "user:t"})],
-            "feature 's__f' (overlap_feature): none of its inputs is a sequence; name them in sequence_fields",
+            "'s__f' (overlap_feature): none of its inputs is a sequence; name them in sequence_fields",
         ),
         ([{**OVERLAP, "method": "same"}], "method 'same' is not known; known: query_common_ratio, title_"),
         ([group(sequence_pk="item:x")], "sequence group 's': sequence_pk 'item:x' is not on side user"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.features.tokenizer_files import words
 
 from recserve.columns import batch_from_arrow, to_arrow
 from recserve.features import config
@@ -19,14 +20,17 @@ from recserve.features.generator import Generator
 from recserve.features.types import FEATURE_TYPES
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from recserve.features.types.feature_type import FeatureType
 
 
 @pytest.mark.parametrize("feature_type", FEATURE_TYPES)
-def test_every_row_of_the_table_gives_the_result_that_it_says(feature_type: str) -> None:
+def test_every_row_of_the_table_gives_the_result_that_it_says(feature_type: str, tmp_path: Path) -> None:
     record = FEATURE_TYPES[feature_type]
+    words().save(str(tmp_path / "words.json"))
     for place, case in enumerate(cases(feature_type, record, inspect.getdoc(record) or ""), 1):
-        generator = Generator(config.load({"features": [case.feature]}), texts=True)
+        generator = Generator(config.load({"features": [case.feature]}, folder=tmp_path), texts=True)
         batch = batch_from_arrow({name: column_of(cell) for name, cell in case.cells.items()})
 
         result = generator.generate_columns(batch)

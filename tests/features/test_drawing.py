@@ -80,6 +80,14 @@ def test_names_of_any_kind_stay_inside_their_quotes(write: Any) -> None:
     assert len(re.findall(r'(?<!\\)"', label)) == (2 if write is mermaid else 8)
 
 
+def test_python_steps_have_a_double_frame() -> None:
+    step = {"feature_type": "regex_replace_feature", "feature_name": "r", "regex_pattern": "x"}
+    plan = Plan(config.load({"features": [{**step, "expression": "user:x", "num_buckets": 9}]}), tile=False)
+
+    assert '[["r<br/>regex_replace (Python step)"]]' in mermaid(draw(plan))
+    assert "peripheries=2" in dot(draw(plan))
+
+
 def test_like_features_fold_into_one_node() -> None:
     drawn = draw(many(1000), folded=True)
 

@@ -400,6 +400,10 @@ def test_what_is_answered_as_missing_is_counted() -> None:
     )
 
     assert generator.counters == {"unparsable_numbers": 1, "missing_columns": 1}
+    assert generator.counters_by_feature == {
+        ("price", "unparsable_number"): 1,
+        ("cate", "missing_column"): 1,
+    }
 
 
 def test_the_finished_columns_are_of_the_types_announced() -> None:

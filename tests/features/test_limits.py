@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
+from tests.markdown import ROOT
 
 from recserve.columns import batch_from_arrow
 from recserve.errors import ConfigError
@@ -173,7 +174,8 @@ def test_features_that_share_producers_are_not_looked_at_twice() -> None:
 
 
 def test_the_table_of_limits_says_what_the_code_refuses() -> None:
-    page = limits.__doc__ or ""
+    page = (limits.__doc__ or "") + "\n"
+    described = (ROOT / "docs" / "reference" / "features.md").read_text()
     for value in (
         limits.MAX_FEATURES,
         limits.MAX_NAME_BYTES,
@@ -182,6 +184,7 @@ def test_the_table_of_limits_says_what_the_code_refuses() -> None:
         limits.INTEGER_LIMITS["value_dim"],
     ):
         assert f" {value:,} " in page
+        assert f" {value:,} " in described
     assert limits.MAX_FILE_BYTES == 64 * 2**20
     assert limits.MAX_TEXT_BYTES == 2**20
     assert limits.MAX_ASSET_BYTES == 2**30

@@ -84,6 +84,13 @@ def test_inputs_of_members_say_whose_ids_they_are_looked_up_by(plan: Plan) -> No
     assert of(plan, "age_x_price").reads == ("user:age", "feature:price")
 
 
+def test_python_steps_are_marked() -> None:
+    step = {"feature_type": "regex_replace_feature", "feature_name": "r", "regex_pattern": "x"}
+    plan = Plan(config.load({"features": [{**step, "expression": "user:x", "num_buckets": 9}]}), tile=False)
+
+    assert of(plan, "r").python
+
+
 def test_totals_are_by_rate(plan: Plan) -> None:
     summed = {total.rate: (total.features, total.rows) for total in totals(lines(plan, candidates=10))}
 

@@ -1,20 +1,23 @@
 """Any staging gives bit for bit what the naive row-by-row evaluation gives, on random configs and data.
 
-A failure prints its seed and the smallest case that still fails; run more with
-`python -m tests.features.referee compare FROM TO`.
+So does any cut of the rows into batches, and any number of threads. A failure prints its seed and the
+smallest case that still fails; `python -m tests.features.referee` runs others.
 """
 
 from __future__ import annotations
 
-import pytest
-from tests.features.comparison import differences, smallest
-from tests.features.referee.random_cases import case
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
-SEEDS_PER_TEST = 100
+from tests.features.comparison import failures
+
+CASES = 20_000
+PER_TASK = 250
 
 
-@pytest.mark.parametrize("first", range(0, 2000, SEEDS_PER_TEST))
-def test_staged_and_joined_equal_the_referee(first: int) -> None:
-    for seed in range(first, first + SEEDS_PER_TEST):
-        found = differences(case(seed))
-        assert not found, f"seed {seed}: {found}\n{smallest(case(seed))}"
+def test_every_way_to_generate_equals_the_referee() -> None:
+    tasks = [range(first, first + PER_TASK) for first in range(0, CASES, PER_TASK)]
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as processes:
+        found = [text for task in processes.map(failures, tasks) for text in task.values()]
+
+    assert not found, "\n\n".join(found[:3])

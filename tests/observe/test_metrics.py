@@ -80,6 +80,19 @@ def test_gauges_are_asked_when_scraped() -> None:
     assert result["recserve_losses_total", ()] == 2
 
 
+def test_a_gauge_may_have_labels() -> None:
+    counts: dict[tuple[tuple[str, str], ...], float] = {
+        (("feature", "f"), ("kind", "unparsable_number")): 3.0
+    }
+
+    some = scraped(Metrics("rank", lambda: {"recserve_problems_total": ("…", counts)}))
+    none = Metrics("rank", lambda: {"recserve_problems_total": ("…", {})}).render().decode()
+
+    assert some["recserve_problems_total", (("feature", "f"), ("kind", "unparsable_number"))] == 3
+    assert "# HELP recserve_problems_total" in none
+    assert "\nrecserve_problems_total" not in none
+
+
 def test_two_services_in_one_process_do_not_share_counts() -> None:
     first, second = Metrics("a"), Metrics("b")
 

@@ -136,6 +136,20 @@ def test_gauges_tell_the_rows_of_the_store(rank: Normal) -> None:
     assert rank.gauges()["recserve_item_rows"][1] == 3
 
 
+def test_gauges_tell_what_was_answered_as_missing_by_feature(rank: Normal) -> None:
+    sentence, by_feature = rank.gauges()["recserve_features_problems_total"]
+    before = dict(by_feature) if isinstance(by_feature, dict) else {}
+
+    rank.score(rank.sample(2), Trace("id"))
+
+    _, by_feature = rank.gauges()["recserve_features_problems_total"]
+    assert isinstance(by_feature, dict)
+    grown = {labels for labels, count in by_feature.items() if count > before.get(labels, 0)}
+    assert sentence
+    assert grown
+    assert all(dict(labels)["kind"] == "missing_column" for labels in grown)
+
+
 @pytest.mark.parametrize("shape", [(3,), (3, 1), (3, 2), (3, 2, 2)])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
 def test_the_empty_score_fills_whatever_shape_a_row_has(shape: tuple[int, ...], dtype: str) -> None:

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from recserve.cli.bench import bench
 from recserve.cli.check import check
+from recserve.cli.doctor import doctor
 from recserve.cli.features.app import app as features
 from recserve.cli.inspect import inspect
 from recserve.cli.predict import predict
@@ -54,6 +55,7 @@ def options(
 for _command, _example in (
     (serve, "recserve serve my_export --config service.json --port 8000"),
     (check, "recserve check my_export --config service.json"),
+    (doctor, "recserve doctor my_export --config service.json"),
     (inspect, "recserve inspect my_export"),
     (score, "recserve score request.json --config service.json --url http://127.0.0.1:8000"),
     (predict, "recserve predict my_export joined.parquet scores.parquet --keep user_id --keep item_id"),

@@ -38,28 +38,29 @@ def check(
 
 def _check_all(report: Report, path: Path | None, service_file: Path | None) -> None:
     """Check from the outside in."""
-    spec = report.attempt("service file", lambda: _service_file(service_file))
+    spec = report.attempt("service file", lambda: read_service_file(service_file))
     for warning in spec.warnings:
         report.note("service file", None, warning)
     if path is None:
         for table in spec.model.tables:
             report.attempt("item table", partial(_table, table))
         return
-    bundle = report.attempt("bundle", lambda: _bundle(path))
+    bundle = report.attempt("bundle", lambda: open_bundle(path))
     if bundle.engine == "torchscript":
-        report.attempt("torch and fbgemm", _torch_pair)
+        report.attempt("torch and fbgemm", check_torch_pair)
     if spec.model.generates_features(bundle.fg_path is not None):
         features = report.attempt("features", lambda: _features(bundle, spec))
-        engine = report.attempt("model", lambda: _model(bundle, spec, features))
+        engine = report.attempt("model", lambda: check_model(bundle, spec, features))
         items = report.attempt("items", lambda: _items(report, features, spec))
         report.attempt("answer", lambda: _answer(items, features, engine))
         return
-    report.attempt("model", lambda: _model(bundle, spec, None))
+    report.attempt("model", lambda: check_model(bundle, spec, None))
     if bundle.fg_path is not None:
         report.note("features", None, "the bundle has an fg.json, and fg_mode bypass does not use it")
 
 
-def _service_file(path: Path | None) -> tuple["ServiceSpec", str]:
+def read_service_file(path: Path | None) -> tuple["ServiceSpec", str]:
+    """Read the service file, or none, which is all defaults."""
     from recserve.config.service import load
 
     spec = load(path)
@@ -76,7 +77,8 @@ def _table(table: "Table") -> tuple[None, str]:
     )
 
 
-def _bundle(path: Path) -> tuple["Bundle", str]:
+def open_bundle(path: Path) -> tuple["Bundle", str]:
+    """Look what the directory holds."""
     from recserve.bundle import Bundle
     from recserve.processors.load import schema_of
 
@@ -85,7 +87,8 @@ def _bundle(path: Path) -> tuple["Bundle", str]:
     return bundle, f"{bundle.model_path.name}, run by the engine {bundle.engine}"
 
 
-def _torch_pair() -> tuple[None, str]:
+def check_torch_pair() -> tuple[None, str]:
+    """Try the two libraries that TorchScript models need, in a process of their own."""
     from recserve.engines import torch_pair
 
     return None, torch_pair.check()
@@ -100,7 +103,8 @@ def _features(bundle: "Bundle", spec: "ServiceSpec") -> tuple["Generator", str]:
     return features, f"{rates.total()} ({by_rate}), INPUT_TILE {tile_of(bundle, spec)}"
 
 
-def _model(bundle: "Bundle", spec: "ServiceSpec", features: "Generator | None") -> tuple["Engine", str]:
+def check_model(bundle: "Bundle", spec: "ServiceSpec", features: "Generator | None") -> tuple["Engine", str]:
+    """Load the model and compare what it reads with what the features send."""
     from recserve.processors.load import load_engine
 
     engine = load_engine(bundle, spec, features)

@@ -39,7 +39,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title:
     console = Console()
     if not console.is_terminal:
         console = Console(width=10_000)  # print(width=...) would not go beyond the console's own 80
-    console.print(table, soft_wrap=not console.is_terminal, crop=False)
+    console.print(table, crop=False, soft_wrap=not console.is_terminal)
 
 
 def _shown(cell: Any) -> str:
@@ -47,8 +47,8 @@ def _shown(cell: Any) -> str:
 
 
 @contextmanager
-def progress_bar(title: str, unit: str = "") -> Iterator[Callable[[float, float], None]]:
-    """A bar on stderr: call it with (done, total); with a unit it also shows how many per second."""
+def progress_bar(title: str, unit: str = "") -> Iterator[Callable[[float, float | None], None]]:
+    """A bar on stderr: call it with (done, total or None); with a unit it also shows how many per second."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
     from rich.text import Text

@@ -1,7 +1,8 @@
 """Environment variables that change how a model is served. The one file that touches os.environ.
 
 The service file's `processor_envs` win over the process's own variables. They are laid over a copy;
-os.environ is written only by `export`, for the variables that torch and OpenMP read themselves when imported.
+os.environ is written by `export`, for the variables that torch and OpenMP read themselves when imported, and
+by `put`, for training code that asks for it.
 """
 
 from __future__ import annotations
@@ -55,3 +56,11 @@ def export(envs: Mapping[str, str]) -> None:
     for name, value in envs.items():
         if name.startswith(_NATIVE_PREFIXES):
             os.environ[name] = value
+
+
+def put(name: str, value: str | None) -> None:
+    """Set a variable of this process, or remove it (None)."""
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value

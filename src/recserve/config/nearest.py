@@ -18,7 +18,9 @@ def nearest(word: str, known: Collection[str]) -> str:
         return ""
     lower = {name.lower(): name for name in sorted(known)}
     found = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
-    return lower[found[0]] if found else ""
+    # A long name cut short is not similar, but clear where one name alone starts so.
+    found = found or [name for name in lower if len(word) > 2 and name.startswith(word.lower())]
+    return lower[found[0]] if len(found) == 1 else ""
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:

@@ -265,6 +265,12 @@ def _ordered(names: Iterable[str]) -> tuple[str, ...]:
     )
 
 
+def check_device(name: str) -> str:
+    """Say what a device is; ConfigError if this machine lacks it."""
+    device = _device(name)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)

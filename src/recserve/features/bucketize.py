@@ -88,6 +88,8 @@ class Buckets:
                 return Bucketizer.hash(self.size, farm_hash)
             case "num_buckets":
                 return Bucketizer.num_buckets(self.size)
+            case "vocab_file" if self.size > 0:  # of a tokenizer, whose tokens are ids already
+                return Bucketizer.num_buckets(self.size)
             case "boundaries":
                 return Bucketizer.boundaries(list(self.boundaries))
         assert self.vocabulary is not None

@@ -142,7 +142,7 @@ def _check_inputs(records: FeatureConfig, note: Note) -> FeatureConfig:
         bad.update(names)
         circles.report(ConfigError(f"features read one another in a circle: {shown_circle(names)}"))
 
-    order = in_order({name: reads[name] for name in sound}, circle)
+    order = in_order({name: producers for name, producers in reads.items() if name in sound}, circle)
     circles.end("order", "no circles")
     return _only(records, _that_stand({name: reads[name] for name in order if name not in bad}))
 

@@ -46,6 +46,8 @@ class Feature:
     delimiter: str | None = None  # None: no sequence
     length: int = 0
     group: Group | None = None
+    bucketize: bool = True  # False: the result is what its bucketizer would read, in columns of the same rows
+    column: str = ""  # of an offline run, where it is not the name
 
     @property
     def is_sequence(self) -> bool:
@@ -66,6 +68,7 @@ class FeatureConfig:
     features: tuple[Feature, ...]  # in output order
     groups: tuple[Group, ...]
     farm_hash: bool = False  # text is hashed by FarmHash (USE_FARM_HASH_TO_BUCKETIZE), else by MurmurHash
+    reserves: tuple[str, ...] = ()  # columns that an offline run passes through
 
 
 def load(
@@ -120,12 +123,20 @@ def read(
             report(error)
     _refuse_twice("feature", [feature.name for feature in features], report)
     _refuse_twice("sequence group", [group.name for group in groups], report)
-    return FeatureConfig(tuple(features), tuple(groups), farm_hash)
+    return FeatureConfig(tuple(features), tuple(groups), farm_hash, _read_reserves(content, report))
 
 
 def _count(entry: object) -> int:
     members = entry.get("features") if isinstance(entry, dict) and "sequence_name" in entry else None
     return len(members) if isinstance(members, list) else 1
+
+
+def _read_reserves(content: Mapping[str, Any], report: Callable[[ConfigError], None]) -> tuple[str, ...]:
+    reserves = content.get("reserves") or []
+    if not isinstance(reserves, list) or not all(isinstance(name, str) for name in reserves):
+        report(ConfigError(f"fg.json: reserves {reserves!r:.60} is not a list of column names"))
+        return ()
+    return tuple(reserves)
 
 
 def _flat(
@@ -213,7 +224,9 @@ def _is_sequence(entry: Mapping[str, Any], record: FeatureType, *, prefixed: boo
     """Whether a feature that stands alone is a sequence: by its type's prefix, or by a key of its own."""
     key = record.sequence_key
     if prefixed and key == "is_sequence":
-        raise ConfigError("there is no sequence_ form of it; give the type without prefix and is_sequence true")
+        raise ConfigError(
+            "there is no sequence_ form of it; give the type without prefix and is_sequence true"
+        )
     if key == "is_sequence":
         return read_flag(entry, key)
     return prefixed or (key != "" and entry.get(key) is not None)

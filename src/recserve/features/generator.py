@@ -5,7 +5,10 @@ One `Generator` serves many threads; `generate` releases the GIL once for all fe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pickle
+from collections import Counter
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from recserve._core import FeaturePlan, Output, Side, Step, StepInput
 from recserve.errors import ConfigError
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from recserve.features.inputs import PlannedInput
     from recserve.features.plan import PlannedFeature, SequenceKey
     from recserve.messages import InputSchema
+
+#: Why a cell was answered as missing, although it (or its column) should have been there.
+PROBLEMS = ("unparsable_number", "missing_column")
 
 _SIDES = {
     "user": Side.USER,
@@ -36,9 +42,9 @@ class Generator:
 
     `tile`: the model takes user features with one row, and `batch_size` (INPUT_TILE 2 or 3).
     `schema` types the columns that a request does not bring; without it they have the value_type of the
-    feature that reads them. `equal_steps`: members of a sequence group that differ in length are a
-    RequestError of `generate`, since models lay them side by side (but for sequences that a mask shortens). `texts`: outputs may be texts, which no
-    model takes; then only columns are generated, no tensors.
+    feature that reads them. `equal_steps`: members of a sequence group that differ in length, unless a mask
+    shortens them, are a RequestError of `generate`, since models lay them side by side. `texts`: outputs may
+    be texts, which no model takes; then only columns are generated, no tensors.
 
     What staging never changes: `generate` gives bit for bit what `generate_joined` gives for the same user
     and items written out as rows of a training table.
@@ -53,6 +59,7 @@ class Generator:
         equal_steps: bool = False,
         texts: bool = False,
     ) -> None:
+        self._made_of = (config, {"tile": tile, "schema": schema, "equal_steps": equal_steps, "texts": texts})
         self.plan = Plan(config, tile=tile)
         self._schema = schema
         self._equal_steps = equal_steps
@@ -78,6 +85,10 @@ class Generator:
         )
         #: Finishes item rows: every column of `finished`.
         self.finisher: RowFinisher = self._native.finisher()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to other processes as the config, vocabularies included; each builds the plan once."""
+        return _revived, (pickle.dumps(self._made_of),)
 
     def generate(
         self,
@@ -154,6 +165,16 @@ class Generator:
         steps = [self._steps[name] if name in self._steps else self._kept[name] for name in names]
         return self._native.time_steps(user, context, raw, finished, gathered, rows, steps)
 
+    def generate_checked(
+        self, joined: Batch, *, names: Sequence[str] | None = None
+    ) -> tuple[Batch, dict[int, str]]:
+        """Generate as `generate_columns` does, and say of each row that could not be read whole why not.
+
+        Row → a message that names feature, column and value, of the first feature that could not read it.
+        """
+        columns, failures = self._native.columns_and_failures(joined, self._steps_of(names))
+        return columns, {row: message.decode(errors="backslashreplace") for row, message in failures}
+
     def _steps_of(self, names: Sequence[str] | None) -> list[int]:
         if names is None:
             names = [feature.name for feature in self.plan.features if feature.is_output]
@@ -206,10 +227,16 @@ class Generator:
     @property
     def counters(self) -> dict[str, int]:
         """What was answered as missing since the start: unparsable numbers, and columns that did not come."""
-        return {
-            "unparsable_numbers": self._native.unparsable_numbers,
-            "missing_columns": self._native.missing_columns,
-        }
+        counts = self.counters_by_feature
+        return {f"{kind}s": sum(n for (_, k), n in counts.items() if k == kind) for kind in PROBLEMS}
+
+    @property
+    def counters_by_feature(self) -> dict[tuple[str, str], int]:
+        """The same by feature and kind, `unparsable_number` or `missing_column`, without the zeros."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for step, kind, count in self._native.problems:
+            counts[self.plan.elements.get(step, step), kind] += count
+        return dict(counts)
 
     def _native_steps(self) -> list[Step]:
         planned = {feature.name: feature for feature in self.plan.features}
@@ -301,16 +328,23 @@ class Generator:
         return f"list<{row}>" if in_sequence else row
 
 
+@lru_cache(maxsize=4)
+def _revived(made_of: bytes) -> Generator:
+    config, options = pickle.loads(made_of)
+    return Generator(config, **options)
+
+
 def native_parts(feature: Feature, *, farm_hash: bool) -> tuple[Kernel, Rules]:
     """Build the native half of a feature: formulas, default and buckets are checked by it."""
     with feature.named_errors():
         kernel = feature.type.kernel(sequence=feature.is_sequence)
-        return kernel, feature.type.rules(sequence=feature.is_sequence, farm_hash=farm_hash)
+        rules = feature.type.rules(sequence=feature.is_sequence, farm_hash=farm_hash)
+        return kernel, rules if feature.bucketize else rules.without_bucketizer()
 
 
 def refuse_texts(feature: Feature) -> None:
     """Refuse an output that is no tensor."""
-    if feature.type.discrete and not feature.type.bucketized:
+    if (feature.type.discrete and not feature.type.bucketized) or not feature.bucketize:
         raise ConfigError(
             f"feature '{feature.name}' ({feature.feature_type}): its results are texts, and a model takes "
             "ids; give it a bucketizer (hash_bucket_size, num_buckets, vocab_list, ...) or stub_type true"

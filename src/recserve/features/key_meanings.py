@@ -130,6 +130,9 @@ IGNORED = frozenset(
 )
 _IGNORED_PREFIX = "embedding_"
 
+#: Fields that records make of files, and that no key fills.
+_MADE = frozenset({"stop_characters"})
+
 
 def has_no_effect(key: str) -> bool:
     """Real files have the key, and it changes no value."""
@@ -151,13 +154,13 @@ def keys_of(record: type[FeatureType]) -> dict[str, Key]:
 def fields_of(record: type[FeatureType]) -> dict[str, Any]:
     """The fields that a record reads from fg.json, and their types."""
     types = field_types(record)
-    return {f.name: types[f.name] for f in dataclasses.fields(record) if _is_json(types[f.name])}
+    fields = [f.name for f in dataclasses.fields(record) if f.name not in _MADE]
+    return {name: types[name] for name in fields if _is_json(types[name])}
 
 
 def takes_any_key(record: type[FeatureType]) -> bool:
     """The type hands its whole feature object on, to an operator that has keys of its own."""
-    known = {"buckets", *fields_of(record)}
-    return any(f.name not in known for f in dataclasses.fields(record))
+    return any(f.name == "operator" for f in dataclasses.fields(record))
 
 
 def _is_json(hint: Any) -> bool:

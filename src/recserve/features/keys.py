@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import MISSING
-from functools import cache
-from types import UnionType
+from functools import cache, partial
+from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from recserve.errors import ConfigError
@@ -40,16 +40,22 @@ def read_fields(record: type, keys: Mapping[str, Any], *, but: tuple[str, ...] =
     ]
     if missing:
         raise ConfigError(f"missing keys {missing}")
-    values: dict[str, Any] = {}
-    wrong: list[str] = []
-    for key in (f.name for f in fields if f.name in keys):
+    present = [f.name for f in fields if f.name in keys]
+    values = together(*(partial(_read, key, keys[key], hints[key]) for key in present))
+    return dict(zip(present, values, strict=True))
+
+
+def together(*reads: Callable[[], Any]) -> list[Any]:
+    """Do all of several, so that one ConfigError tells what is wrong with each."""
+    results, wrong = [], []
+    for read in reads:
         try:
-            values[key] = _read(key, keys[key], hints[key])
+            results.append(read())
         except ConfigError as error:
             wrong.append(str(error))
     if wrong:
         raise ConfigError("; ".join(wrong))
-    return values
+    return results
 
 
 def read_flag(keys: Mapping[str, Any], key: str) -> bool:
@@ -58,21 +64,21 @@ def read_flag(keys: Mapping[str, Any], key: str) -> bool:
 
 
 def kind_of(hint: Any) -> str:
-    """Say what a key of this type takes; "" for a field that is no key."""
-    return _READERS[_wanted(hint)][1] if _wanted(hint) in _READERS else ""
+    """Say what a key of this type takes."""
+    return " or ".join(name for _, name in _readers(hint))
 
 
 def _read(key: str, value: Any, hint: Any) -> Any:
-    """Convert a JSON value to a field's type (the first one that its hint names)."""
-    reader, name = _READERS[_wanted(hint)]
-    read = reader(value)
-    if read is None:
-        raise ConfigError(f"{key} is {value!r:.60}; {name} is wanted")
-    return read
+    """Convert a JSON value to a field's type, or to the first of several that takes it."""
+    for reader, _ in _readers(hint):
+        if (read := reader(value)) is not None:
+            return read
+    raise ConfigError(f"{key} is {value!r:.60}; {kind_of(hint)} is wanted")
 
 
-def _wanted(hint: Any) -> Any:
-    return next(iter(get_args(hint)), hint) if get_origin(hint) is UnionType else hint
+def _readers(hint: Any) -> list[tuple[Callable[[Any], Any], str]]:
+    hints = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    return [_READERS[wanted] for wanted in hints if wanted is not NoneType]
 
 
 def _text(value: Any) -> str | None:

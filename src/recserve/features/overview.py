@@ -6,10 +6,10 @@ over for one request. That is exact, and the same on every machine; `timing` has
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from recserve.config.nearest import did_you_mean
 from recserve.errors import ConfigError
 from recserve.features.plan import FINISHED
 
@@ -103,9 +103,7 @@ def chosen(plan: Plan, *, feature: str = "", rate: str = "") -> list[str]:
     names = set(planned)
     if feature:
         if feature not in planned:
-            near = difflib.get_close_matches(feature, planned, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-            raise ConfigError(f"there is no feature '{feature}'{hint}")
+            raise ConfigError(f"there is no feature '{feature}'{did_you_mean(feature, planned)}")
         names, waiting = set(), [feature]
         while waiting:
             name = waiting.pop()

@@ -57,6 +57,11 @@ class PlannedFeature:
         return self.feature.name
 
     @property
+    def column(self) -> str:
+        """Its column in an offline run."""
+        return self.feature.column or self.feature.name
+
+    @property
     def type(self) -> str:
         """Its feature_type as in fg.json."""
         return self.feature.feature_type
@@ -100,6 +105,7 @@ class Plan:
         self.order = self._sorted()
         self._random = {name: _is_random(feature) for name, feature in self._by_name.items()}
         self._users = self._user_features()
+        self._shortened = self._shortened_sequences()
         self._rates: dict[str, frozenset[str]] = {}
         for name in self.order:
             self._rates[name] = self._rate(name)
@@ -239,6 +245,18 @@ class Plan:
                 users.add(name)
         return frozenset(users)
 
+    def _shortened_sequences(self) -> frozenset[str]:
+        """Sequences that a mask shortens, and those that read them."""
+        shortened: set[str] = set()
+        for name in self.order:
+            feature = self._by_name[name]
+            masked = any(
+                i.sequence and i.name in shortened for i in self._inputs[name] if i.source == "feature"
+            )
+            if feature.is_sequence and (feature.type.shortens or masked):
+                shortened.add(name)
+        return frozenset(shortened)
+
     def _finished_features(self) -> dict[str, str]:
         """Item-rate features kept in the item rows: outputs, and what features of another rate read."""
         items = [name for name in self.order if self._rates[name] == {"item"}]
@@ -293,16 +311,9 @@ class Plan:
             _JOIN[self._rates[name]],
             name in self._users,
             self._random[name],
-            self._is_shortened(name),
+            name in self._shortened,
             self._finished.get(name, ""),
             self._element_of.get(name, ""),
-        )
-
-    def _is_shortened(self, name: str) -> bool:
-        feature = self._by_name[name]
-        return feature.is_sequence and (
-            feature.type.shortens
-            or any(i.sequence and self._is_shortened(i.name) for i in self._inputs[name] if i.source == "feature")
         )
 
     def _check_tile(self) -> None:

@@ -3,7 +3,7 @@ same native core beside it. What differs between two of them is what the rule di
 
     feature f     value_dim 1, vocab_list, default_value "none"
     f, probed     without buckets and value_dim      the tokens before they are cut and bucketized
-                  default_value "1", then "2"        rows that differ took the default
+                  default_value none, then "1"       rows that differ took the default
                   unknown words get an index of none rows that have it are unknown words
 """
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 #: Between the name of a feature and that of its probe: no feature's own name has a control character.
 MARK = "\x1f"
 
+#: The defaults of `with_defaults`: nothing, or 0.0 where numbers fill a row up, and something else.
+DEFAULTS = ("", "1")
+
 #: Any number becomes 1, while what merely fills a row up stays 0.
 PRESENT = "method=expression,expr=1"
 
@@ -41,7 +44,7 @@ def probe(feature: Feature, what: str, *, length: int | None = None, **keys: Any
 def with_defaults(feature: Feature) -> tuple[Feature, Feature]:
     """Two probes whose results differ where, and only where, the feature takes its default."""
     plain: dict[str, Any] = {"buckets": Buckets(), "normalizer": "", "need_prefix": False}
-    first, second = (probe(feature, f"default {text}", default_value=text, **plain) for text in "12")
+    first, second = (probe(feature, f"default {text}", default_value=text, **plain) for text in DEFAULTS)
     return first, second
 
 

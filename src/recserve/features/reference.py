@@ -6,14 +6,14 @@ FEATURE_TYPES ──reference──▶ `make reference`, `recserve features type
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import re
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
+from recserve.config.nearest import did_you_mean
 from recserve.errors import ConfigError
-from recserve.features import bucketize
 from recserve.features.cases import cases, described
+from recserve.features.key_meanings import BUCKETS, FIELDS, fields_of
 from recserve.features.keys import ALIASES, kind_of
 from recserve.features.operators import OPERATORS
 from recserve.features.types import FEATURE_TYPES
@@ -22,6 +22,7 @@ from recserve.features.types.feature_type import FeatureType, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
 
 def reference() -> str:
     """Write the page of all types."""
@@ -37,7 +38,9 @@ def reference() -> str:
             "",
             *_keys(FeatureType, {}),
             "",
-            f"And one bucketizer: {', '.join(f'`{key}`' for key in bucketize.KEYS)}.",
+            "And one bucketizer:",
+            "",
+            *_table(("key", "meaning"), [(f"`{name}`", key.sentence) for name, key in BUCKETS.items()]),
             "",
             *(section(name) for name in FEATURE_TYPES),
         ]
@@ -55,9 +58,8 @@ def named(text: str) -> str:
     for known in (plain, f"{plain}_feature"):
         if known in FEATURE_TYPES:
             return known
-    near = difflib.get_close_matches(plain, FEATURE_TYPES, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(FEATURE_TYPES)}"
-    raise ConfigError(f"there is no feature_type '{text}'; {hint}")
+    hint = did_you_mean(plain, FEATURE_TYPES) or f"; known: {', '.join(FEATURE_TYPES)}"
+    raise ConfigError(f"there is no feature_type '{text}'{hint}")
 
 
 def section(feature_type: str) -> str:
@@ -88,17 +90,17 @@ def _first_sentence(text: str) -> str:
 def _keys(record: type[Any], feature: Mapping[str, Any]) -> list[str]:
     """The keys that this class adds, or has another default for; `feature` is an example of it."""
     common = {} if record is FeatureType else {f.name: f.default for f in dataclasses.fields(FeatureType)}
-    hints = get_type_hints(record)
     spelled = {field: alias for alias, field in ALIASES.items()}
+    types = fields_of(record)
     rows = []
     for field in dataclasses.fields(record):
         inherited = field.name in common and common[field.name] == field.default
-        kind = kind_of(hints[field.name])
-        if inherited or not kind:
+        if inherited or field.name not in types or field.name not in FIELDS:
             continue
         alias = f" (or `{spelled[field.name]}`)" if field.name in spelled else ""
-        rows.append((f"`{field.name}`{alias}", _input(feature.get(field.name)) or kind, _default(field)))
-    return _table(("key", "value", "default"), rows) if rows else []
+        kind = _input(feature.get(field.name)) or kind_of(types[field.name])
+        rows.append((f"`{field.name}`{alias}", kind, _default(field), _prose(FIELDS[field.name].sentence)))
+    return _table(("key", "value", "default", "meaning"), rows) if rows else []
 
 
 def _input(example: object) -> str:
@@ -117,6 +119,11 @@ def _is_reference(text: str) -> bool:
     return True
 
 
+def _prose(sentence: str) -> str:
+    """A sentence for Markdown, which would take <name> for HTML."""
+    return sentence.replace("<", r"\<")
+
+
 def _default(field: dataclasses.Field[Any]) -> str:
     if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
         return "required"
@@ -131,7 +138,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 def _marked(text: str) -> str:
     """Rules, with what is a choice of ours, and where the rest comes from, standing out."""
-    return re.sub(r"(^|\s)(Ours|Source):", r"\1**\2:**", text)
+    return re.sub(r"(^|\s+)\b(Ours|Source):", r"\n\n**\2:**", text).strip()
 
 
 def _table(header: tuple[str, ...], rows: Any) -> list[str]:

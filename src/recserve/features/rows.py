@@ -1,12 +1,13 @@
-"""Rows of a training table from Parquet, batch by batch, for looking at."""
+"""Rows of a training table, for looking at: of a Parquet file batch by batch, or one of a JSON file."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recserve.config.document import read_json
 from recserve.errors import DataError
 
 if TYPE_CHECKING:
@@ -62,3 +63,32 @@ class RowReader:
                 return batch.slice(number, 1)
             number -= batch.num_rows
         raise AssertionError("the file says that it has the row")
+
+
+def read_row(path: Path, number: int = 0) -> pa.RecordBatch:
+    """One row: of a Parquet file the one of that number, from 0; of a JSON file all of it.
+
+    JSON is an object of columns, {"age": 30, "tags": ["a"]}, or such objects by side, {"user": {…}, "item":
+    {…}}. A number is int64 or float64, an object a map, null a missing text.
+    """
+    if path.suffix != ".json":
+        return RowReader(path).row(number)
+    columns = read_json(path)
+    if columns and columns.keys() <= _SIDES and all(isinstance(side, dict) for side in columns.values()):
+        columns = {name: value for side in columns.values() for name, value in side.items()}
+    return pa.RecordBatch.from_pydict({name: _cell(name, value) for name, value in columns.items()})
+
+
+_SIDES = {"user", "item", "context"}
+
+
+def _cell(name: str, value: Any) -> pa.Array:
+    try:
+        if isinstance(value, dict):
+            kind = pa.array(list(value.values())).type if value else pa.string()
+            return pa.array([list(value.items())], pa.map_(pa.string(), kind))
+        if value is None or value == []:
+            return pa.array([None], pa.string())
+        return pa.array([value])
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise DataError(f"column '{name}' is {value!r:.60}, which is no cell: {error}") from error

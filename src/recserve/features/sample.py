@@ -22,6 +22,7 @@ from recserve.errors import DataError, RecserveError
 from recserve.features.bucketize import Buckets
 from recserve.features.generator import Generator
 from recserve.features.probes import (
+    DEFAULTS,
     MARK,
     PRESENT,
     differs,
@@ -90,16 +91,16 @@ class Sampler:
     def add(self, batch: pa.RecordBatch) -> None:
         """Count one batch; a feature that its columns do not fit is left out from here on."""
         columns = batch_from_arrow(batch, self._columns or {""})
-        before = self._generator.counters["unparsable_numbers"]
+        before = self._unparsable()
         try:
             results = self._generator.generate_columns(columns, names=self._names)
         except RecserveError:
             self._drop_what_fails(columns)
+            before = self._unparsable()
             results = self._generator.generate_columns(columns, names=self._names)
         for feature in self._features:
             _Counting(feature, results, batch.num_rows).into(self.samples[feature.name])
-        if self._generator.counters["unparsable_numbers"] > before:
-            self._count_unparsable(columns)
+        self._count_unparsable(columns, before)
 
     def _build(self, features: Iterable[Feature]) -> None:
         self._features = list(features)
@@ -109,7 +110,6 @@ class Sampler:
         self._names = [feature.name for feature in records.features]
         plan = self._generator.plan
         self._columns = plan.user_inputs | plan.item_inputs | plan.context_inputs
-        self._producers = {f.name: [i.name for i in f.inputs if i.source == "feature"] for f in plan.features}
         for planned in plan.features:
             if planned.random and MARK not in planned.name:
                 self._random.add(planned.name)
@@ -125,24 +125,25 @@ class Sampler:
                 self.failed[feature.name] = str(error)
         self._build(sound)
 
-    def _count_unparsable(self, columns: Batch) -> None:
-        """Which features met texts that are no numbers: each is run alone, without what its producers met."""
-        for feature in self._features:
-            sample = self.samples[feature.name]
-            count = self._unparsable(columns, [feature.name])
-            sample.unparsable += count - (
-                self._unparsable(columns, self._producers[feature.name]) if count else 0
-            )
-            if count and not sample.problem:
+    def _count_unparsable(self, columns: Batch, before: dict[str, int]) -> None:
+        """Add what the batch had of texts that are no numbers, and keep the first of them."""
+        for name, count in self._unparsable().items():
+            sample = self.samples[name]
+            sample.unparsable += count - before.get(name, 0)
+            if sample.unparsable and not sample.problem:
                 try:
-                    self._generator.generate_columns(columns, names=[feature.name], strict=True)
+                    self._generator.generate_columns(columns, names=[name], strict=True)
                 except DataError as error:
                     sample.problem = str(error)
 
-    def _unparsable(self, columns: Batch, names: list[str]) -> int:
-        before = self._generator.counters["unparsable_numbers"]
-        self._generator.generate_columns(columns, names=names)
-        return self._generator.counters["unparsable_numbers"] - before
+    def _unparsable(self) -> dict[str, int]:
+        """By feature; probes meet the same texts again."""
+        counts = self._generator.counters_by_feature
+        return {
+            name: count
+            for (name, kind), count in counts.items()
+            if kind == "unparsable_number" and MARK not in name
+        }
 
 
 def probes_of(feature: Feature) -> list[Feature]:
@@ -186,7 +187,7 @@ class _Counting:
         sample.rows += self._rows
         sample.units += len(own)
         if sample.defaults >= 0:
-            one, two = (self._units(f"default {text}") for text in "12")
+            one, two = (self._units(f"default {text}") for text in DEFAULTS)
             sample.defaults += int(differs(one, two).sum())
         if record.buckets.key == "num_buckets":
             self._count_out_of_range(sample)

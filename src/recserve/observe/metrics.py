@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from recserve.observe.trace import Trace
 
+    Labelled = Mapping[tuple[tuple[str, str], ...], float]
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 #: From a stage of a tiny request to a budget of ten seconds.
@@ -67,11 +69,12 @@ class Metrics(Collector):
     """What `/metrics` shows. `finished` and `refused` are called on the event loop only.
 
     `gauges` is asked at every scrape for what others count, such as the queue depth:
-    name → (sentence, value); a name that ends in `_total` is a counter.
+    name → (sentence, value); a name that ends in `_total` is a counter. A value may be one for each
+    combination of labels, ((label, its value), ...) → value.
     """
 
     def __init__(
-        self, service: str, gauges: Callable[[], Mapping[str, tuple[str, float]]] | None = None
+        self, service: str, gauges: Callable[[], Mapping[str, tuple[str, float | Labelled]]] | None = None
     ) -> None:
         self.info: dict[str, str] = {"service": service}
         self.requests: Counter[int] = Counter()
@@ -140,8 +143,7 @@ class Metrics(Collector):
         ):
             yield CounterMetricFamily(name, sentence, value=value)
         for name, (sentence, number) in (self._gauges() if self._gauges else {}).items():
-            family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
-            yield family(name, sentence, value=number)
+            yield _family(name, sentence, number)
 
     def _stage_times(self) -> HistogramMetricFamily:
         family = HistogramMetricFamily(
@@ -150,3 +152,14 @@ class Metrics(Collector):
         for stage, histogram in self._stages.items():
             family.add_metric([stage], histogram.buckets(), histogram.sum_ns / 1e9)
         return family
+
+
+def _family(name: str, sentence: str, value: float | Labelled) -> Metric:
+    kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+    if isinstance(value, (int, float)):
+        return kind(name, sentence, value=value)
+    labels = [label for label, _ in next(iter(value), ())]
+    family = kind(name, sentence, labels=labels)
+    for pairs, number in value.items():
+        family.add_metric([text for _, text in pairs], number)
+    return family

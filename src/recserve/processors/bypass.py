@@ -11,7 +11,7 @@ import numpy as np
 
 from recserve.messages import TensorRequest, TensorResponse
 from recserve.observe.trace import Trace
-from recserve.processors.processor import Gauges, Signature, TensorInfo
+from recserve.processors.processor import Signature, TensorInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from recserve.engines.engine import Engine, TensorSpec
+    from recserve.processors.processor import Gauges
 
 
 class Bypass:

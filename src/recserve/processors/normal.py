@@ -13,7 +13,7 @@ import pyarrow as pa
 from recserve.columns import Batch, column_from_arrow
 from recserve.messages import InputSchema, ScoreRequest, ScoreResponse
 from recserve.observe.trace import Trace
-from recserve.processors.processor import Gauges, Signature, TensorInfo
+from recserve.processors.processor import Signature, TensorInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from recserve.engines.engine import Engine
     from recserve.features.generator import Generator
     from recserve.items.store import ItemStore
+    from recserve.processors.processor import Gauges, Labels
 
 
 class Normal:
@@ -92,11 +93,16 @@ class Normal:
             f"recserve_features_{name}_total": ("Counted by feature generation.", float(value))
             for name, value in self.features.counters.items()
         }
+        by_feature: dict[Labels, float] = {
+            (("feature", feature), ("kind", kind)): float(count)
+            for (feature, kind), count in self.features.counters_by_feature.items()
+        }
         figures = self.items.figures()
         return {
             "recserve_item_rows": ("Rows of the item store.", float(figures.rows)),
             "recserve_item_bytes": ("Memory of the item store.", float(figures.bytes)),
             **counters,
+            "recserve_features_problems_total": ("The same, by feature and kind.", by_feature),
         }
 
     def info(self) -> Mapping[str, str]:

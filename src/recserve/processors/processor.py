@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from recserve.messages import InputSchema, ScoreRequest, ScoreResponse, TensorRequest, TensorResponse
     from recserve.observe.trace import Trace
 
-#: name → (sentence, value) for `/metrics`; a name that ends in `_total` only grows.
-Gauges = dict[str, tuple[str, float]]
+    #: Values of labels: ((label, its value), ...).
+    Labels = tuple[tuple[str, str], ...]
+    #: name → (sentence, value) for `/metrics`; a name that ends in `_total` only grows. One with labels has a
+    #: value for each combination of theirs.
+    Gauges = Mapping[str, tuple[str, float | Mapping[Labels, float]]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from recserve.config.service import Rpc, ServiceSpec
     from recserve.processors.load import Progress
-    from recserve.processors.processor import Processor
+    from recserve.processors.processor import Gauges, Processor
 
 logger = logging.getLogger("recserve.server")
 
@@ -282,7 +282,7 @@ class Server:
         for connection in list(connections):
             connection.transport.abort()
 
-    def _gauges(self) -> dict[str, tuple[str, float]]:
+    def _gauges(self) -> Gauges:
         pool = self._pool
         return {
             "recserve_ready": ("1 if new traffic should come here.", float(self.lifecycle.ready)),

@@ -17,7 +17,8 @@ FG = "bundle/fg.json"
 
 
 def test_the_table_has_a_line_for_each_feature_and_the_cost_by_rate(call: Callable[..., Any]) -> None:
-    lines = call("features", "plan", FG, "--candidates", "50").stdout.splitlines()
+    shown = call("features", "plan", FG, "--candidates", "50").stdout
+    lines = [line.rstrip() for line in shown.splitlines()]
 
     (affinity,) = (line for line in lines if " affinity " in line)
     assert affinity.split() == [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.features.referee.cells import (
@@ -23,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class Bucketizer:
-    """The bucketizer of one feature; `directory` is where a vocab_file lies."""
+    """The bucketizer of one feature."""
 
-    def __init__(self, feature: Feature, *, farm_hash: bool = False, directory: Path = Path()) -> None:
+    def __init__(self, feature: Feature, *, farm_hash: bool = False) -> None:
         self.feature = feature
         self.hash_text: Callable[[bytes], int] = fingerprint if farm_hash else murmur
-        self.words = words_of(feature, directory)
+        self.words = words_of(feature)
 
     def token(self, text: str, bare: str) -> int:
         """The id of a token; `bare` is a match's value without its prefix (6.5)."""
@@ -80,7 +79,7 @@ def hash_number(value: int | float, value_type: str) -> int:
     return murmur_float64(float(value)) if value_type == "double" else murmur_float32(float(value))
 
 
-def words_of(feature: Feature, directory: Path) -> dict[str, int]:
+def words_of(feature: Feature) -> dict[str, int]:
     """Token to id of the three vocabularies; the last entry of a word wins."""
     spec = feature.spec
     match feature.bucketizer:
@@ -89,7 +88,7 @@ def words_of(feature: Feature, directory: Path) -> dict[str, int]:
         case "vocab_dict":
             return {word: int(number) for word, number in spec["vocab_dict"].items()}
         case "vocab_file":
-            return words_of_text((directory / spec["vocab_file"]).read_text(encoding="utf-8"))
+            return words_of_text(feature.files[spec["vocab_file"]])
     return {}
 
 

@@ -126,6 +126,8 @@ def elements(cell: Cell, delimiter: str, limit: int) -> list[Cell]:
         pieces: list[Cell] = list(cell.split(delimiter))
     elif isinstance(cell, list):
         pieces = cell
+    elif isinstance(cell, int | float):  # a lone number is one element
+        pieces = [cell]
     else:
         raise UnspecifiedError(f"{cell!r} read as a sequence")
     return pieces[:limit] if limit > 0 else pieces

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from tests.features.referee.cells import UnspecifiedError
@@ -18,7 +19,19 @@ ALIASES = {
     "match_type": "matchType",
 }
 INTEGER_TYPES = ("int", "integer", "int32", "int64", "bigint")
-SINGLE_INPUT_TYPES = ("id_feature", "raw_feature")
+SINGLE_INPUT_TYPES = (
+    *("id_feature", "raw_feature", "tokenize_feature", "text_normalizer"),
+    *("combine_feature", "regex_replace_feature", "slice_feature"),
+)
+LISTED_INPUT_TYPES = ("combo_feature", "bool_mask_feature", "custom_feature")
+NAMED_INPUTS = {
+    "lookup_feature": ("map", "key"),
+    "overlap_feature": ("query", "title"),
+    "kv_dot_product": ("query", "document"),
+}
+NUMERIC_TYPES = ("raw_feature", "expr_feature", "overlap_feature", "kv_dot_product", "combine_feature")
+ONE_VALUE_TYPES = ("custom_feature", "overlap_feature", "kv_dot_product", "combine_feature")
+TEXT_OPERATORS = ("RegexReplace",)
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,7 @@ class Feature:
     sequence: bool
     delimiter: str
     length: int
+    files: Mapping[str, str]  # what lies beside fg.json: name to text
 
     @property
     def stub(self) -> bool:
@@ -63,14 +77,25 @@ class Feature:
     @property
     def discrete(self) -> bool:
         """Whether the operator yields tokens rather than numbers (3)."""
-        if self.type in ("id_feature", "combo_feature"):
-            return True
-        if self.type in ("raw_feature", "expr_feature"):
+        if self.type in NUMERIC_TYPES:
             return False
-        absent = self.type == "match_feature"
-        return (
-            bool(self.spec.get("needDiscrete", absent)) or self.spec.get("value_type", "").lower() == "string"
-        )
+        value_type = self.spec.get("value_type", "").lower()
+        if self.type == "custom_feature":
+            return bool(value_type == "string" or (not value_type and self.operator in TEXT_OPERATORS))
+        if self.type in ("lookup_feature", "match_feature"):
+            absent = self.type == "match_feature"
+            return bool(self.spec.get("needDiscrete", absent)) or value_type == "string"
+        return True
+
+    @property
+    def operator(self) -> str:
+        """What a custom feature runs (6.13)."""
+        return str(self.spec.get("operator_name", ""))
+
+    @property
+    def splits_all(self) -> bool:
+        """Every input is cut into elements, whatever its side and sequence_fields (6.13)."""
+        return self.sequence and self.operator == "SeqExpr"
 
     @property
     def dense(self) -> bool:
@@ -78,8 +103,8 @@ class Feature:
 
     @property
     def text(self) -> bool:
-        """Whether the final result is text, as that of a discrete stub."""
-        return self.bucketizer is None and self.discrete
+        """Whether the final result is text, as that of a discrete stub; a tokenizer yields ids (6.8)."""
+        return self.bucketizer is None and self.discrete and self.type != "tokenize_feature"
 
     @property
     def weighted(self) -> bool:
@@ -94,7 +119,7 @@ class Feature:
     @property
     def value_dim(self) -> int:
         """Values per row; 0 is any number, of which a raw feature has no use (6.2)."""
-        asked = int(self.spec.get("value_dim", 0))
+        asked = int(self.spec.get("value_dim", 1 if self.type in ONE_VALUE_TYPES else 0))
         return max(1, asked) if self.type == "raw_feature" else asked
 
     @property
@@ -174,26 +199,26 @@ class Config:
         return True
 
 
-def read(fg: Spec) -> Config:
-    """Flatten groups and resolve inputs."""
+def read(fg: Spec, files: Mapping[str, str] = MappingProxyType({})) -> Config:
+    """Flatten groups and resolve inputs; `files` are the texts that lie beside fg.json."""
     features, groups = list[Feature](), list[Group]()
     for entry in fg["features"]:
         if "sequence_name" not in entry:
-            features.append(_plain(entry))
+            features.append(_plain(entry, files))
             continue
         name = entry["sequence_name"]
         pk = str(entry.get("sequence_pk", f"user:{name}")).split(":", 1)[1]
         group = Group(name, pk, entry.get("sequence_delim", ";"), int(entry.get("sequence_length", 0)))
         groups.append(group)
-        features += [_member(member, group) for member in entry["features"]]
+        features += [_member(member, group, files) for member in entry["features"]]
     produced = {feature.name for feature in features if feature.sequence}
     return Config([_with_sequence_edges(feature, produced) for feature in features], groups)
 
 
-def _plain(entry: Spec) -> Feature:
+def _plain(entry: Spec, files: Mapping[str, str]) -> Feature:
     spec = _canonical(entry)
     feature_type = str(spec["feature_type"])
-    sequence = feature_type.startswith("sequence_")
+    sequence = _stands_alone(feature_type, spec)
     feature_type = feature_type.removeprefix("sequence_")
     references = _references(feature_type, spec)
     chosen = _sequence_names(feature_type, spec, references) if sequence else set()
@@ -202,10 +227,18 @@ def _plain(entry: Spec) -> Feature:
         for argument, side, name in references
     ]
     delimiter, length = spec.get("sequence_delim", ";"), int(spec.get("sequence_length", 0))
-    return Feature(spec["feature_name"], feature_type, spec, inputs, None, sequence, delimiter, length)
+    return Feature(spec["feature_name"], feature_type, spec, inputs, None, sequence, delimiter, length, files)
 
 
-def _member(entry: Spec, group: Group) -> Feature:
+def _stands_alone(feature_type: str, spec: Spec) -> bool:
+    """A sequence outside any group (7.4)."""
+    if feature_type in ("custom_feature", "regex_replace_feature"):
+        return bool(spec.get("is_sequence", False))
+    older_form = feature_type == "bool_mask_feature" and "sequence_delim" in spec
+    return older_form or feature_type.startswith("sequence_")
+
+
+def _member(entry: Spec, group: Group, files: Mapping[str, str]) -> Feature:
     spec = _canonical(entry)
     feature_type = str(spec["feature_type"])
     references = _references(feature_type, spec)
@@ -217,7 +250,7 @@ def _member(entry: Spec, group: Group) -> Feature:
         prefixed = side != "const" and sequence and (side != "feature" or name in siblings)
         inputs.append(Input(argument, side, f"{group.name}__{name}" if prefixed else name, sequence))
     name = f"{group.name}__{spec['feature_name']}"
-    return Feature(name, feature_type, spec, inputs, group.name, True, group.delimiter, group.length)
+    return Feature(name, feature_type, spec, inputs, group.name, True, group.delimiter, group.length, files)
 
 
 def _canonical(entry: Spec) -> dict[str, Any]:
@@ -228,12 +261,14 @@ def _references(feature_type: str, spec: Spec) -> list[tuple[str, str, str]]:
     """Argument, side and name of every input, in the order of the keys."""
     if feature_type in SINGLE_INPUT_TYPES:
         named = [("value", spec["expression"])]
-    elif feature_type == "combo_feature":
+    elif spec.get("operator_name") == "SeqExpr":  # a formula over the names
+        named = [(reference.split(":", 1)[1], reference) for reference in spec["expression"]]
+    elif feature_type in LISTED_INPUT_TYPES:
         named = [(str(at), reference) for at, reference in enumerate(spec["expression"])]
     elif feature_type == "expr_feature":
         named = [(reference.split(":", 1)[1], reference) for reference in spec["variables"]]
-    elif feature_type == "lookup_feature":
-        named = [(key, spec[key]) for key in ("map", "key")]
+    elif feature_type in NAMED_INPUTS:
+        named = [(key, spec[key]) for key in NAMED_INPUTS[feature_type]]
     elif feature_type == "match_feature":
         named = [(key, spec[key]) for key in ("user", "category", "item") if spec[key] != "ALL"]
     else:
@@ -265,15 +300,6 @@ def _with_sequence_edges(feature: Feature, produced: set[str]) -> Feature:
         else source
         for source in feature.inputs
     ]
-    if not any(source.sequence for source in inputs):
+    if not any(source.sequence for source in inputs) and not feature.splits_all:
         raise UnspecifiedError(f"{feature.name} has no sequence input")
-    return Feature(
-        feature.name,
-        feature.type,
-        feature.spec,
-        inputs,
-        feature.group,
-        True,
-        feature.delimiter,
-        feature.length,
-    )
+    return replace(feature, inputs=inputs)

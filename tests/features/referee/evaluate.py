@@ -1,10 +1,10 @@
-"""Evaluate fg.json row by row: joined rows to tensors, and an online request by joining it first."""
+"""Evaluate fg.json row by row: joined rows to results, and results to tensors."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,15 +14,15 @@ from tests.features.referee.cells import (
     Cell,
     Numbers,
     UnspecifiedError,
-    elements,
     float32,
-    is_missing,
     numbers,
 )
 from tests.features.referee.config import Config, Feature, Input, Spec, read
 from tests.features.referee.normalize import Normalizer
-from tests.features.referee.sequences import element_cells
-from tests.features.referee.types import OPERATORS, Outcome, Token
+from tests.features.referee.outcome import Ids, Outcome, Token
+from tests.features.referee.sequences import element_cells, is_split
+from tests.features.referee.tokenizer import encode
+from tests.features.referee.types import OPERATORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,7 +81,7 @@ class Evaluator:
         produced = {
             source.argument: self._produced(source, row)
             for source in feature.inputs
-            if source.sequence and source.side == "feature"
+            if source.side == "feature" and is_split(feature, source)
         }
         inputs = element_cells(feature, cells, produced)
         return [
@@ -103,8 +103,11 @@ class Evaluator:
     def _produced(self, source: Input, row: int) -> list[Cell]:
         producer, rows = self.results[source.name]
         found = rows[row]
-        assert isinstance(found, list)
-        return [cell_of(producer, element) for element in found]
+        if isinstance(found, list):
+            return [cell_of(producer, element) for element in found]
+        if len(found.values) > 1:
+            raise UnspecifiedError("several values of a plain feature as a sequence")
+        return list(found.values)
 
     def _finish(self, outcome: Outcome) -> Result | None:
         """Normalizer, value_dim, bucketizer (5); None when the operator yielded nothing."""
@@ -115,19 +118,26 @@ class Evaluator:
             if self.normalizer is not None:
                 values = [float(self.normalizer(value, text=outcome.text)) for value in values]
             return self._numeric(values)
-        limit = self.feature.value_dim
-        if limit > 0 and self.feature.type != "lookup_feature":
-            outcome = outcome[:limit]
-        return self._tokens(outcome)
+        if isinstance(outcome, Ids):
+            return Result(outcome.values[: self._limit])
+        return self._tokens(outcome[: self._limit])
+
+    @property
+    def _limit(self) -> int | None:
+        """Values at most: value_dim, which lookups heed in sequences of one value per element only."""
+        feature = self.feature
+        if feature.type == "lookup_feature" and not (feature.sequence and feature.value_dim == 1):
+            return None
+        return feature.value_dim or None
 
     def _numeric(self, values: list[int | float]) -> Result:
-        """Dense and raw results have exactly value_dim values, lookups all that they find, others at most."""
+        """Dense and raw results have exactly value_dim values, the others at most their limit."""
         feature = self.feature
         typed = [_typed(value, feature.value_type) for value in values]
         if feature.dense or feature.type == "raw_feature":
             typed = [*typed[: feature.width], *[0.0] * (feature.width - len(typed))]
-        elif feature.value_dim > 0 and feature.type != "lookup_feature":
-            typed = typed[: feature.value_dim]
+        else:
+            typed = typed[: self._limit]
         if self.bucketizer is None:
             return Result(typed)
         return Result([self.bucketizer.number(value) for value in typed])
@@ -145,6 +155,8 @@ class Evaluator:
             return self._default_of()
         if feature.dense:
             return self._numeric([0.0] * feature.width)
+        if feature.type in ("overlap_feature", "kv_dot_product"):
+            return self._numeric([0.0])
         source = feature.inputs[0]
         column_type = self.columns.types.get(source.name) if source.side not in ("feature", "const") else None
         if feature.type == "raw_feature" and feature.value_dim == 1 and column_type in NUMERIC_COLUMNS:
@@ -154,6 +166,8 @@ class Evaluator:
     def _default_of(self) -> Result:
         """`default_value` as one token, or as numbers that are never normalized (4.1, 4.2)."""
         feature = self.feature
+        if feature.type == "tokenize_feature":
+            return Result(encode(feature, feature.default)[: self._limit])
         if feature.discrete:
             return self._tokens([Token(feature.default, feature.default)])
         parsed = numbers(feature.default, feature.separator)
@@ -183,39 +197,53 @@ def cell_of(producer: Feature, result: Result) -> Cell:
     return list(result.values)
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """The final results of every feature, row by row."""
+
+    config: Config
+    results: Mapping[str, tuple[Feature, Rows]]
+    rows: int
+
+    def tensors(self, *, tile: bool = False) -> Tensors:
+        """The tensors of every output feature, in the order of fg.json.
+
+        With `tile`, user features have the one row that stands for all, and `batch_size` tells the rows.
+        """
+        user = self.config.user_features() if tile else set()
+        tensors: Tensors = {}
+        for feature in self.config.features:
+            if not feature.stub:
+                found = self.results[feature.name][1]
+                tensors |= tensors_of(feature, found[:1] if feature.name in user else found)
+        if tile:
+            tensors["batch_size"] = np.array([self.rows], np.int64)
+        return tensors
+
+
 def evaluate(
     fg: Spec,
     columns: Mapping[str, Sequence[Cell]],
     types: Mapping[str, str],
     rows: int,
     *,
-    tile: bool = False,
     farm_hash: bool = False,
-    directory: Path = Path(),
-) -> Tensors:
-    """The tensors of every output feature over joined rows, in the order of fg.json.
+    files: Mapping[str, str] = MappingProxyType({}),
+) -> Evaluation:
+    """Every feature over joined rows; `files` are the texts that lie beside fg.json.
 
     `columns` are named as in a training table: plain columns, and S__X for the sequence inputs of group S.
-    With `tile`, user features have the one row that stands for all, and `batch_size` tells the rows.
     """
-    config = read(fg)
+    config = read(fg, files)
     joined = Columns(columns, types, rows)
     results: dict[str, tuple[Feature, Rows]] = {}
     for feature in config.ordered():
         evaluator = Evaluator(feature, joined, results)
         if feature.bucketizer is not None:
-            evaluator.bucketizer = Bucketizer(feature, farm_hash=farm_hash, directory=directory)
+            evaluator.bucketizer = Bucketizer(feature, farm_hash=farm_hash)
         found: list[Any] = [evaluator.row(row) for row in range(rows)]
         results[feature.name] = (feature, found)
-    user = config.user_features() if tile else set()
-    tensors: Tensors = {}
-    for feature in config.features:
-        if not feature.stub:
-            found = results[feature.name][1]
-            tensors |= tensors_of(feature, found[:1] if feature.name in user else found)
-    if tile:
-        tensors["batch_size"] = np.array([rows], np.int64)
-    return tensors
+    return Evaluation(config, results, rows)
 
 
 def tensors_of(feature: Feature, rows: Rows) -> Tensors:
@@ -242,80 +270,3 @@ def tensors_of(feature: Feature, rows: Rows) -> Tensors:
             weights = [weight for result in flat for weight in result.weights]
             tensors["weights"] = np.array(weights, np.float32)
     return {f"{feature.name}.{kind}": tensor for kind, tensor in tensors.items()}
-
-
-@dataclass(frozen=True)
-class Table:
-    """An item table: its key and its columns, cell by cell, with their types."""
-
-    keys: Sequence[str]
-    columns: Mapping[str, Sequence[Cell]]
-    types: Mapping[str, str]
-
-    def cell(self, name: str, key: str) -> Cell:
-        """What the row of `key` has; nothing when there is none."""
-        return self.columns[name][self.keys.index(key)] if key in self.keys else None
-
-
-@dataclass(frozen=True)
-class Request:
-    """One user, the items to score, and what the request itself brings."""
-
-    user: Mapping[str, Cell]
-    context: Mapping[str, Sequence[Cell]]  # one cell per item, or one for all
-    item_ids: Sequence[str]
-    item_features: Mapping[str, Sequence[Cell]]  # these hide the table's columns
-    types: Mapping[str, str]  # of all these columns
-
-
-def join(config: Config, request: Request, table: Table) -> tuple[dict[str, Sequence[Cell]], dict[str, str]]:
-    """The columns of the training table that this request would have become, and their types."""
-    columns: dict[str, Sequence[Cell]] = {name: [cell] for name, cell in request.user.items()}
-    columns |= request.context
-    for name in table.columns:
-        columns[name] = [table.cell(name, key) for key in request.item_ids]
-    columns |= request.item_features
-    types = {**table.types, **request.types}
-    for group in config.groups:
-        prefix = f"{group.name}__"
-        for name in _item_sequences(config, group.name):
-            if name in columns:  # sent by the request: used instead of the table (7.5)
-                continue
-            column = name.removeprefix(prefix)
-            pk = request.user[group.pk]
-            columns[name] = [clicked(pk, group.delimiter, group.length, table, column)]
-            types[name] = f"list<{table.types[column]}>"
-    return columns, types
-
-
-def clicked(pk: Cell, delimiter: str, length: int, table: Table, column: str) -> Cell:
-    """What the item table has for every id of the user's list; unknown and null ids are missing (7.5)."""
-    ids = elements(pk, delimiter, length)
-    return [None if is_missing(key) else table.cell(column, str(key)) for key in ids]
-
-
-def _item_sequences(config: Config, group: str) -> list[str]:
-    return sorted(
-        {
-            source.name
-            for feature in config.features
-            for source in feature.inputs
-            if feature.group == group and source.side == "item" and source.sequence
-        }
-    )
-
-
-def evaluate_online(
-    fg: Spec,
-    request: Request,
-    table: Table,
-    *,
-    tile: bool = False,
-    farm_hash: bool = False,
-    directory: Path = Path(),
-) -> Tensors:
-    """What a request must give: joined naively, then evaluated."""
-    columns, types = join(read(fg), request, table)
-    return evaluate(
-        fg, columns, types, len(request.item_ids), tile=tile, farm_hash=farm_hash, directory=directory
-    )

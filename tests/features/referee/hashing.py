@@ -29,6 +29,11 @@ def murmur(data: bytes) -> int:
     return h ^ h >> shift
 
 
+def hashed(*texts: str, buckets: int = 100) -> list[int]:
+    """The buckets of texts under the default hash."""
+    return [murmur(text.encode()) % buckets for text in texts]
+
+
 def murmur_float32(number: float) -> int:
     """`std::hash<float>`: both zeros give 0, all else the hash of the four bytes, NaN positive (5.2)."""
     return 0 if number == 0 else murmur(struct.pack("<f", _one_nan(number)))

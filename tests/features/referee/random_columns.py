@@ -129,5 +129,9 @@ def _nothing() -> Cell:
 def sequence_types(kind: str) -> list[str]:
     """What a sequence column of a kind may be declared as."""
     scalars = [name for name in TYPES[kind] if "<" not in name]
-    nested = [] if "nested" in kind else [f"list<list<{name}>>" for name in scalars]
+    nested = (
+        []
+        if "nested" in kind or kind in ("text", "one mask")
+        else [f"list<list<{name}>>" for name in scalars]
+    )
     return ["string", *(f"list<{name}>" for name in scalars), *nested]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tests.features.referee.cells import Cell, Scalar
 
 WORDS = ("a", "b", "c", "1", "2", "3", "ab c", "x_y", "中文", "é", "ua", "0", "1|2", "a,b")
+KV_WORDS = ("a", "b", "c", "d", "1", "2", "中文", "x=2")
 SEPARATORS = ("\x1d", "\x1d", "|", ",")
 ODD_FLOATS = (0.0, -0.0, 1.0, 2.0, -1.5, 0.1, 0.3, 2.5, 10.0, 100.0, 1e-3, 1e6, 1234567.0, 16777217.0)
 ODDER_FLOATS = (float("nan"), float("inf"), float("-inf"), 1e39, -1e39, 1e-40, 5e-324, 1e300)
@@ -32,6 +33,21 @@ ODDER_NUMBER_TEXTS = ("nan", "inf", "-inf", "1e39", "abc", "1,5", "0x10", "1e", 
 
 # What a column of each kind may be declared as.
 SCALAR_NUMBERS = ("int32", "int64", "float32", "float64")
+MASK_WORDS = ("true", "false", "1", "0", "TRUE", "False", "1.0", "-2")
+TEXTS = (
+    *(
+        "Hello, World!",
+        "a-b_c d",
+        "ＡＢＣ１２３，ｘ",
+        "國漢 abc 學愛",
+        "中文abc",
+        "...",
+        "x",
+        "  a  b ",
+        "A1b2C3",
+    ),
+    *("the cat", "the the dog", "<sep>cat", "low lower lowest", "　全角　", "aaa bbb", "3.14%"),
+)
 NUMBER_LISTS = ("list<int32>", "list<int64>", "list<float32>", "list<float64>")
 TYPES = {
     "word": ("string", "string", "list<string>", *SCALAR_NUMBERS, *NUMBER_LISTS),
@@ -44,6 +60,13 @@ TYPES = {
         *("string", "list<string>", "map<string,float32>", "map<string,float64>", "map<int32,float32>"),
         *("map<int64,int64>", "map<string,string>"),
     ),
+    "kv": (
+        *("string", "list<string>", "map<string,float32>", "map<string,float64>", "map<int64,int32>"),
+        *("list<int64>", "int32"),
+    ),
+    "mask": ("string", "list<string>", "int32", "list<int64>", "float32", "list<float64>"),
+    "one mask": ("string", "int64", "float32"),
+    "text": ("string",),
     "nested": ("string", "map<string,string>", "map<int64,string>"),
     "number nested": ("string", "map<string,string>", "map<int64,string>"),
 }
@@ -65,7 +88,10 @@ class Data:
             return self._map(kind, column_type)
         if column_type.startswith("list<"):
             entry_type = column_type[5:-1]
-            return [self._entry(kind, entry_type) for _ in range(self._size())]
+            found = [self._entry(kind, entry_type) for _ in range(self._size())]
+            return (
+                list({str(entry).split(":")[0]: entry for entry in found}.values()) if kind == "kv" else found
+            )
         if column_type == "string":
             return self._text(kind)
         return self.scalar(kind, column_type)
@@ -137,11 +163,17 @@ class Data:
         if kind in ("nested", "number nested"):
             keys = self.rng.sample(WORDS, self.rng.randint(1, 3))
             return "|".join(f"{key}^{self._inner(kind)}" for key in keys)
+        if kind in ("one mask", "text"):
+            return self._word(kind)
         size = self._size()
         if kind in ("pairs", "number pairs"):
             return "\x1d".join(self._word(kind) for _ in range(size))
         if kind in ("number", "scalar", "integer") and self.rng.random() < 0.5:
             size = 1
+        if kind == "kv":  # a key stands there once
+            size = min(size, len(KV_WORDS))
+            keys = self.rng.sample(KV_WORDS, size)
+            return self.rng.choice(SEPARATORS[:2]).join(map(self._kv, keys))
         separator = self.rng.choice(SEPARATORS)
         pieces = [self._word(kind) for _ in range(size)]
         if self.rng.random() < 0.1:
@@ -158,10 +190,17 @@ class Data:
             "weighted": lambda: self.rng.choice(
                 (f"{self.rng.choice(WORDS)}:{self._weight()}", self.rng.choice(WORDS))
             ),
+            "kv": lambda: self._kv(self.rng.choice(KV_WORDS)),
+            "mask": lambda: self._odd_text(MASK_WORDS, ("maybe", "nan", "")),
+            "one mask": lambda: self._odd_text(MASK_WORDS, ("maybe", "nan", "")),
+            "text": lambda: self.rng.choice(TEXTS),
             "pairs": lambda: f"{self.rng.choice(WORDS)}:{self._value(kind)}",
             "number pairs": lambda: f"{self.rng.choice(WORDS)}:{self._weight()}",
         }
         return words[kind]()
+
+    def _kv(self, key: str) -> str:
+        return key if self.rng.random() < 0.4 else f"{key}:{self._weight()}"
 
     def _odd_text(self, usual: tuple[str, ...], odd: tuple[str, ...]) -> str:
         return self.rng.choice(odd if self.rng.random() < self.odd else usual)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from conformance.cases.case import COMBO, HASH, ID, LOOKUP, RAW, Case, Columns
+from conformance.vectors import cases, check, evaluation_of, stated
 from tests.features.referee.cells import is_missing, number_to_text
 from tests.features.referee.config import read
-from tests.features.referee.evaluate import Request, Table, evaluate, evaluate_online
+from tests.features.referee.evaluate import evaluate
 from tests.features.referee.formula import Formula, Value
-from tests.features.referee.hashing import fingerprint, murmur, murmur_float32
-from tests.features.referee.spec_cases import COMBO, HASH, ID, LOOKUP, RAW, SPEC_CASES, Columns, hashed
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.features.referee.hashing import fingerprint, hashed, murmur, murmur_float32
+from tests.features.referee.online import Request, Table, evaluate_online
 
 
 def run(features: Any, columns: Columns, name: str = "f", **options: Any) -> dict[str, Any]:
@@ -23,7 +22,7 @@ def run(features: Any, columns: Columns, name: str = "f", **options: Any) -> dic
     cells = {column: values for column, (_, values) in columns.items()}
     types = {column: column_type for column, (column_type, _) in columns.items()}
     rows = max(map(len, cells.values()))
-    tensors = evaluate(fg, cells, types, rows, **options)
+    tensors = evaluate(fg, cells, types, rows, **options).tensors()
     prefix = f"{name}."
     return {
         key.removeprefix(prefix): tensor.tolist() for key, tensor in tensors.items() if key.startswith(prefix)
@@ -91,17 +90,23 @@ def test_numbers_become_text(number: float, text: str) -> None:
     assert number_to_text(number) == text
 
 
-@pytest.mark.parametrize("case", SPEC_CASES)
-def test_a_case_of_the_specification(case: str) -> None:
-    spec, columns, expected = SPEC_CASES[case]
-
-    assert run(spec, columns, spec.get("feature_name", "f")) == expected
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=f"{name}: {case.name}")
+        for name, listed in cases().items()
+        for case in listed
+        if case.stated is not None
+    ],
+)
+def test_a_case_whose_result_is_stated(case: Case) -> None:
+    check(case, stated(evaluation_of(case)))
 
 
 def test_an_empty_batch_keeps_its_shapes() -> None:
     fg = {"features": [{"feature_name": "f", **ID, **HASH}, {"feature_name": "g", **RAW, "value_dim": 3}]}
 
-    tensors = evaluate(fg, {"x": []}, {"x": "string"}, 0)
+    tensors = evaluate(fg, {"x": []}, {"x": "string"}, 0).tensors()
 
     assert {name: tensor.shape for name, tensor in tensors.items()} == {
         "f.values": (0,),
@@ -110,15 +115,12 @@ def test_an_empty_batch_keeps_its_shapes() -> None:
     }
 
 
-def test_a_vocab_file_has_words_and_indices(tmp_path: Path) -> None:
-    tmp_path.joinpath("words.txt").write_text("a\nb\n")
-    tmp_path.joinpath("numbered.txt").write_text("a 5\r\nb 5\r\n")
+def test_a_vocab_file_has_words_and_indices() -> None:
+    files = {"words.txt": "a\nb\n", "numbered.txt": "a 5\r\nb 5\r\n"}
     columns = {"x": ("string", ["b", "z"])}
 
-    plain = run({**ID, "vocab_file": "words.txt"}, columns, directory=tmp_path)
-    numbered = run(
-        {**ID, "vocab_file": "numbered.txt", "default_bucketize_value": 1}, columns, directory=tmp_path
-    )
+    plain = run({**ID, "vocab_file": "words.txt"}, columns, files=files)
+    numbered = run({**ID, "vocab_file": "numbered.txt", "default_bucketize_value": 1}, columns, files=files)
 
     assert plain["values"] == [1, 0]
     assert numbered["values"] == [5, 1]
@@ -189,7 +191,7 @@ def test_a_group_prefixes_its_outputs_and_sequence_columns() -> None:
         {name: cells for name, (_, cells) in columns.items()},
         {name: kind for name, (kind, _) in columns.items()},
         2,
-    )
+    ).tensors()
     ids = hashed("a", "b", "0")
 
     assert tensors["click__x.values"].tolist() == ids
@@ -226,7 +228,7 @@ ONLINE: dict[str, Any] = {
 
 
 def test_a_request_is_joined_with_the_item_table() -> None:
-    tensors = evaluate_online(ONLINE, REQUEST, TABLE)
+    tensors = evaluate_online(ONLINE, REQUEST, TABLE).tensors()
 
     assert tensors["click__x.values"].tolist() == hashed("b", "0", "a") * 3
     assert tensors["click__t.values"].tolist() == [[5.0]] * 3
@@ -235,7 +237,7 @@ def test_a_request_is_joined_with_the_item_table() -> None:
 
 
 def test_a_tile_has_user_features_once() -> None:
-    tensors = evaluate_online(ONLINE, REQUEST, TABLE, tile=True)
+    tensors = evaluate_online(ONLINE, REQUEST, TABLE).tensors(tile=True)
 
     assert tensors["click__x.values"].tolist() == hashed("b", "0", "a")
     assert tensors["age.lengths"].tolist() == [1]
@@ -248,7 +250,7 @@ def test_item_features_hide_the_table() -> None:
         REQUEST.user, {}, REQUEST.item_ids, {"x": ["z", None, None]}, {**REQUEST.types, "x": "string"}
     )
 
-    tensors = evaluate_online(ONLINE, request, TABLE)
+    tensors = evaluate_online(ONLINE, request, TABLE).tensors()
 
     assert tensors["x.values"].tolist() == hashed("z")
     assert tensors["x.lengths"].tolist() == [1, 0, 0]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise, product
+from itertools import product
+from typing import TYPE_CHECKING
 
+from tests.features.referee.bool_mask import run_bool_mask
 from tests.features.referee.cells import (
     VALUE_SEPARATOR,
     Cell,
@@ -19,22 +18,17 @@ from tests.features.referee.cells import (
     text_to_number,
     tokens,
 )
-from tests.features.referee.config import Feature
-from tests.features.referee.formula import Formula, Value
+from tests.features.referee.combine import combined, run_combine
+from tests.features.referee.custom import formula_of, run_custom, variables_of
+from tests.features.referee.kv_dot_product import run_kv_dot_product
+from tests.features.referee.outcome import Cells, Operator, Outcome, Token, prefixed
+from tests.features.referee.overlap import run_overlap
+from tests.features.referee.texts import run_regex_replace, run_slice, run_text_normalizer
+from tests.features.referee.tokenizer import run_tokenize
 
+if TYPE_CHECKING:
+    from tests.features.referee.config import Feature
 
-@dataclass(frozen=True)
-class Token:
-    """One token; `bare` is the value alone of a match, which num_buckets parses and vocabularies try last."""
-
-    text: str
-    bare: str
-    weight: float = 1.0
-
-
-Outcome = list[Token] | Numbers | None
-Cells = Mapping[str, Cell]
-Operator = Callable[[Feature, Cells], Outcome]
 Hit = tuple[str, str | int | float]
 
 
@@ -42,12 +36,12 @@ def run_id(feature: Feature, cells: Cells) -> Outcome:
     """6.1: the tokens of the cell, with weights when asked for."""
     cell = cells["value"]
     if not feature.weighted:
-        return _prefixed(feature, [Token(text, text) for text in tokens(cell, feature.separator)])
+        return prefixed(feature, [Token(text, text) for text in tokens(cell, feature.separator)])
     if isinstance(cell, tuple):
         pairs = [(scalar_to_text(key), _number(weight)) for key, weight in cell]
     else:
         pairs = [_weighted(text) for text in tokens(cell, feature.separator)]
-    return _prefixed(feature, [Token(text, text, float(float32(weight))) for text, weight in pairs])
+    return prefixed(feature, [Token(text, text, float(float32(weight))) for text, weight in pairs])
 
 
 def _weighted(text: str) -> tuple[str, float]:
@@ -67,7 +61,7 @@ def run_raw(feature: Feature, cells: Cells) -> Outcome:
 def run_combo(feature: Feature, cells: Cells) -> Outcome:
     """6.3: the cartesian product, the first input varying slowest."""
     lists = [tokens(cell, feature.separator) for cell in cells.values()]
-    return _prefixed(feature, [Token(text, text) for text in map("_".join, product(*lists))])
+    return prefixed(feature, [Token(text, text) for text in map("_".join, product(*lists))])
 
 
 def run_lookup(feature: Feature, cells: Cells) -> Outcome:
@@ -80,10 +74,10 @@ def run_lookup(feature: Feature, cells: Cells) -> Outcome:
     if not feature.discrete:
         text = isinstance(hits[0][1], str)
         values = [float(_number(value)) for _, value in hits]
-        return Numbers(_combined(values, str(feature.spec.get("combiner", "sum"))), text)
+        return Numbers(combined(values, str(feature.spec.get("combiner", "sum"))), text)
     with_key = bool(feature.spec.get("needKey", False)) and feature.value_type == "string"
     texts = [f"{key}_{scalar_to_text(value)}" if with_key else scalar_to_text(value) for key, value in hits]
-    return _prefixed(feature, [Token(text, text) for text in texts])
+    return prefixed(feature, [Token(text, text) for text in texts])
 
 
 def _pairs(cell: Cell) -> list[Hit]:
@@ -98,33 +92,6 @@ def _pairs(cell: Cell) -> list[Hit]:
         raise UnspecifiedError(f"{cell!r} read as a map")
     pairs = (text.partition(":") for text in tokens(cell, VALUE_SEPARATOR))
     return [(key, value) for key, colon, value in pairs if colon]
-
-
-def _combined(values: list[float], combiner: str) -> list[int | float]:
-    ordered = sorted(values)
-    gaps = [after - before for before, after in pairwise(ordered)] or [0.0]
-    results: dict[str, Callable[[], float]] = {
-        "sum": lambda: _sum(values),
-        "mean": lambda: _sum(values) / len(values),
-        "avg": lambda: _sum(values) / len(values),
-        "min": lambda: ordered[0],
-        "max": lambda: ordered[-1],
-        "count": lambda: float(len(values)),
-        "gap_min": lambda: min(gaps),
-        "gap_max": lambda: max(gaps),
-    }
-    if combiner == "":
-        return list(values)
-    if any(value != value for value in values):  # noqa: PLR0124
-        raise UnspecifiedError("NaN in a combiner")
-    return [results[combiner]()]
-
-
-def _sum(values: list[float]) -> float:
-    total = 0.0
-    for value in values:
-        total += value
-    return total
 
 
 def run_match(feature: Feature, cells: Cells) -> Outcome:
@@ -183,22 +150,12 @@ def _inner(text: str) -> dict[str, str]:
 
 def run_expr(feature: Feature, cells: Cells) -> Outcome:
     """6.6: the formula over numbers and vectors; one value per entry of the result."""
-    variables: dict[str, Value] = {}
-    for name, cell in cells.items():
-        found = numbers(cell, feature.separator)
-        if found is None:
-            return None
-        values = [float(value) if found.text else float(float32(value)) for value in found.values]
-        variables[name] = values if isinstance(cell, list) or len(values) > 1 else values[0]
-    formula = _formula(feature.spec["expression"], tuple(variables))
+    variables = variables_of(feature, cells)
+    if variables is None:
+        return None
+    formula = formula_of(feature.spec["expression"], tuple(variables))
     result = formula(variables, float(feature.spec.get("fill_missing", "nan")))
-    values = result if isinstance(result, list) else [result]
-    return Numbers(list(values), text=True)
-
-
-@cache
-def _formula(text: str, variables: tuple[str, ...]) -> Formula:
-    return Formula(text, variables)
+    return Numbers(list(result) if isinstance(result, list) else [result], text=True)
 
 
 def _number(value: str | int | float) -> int | float:
@@ -210,12 +167,6 @@ def _number(value: str | int | float) -> int | float:
     return parsed
 
 
-def _prefixed(feature: Feature, found: list[Token]) -> list[Token]:
-    prefix = f"{feature.spec['feature_name']}_" if feature.spec.get("need_prefix", False) else ""
-    texts = ((prefix + token.text, token.weight) for token in found)
-    return [Token(text, text, weight) for text, weight in texts]
-
-
 OPERATORS: dict[str, Operator] = {
     "id_feature": run_id,
     "raw_feature": run_raw,
@@ -223,4 +174,13 @@ OPERATORS: dict[str, Operator] = {
     "lookup_feature": run_lookup,
     "match_feature": run_match,
     "expr_feature": run_expr,
+    "overlap_feature": run_overlap,
+    "kv_dot_product": run_kv_dot_product,
+    "bool_mask_feature": run_bool_mask,
+    "combine_feature": run_combine,
+    "regex_replace_feature": run_regex_replace,
+    "text_normalizer": run_text_normalizer,
+    "tokenize_feature": run_tokenize,
+    "slice_feature": run_slice,
+    "custom_feature": run_custom,
 }

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
+from tests.features.conftest import tensors_of
 
 from recserve.columns import batch_from_arrow
 from recserve.errors import ConfigError, RequestError
 from recserve.features import config
 from recserve.features.generator import Generator
-from tests.features.conftest import tensors_of
 
 if TYPE_CHECKING:
     from tests.features.conftest import Generate
@@ -87,24 +87,28 @@ SEQUENCE = {
 
 
 @pytest.mark.parametrize(
-    ("values", "mask", "kept", "key_lengths", "lengths"),
+    ("values", "mask", "kept"),
     [
-        ("1;2;3;4", "1;0;1;0", [1, 3], [1, 1], [2]),
-        ("1;;3;4", "1;true;0;1", [1, 9, 4], [1, 1, 1], [3]),  # a missing element is an element
-        ("1,5;2;3,6", "0;1;1", [2, 3, 6], [1, 2], [2]),  # all values of an element
-        ("1;2;3", "1;0", [1], [1], [1]),
-        ("1;2", "1;1;1;1", [1, 2], [1, 1], [2]),
-        ("1;2;3", "1;;1", [1, 3], [1, 1], [2]),
-        ("1;2;3", "1;x;1", [1, 3], [1, 1], [2]),
-        ("1;2", "0;0", [9], [1], [1]),  # nothing is kept: one default element
-        ("1;2", "", [9], [1], [1]),
-        ("", "1", [9], [1], [1]),
+        ("1;2;3;4", "1;0;1;0", [[1], [3]]),
+        ("1;;3;4", "1;true;0;1", [[1], [9], [4]]),  # a missing element is an element
+        ("1,5;2;3,6", "0;1;1", [[2], [3, 6]]),  # all values of an element
+        ("1;2;3", "1;0", [[1]]),
+        ("1;2", "1;1;1;1", [[1], [2]]),
+        ("1;2;3", "1;;1", [[1], [3]]),
+        ("1;2;3", "1;x;1", [[1], [3]]),
+        ("1;2", "0;0", [[9]]),  # nothing is kept: one default element
+        ("1;2", "", [[9]]),
+        ("", "1", [[9]]),
     ],
 )
 def test_a_sequence_shrinks_to_the_elements_that_are_kept(
-    generate: Generate, values: str, mask: str, kept: list[int], key_lengths: list[int], lengths: list[int]
+    generate: Generate, values: str, mask: str, kept: list[list[int]]
 ) -> None:
-    expected = {"values": kept, "key_lengths": key_lengths, "lengths": lengths}
+    expected = {
+        "values": [value for element in kept for value in element],
+        "key_lengths": [len(element) for element in kept],
+        "lengths": [len(kept)],
+    }
 
     assert generate(SEQUENCE, {"v": [values], "m": [mask]}) == expected
     older = {**SEQUENCE, "feature_type": "bool_mask_feature", "sequence_delim": ";"}
@@ -130,8 +134,17 @@ def test_only_one_side_is_a_sequence(generate: Generate) -> None:
 
 
 def test_an_element_with_several_masks_is_refused(generate: Generate) -> None:
-    with pytest.raises(RequestError, match="feature 'f' reads column 'm', which has 2 values for one element"):
+    with pytest.raises(
+        RequestError, match="feature 'f' reads column 'm', which has 2 values for one element"
+    ):
         generate(SEQUENCE, {"v": ["1;2"], "m": ["1,0;1"]})
+
+
+def test_an_element_of_a_constant_with_several_masks_is_refused_at_load(generate: Generate) -> None:
+    constants = {"expression": ["const:1;2", "const:1,0;1"], "sequence_fields": ["1;2", "1,0;1"]}
+
+    with pytest.raises(ConfigError, match="feature 'f' reads column '1,0;1', which has 2 values"):
+        generate({**SEQUENCE, **constants}, {})
 
 
 def test_it_takes_values_and_their_mask() -> None:

@@ -37,7 +37,11 @@ TAGS = {"value_map": {"tag1": 1.0, "tag2": 2.0, "tag3": 3.0}}
             ["1\x1d2", "3", "", None],
             {"values": [1, 3, 0, 0], "lengths": [1] * 4},
         ),
-        ({**BUCKETS, **TAGS}, ["tag1\x1dtag2", "tag3", "", None], {"values": [3, 3, 0, 0], "lengths": [1] * 4}),
+        (
+            {**BUCKETS, **TAGS},
+            ["tag1\x1dtag2", "tag3", "", None],
+            {"values": [3, 3, 0, 0], "lengths": [1] * 4},
+        ),
         (
             {**BUCKETS, **TAGS, "combiner": "mean"},
             ["tag1\x1dtag2", "tag3", "", None],

@@ -145,11 +145,19 @@ def test_numbers_compare_as_text_and_text_is_cut_at_the_separator(generate: Gene
         ({"boundaries": [0.25, 0.75]}, {"values": [1, 2, 0, 0], "lengths": [1, 1, 1, 1]}),
         ({"boundaries": [0.25, 0.75], "default_value": "0.5"}, {"values": [1, 2, 1, 1], "lengths": [1] * 4}),
         ({"default_value": "0.5"}, {"values": [0.5, 1.0, 0.5, 0.5]}),
-        ({"normalizer": "method=minmax,min=0,max=2", "default_value": "9"}, {"values": [0.25, 0.5, 9.0, 9.0]}),
-        ({"value_dim": 2, "default_value": "9"}, {"values": [[0.5, 0.0], [1.0, 0.0], [9.0, 9.0], [9.0, 9.0]]}),
+        (
+            {"normalizer": "method=minmax,min=0,max=2", "default_value": "9"},
+            {"values": [0.25, 0.5, 9.0, 9.0]},
+        ),
+        (
+            {"value_dim": 2, "default_value": "9"},
+            {"values": [[0.5, 0.0], [1.0, 0.0], [9.0, 9.0], [9.0, 9.0]]},
+        ),
     ],
 )
-def test_a_row_always_has_a_number(generate: Generate, keys: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_a_row_always_has_a_number(
+    generate: Generate, keys: dict[str, Any], expected: dict[str, Any]
+) -> None:
     feature = {**OVERLAP, "method": "query_common_ratio", **keys}
     cells = {
         "q": ["abc\x1defg", "abc\x1defg", "", None],
@@ -177,5 +185,7 @@ def test_a_member_of_a_group_meets_the_query_with_every_element(generate: Genera
 
 
 def test_an_unknown_method_is_refused(generate: Generate) -> None:
-    with pytest.raises(ConfigError, match=r"'f' \(overlap_feature\): method 'bm25' is not known; known: query_"):
+    with pytest.raises(
+        ConfigError, match=r"'f' \(overlap_feature\): method 'bm25' is not known; known: query_"
+    ):
         generate({**OVERLAP, "method": "bm25"}, {"q": ["a"], "t": ["a"]})

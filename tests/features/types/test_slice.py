@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     from tests.features.conftest import Generate
 
 WORDS = list("abcde")
-SLICE: dict[str, Any] = {"feature_type": "slice_feature", "expression": "user:x", "vocab_list": [*WORDS, "none", "f_b"]}
+SLICE: dict[str, Any] = {
+    "feature_type": "slice_feature",
+    "expression": "user:x",
+    "vocab_list": [*WORDS, "none", "f_b"],
+}
 PLACES = [0, 1, 2, 4, 5, 6, 99, -1, -2, -5, -6, 2**63 - 1, -(2**63)]
 
 

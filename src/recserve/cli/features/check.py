@@ -34,10 +34,11 @@ def check(
     With --data also: missing columns, types that do not fit, how often each feature takes its default, what
     its limits cut, what its vocabulary lacks, and the buckets that are never hit.
     """
+    from recserve.cli.features.environment import farm_hash
     from recserve.features.check import check as check_config
 
     report = Report(as_json=as_json)
-    records = check_config(fg_json, report.note, texts=texts, anywhere=anywhere)
+    records = check_config(fg_json, report.note, farm_hash=farm_hash(), texts=texts, anywhere=anywhere)
     samples = _sample(records, data, rows, report) if records is not None and data is not None else []
     if samples and not as_json:
         typer.echo()

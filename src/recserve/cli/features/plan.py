@@ -144,8 +144,8 @@ def _print(lines: list["Line"], timing: "Timing | None", candidates: int) -> Non
         for row, total in zip(sums, totals(lines), strict=True):
             row += [round(total.item_row_ns or 0) or "", _microseconds(total.request_ns)]
     print_table(columns, rows)
-    typer.echo()
-    print_table(headings, sums, title=f"A request of {candidates} candidates")
+    typer.echo(f"\nA request of {candidates} candidates")
+    print_table(headings, sums)
     if timing is not None and timing.generate is not None:
         typer.echo(f"\n{_microseconds(timing.generate):g} µs for all features, tensors laid out")
 

@@ -15,7 +15,10 @@ from recserve.features.types.lookup import Lookup
 from recserve.features.types.match import Match
 from recserve.features.types.overlap import Overlap
 from recserve.features.types.raw import Raw
+from recserve.features.types.regex_replace import RegexReplace
 from recserve.features.types.slice import Slice
+from recserve.features.types.text_normalizer import TextNormalizer
+from recserve.features.types.tokenize import Tokenize
 
 if TYPE_CHECKING:
     from recserve.features.types.feature_type import FeatureType
@@ -33,6 +36,9 @@ FEATURE_TYPES: dict[str, type[FeatureType]] = {
     "bool_mask_feature": BoolMask,
     "combine_feature": Combine,
     "slice_feature": Slice,
+    "tokenize_feature": Tokenize,
+    "text_normalizer": TextNormalizer,
+    "regex_replace_feature": RegexReplace,
     "custom_feature": Custom,
 }
 

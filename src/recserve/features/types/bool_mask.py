@@ -14,9 +14,25 @@ from recserve.features.types.feature_type import FeatureType, Reference
 class BoolMask(FeatureType):
     """The tokens of the first input at whose places the second, the mask, is true.
 
-    | value                  | mask                         | keys                                                              | result       |
-    |------------------------|------------------------------|-------------------------------------------------------------------|--------------|
-    """
+    | value             | mask               | keys                                                                                                  | result                       |
+    |-------------------|--------------------|-------------------------------------------------------------------------------------------------------|------------------------------|
+    | `["a", "b", "c"]` | `"true\\x1d0\\x1d1"` |                                                                                                       | `["a", "c"]`                 |
+    |                   |                    | `"value_dim": 1`                                                                                      | `["a"]`                      |
+    |                   |                    | `"vocab_list": ["a", "b", "c"]`                                                                       | `[0, 2]`                     |
+    |                   | `[0, 1]`           | `"need_prefix": true`                                                                                 | `["NAME_b"]`                 |
+    |                   | `[0, 0]`           | `"default_value": "x"`                                                                                | `["x"]`                      |
+    |                   | `"no"`             | `"default_value": "x"`                                                                                | `["x"]`                      |
+    |                   | `null`             |                                                                                                       | `[]`                         |
+    | `"7"`             | `[1, 1]`           | `"num_buckets": 10`                                                                                   | `[7]`                        |
+    | `"a;;c,d;e"`      | `"1;1;1;0"`        | `"sequence_delim": ";", "sequence_fields": ["value", "mask"], "separator": ",", "default_value": "x"` | `[["a"], ["x"], ["c", "d"]]` |
+
+    A sequence shrinks to the elements whose mask is true, all values of each; without any it is one default
+    element.
+
+    Ours: masks are true, false (in any case) and numbers, of which 0 is false; anything else makes the mask
+    missing; what is longer, values or mask, is dropped; an element without mask is left out.
+    Source: docs/reference/features.md.
+    """  # noqa: E501
 
     sequence_key: ClassVar[str] = "sequence_delim"
     shortens: ClassVar[bool] = True

@@ -14,13 +14,15 @@ from recserve.features.types.feature_type import FeatureType, Reference
 class Combo(FeatureType):
     """Every combination of the tokens of two or more inputs, joined by `_`; the first input varies slowest.
 
-    | inputs             | keys        | tokens                     |
-    |--------------------|-------------|----------------------------|
-    | {ua, ub} x {ia,ib} |             | ua_ia, ua_ib, ub_ia, ub_ib |
-    | {ua, ub} x {ia,ib} | value_dim 1 | ua_ia                      |
-    | ua x (missing)     |             | (missing) -> default_value |
+    | user           | item         | keys                   | result                                 |
+    |----------------|--------------|------------------------|----------------------------------------|
+    | `["ua", "ub"]` | `"ia\\x1dib"` |                        | `["ua_ia", "ua_ib", "ub_ia", "ub_ib"]` |
+    |                |              | `"value_dim": 1`       | `["ua_ia"]`                            |
+    | `"ua"`         | `7`          | `"need_prefix": true`  | `["NAME_ua_7"]`                        |
+    |                | `null`       |                        | `[]`                                   |
+    |                |              | `"default_value": "x"` | `["x"]`                                |
 
-    Source: docs/reference/features.md.
+    num_buckets and boundaries cannot be used. Source: docs/reference/features.md.
     """
 
     refused_buckets: ClassVar[tuple[str, ...]] = ("num_buckets", "boundaries")

@@ -14,14 +14,22 @@ from recserve.features.types.feature_type import FeatureType, Reference
 class Expr(FeatureType):
     """A formula (`expression`) over `variables`, each named as its input is behind the side.
 
-    | formula      | variables        | keys        | result                     |
-    |--------------|------------------|-------------|----------------------------|
-    | `a + b`      | a = 1, b = `2`   |             | 3.0                        |
-    | `a + b`      | a = [1, 2], b=10 | value_dim 2 | 11.0 12.0                  |
-    | `a > b`      | a = 1, b = 2     |             | 0.0                        |
-    | `a + b`      | a missing        |             | (missing) -> default_value |
+    | a        | b     | keys                                              | result         |
+    |----------|-------|---------------------------------------------------|----------------|
+    | `1`      | `"2"` | `"expression": "a + b"`                           | `[3.0]`        |
+    |          |       | `"expression": "a > b"`                           | `[0.0]`        |
+    |          |       | `"expression": "sqrt(a - b)"`                     | `["nan"]`      |
+    |          |       | `"expression": "a / b", "value_type": "int64"`    | `[0]`          |
+    |          |       | `"expression": "a * 10", "hash_bucket_size": 100` | `[39]`         |
+    | `[1, 2]` | `10`  | `"expression": "a + b"`                           | `[11.0]`       |
+    |          |       | `"expression": "a + b", "value_dim": 2`           | `[11.0, 12.0]` |
+    |          |       | `"expression": "a + b", "boundaries": [12]`       | `[0, 1]`       |
+    |          |       | `"expression": "reduce_sum(a) + b"`               | `[13.0]`       |
+    | `null`   |       | `"expression": "a + b", "default_value": "9"`     | `[9.0]`        |
 
     Numeric columns give float32 values, text gives doubles; the formula is double, the result value_type.
+    vocab_list, vocab_dict and vocab_file cannot be used.
+
     Ours: a normalizer, which the training side never writes here, has the result as a double.
     Source: docs/reference/features.md.
     """

@@ -14,7 +14,7 @@ from recserve._core import Bucketizer, Kernel, Normalizer, Rules
 from recserve.config.nearest import did_you_mean
 from recserve.errors import ConfigError
 from recserve.features.bucketize import Buckets
-from recserve.features.keys import canonical, read_fields
+from recserve.features.keys import canonical, read_fields, together
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,6 +66,8 @@ class FeatureType(ABC):
 
     #: The type has one input, which is the sequence where the feature is one.
     single_input: ClassVar[bool] = False
+    #: Computed by Python code over whole columns, for values that were not seen before (python_step.py).
+    python_step: ClassVar[bool] = False
     #: The fg.json key that makes the type a sequence where it stands alone, beside its name `sequence_<type>`
     #: or, if it is `is_sequence`, instead of it.
     sequence_key: ClassVar[str] = ""
@@ -75,8 +77,6 @@ class FeatureType(ABC):
     zero_default: ClassVar[bool] = False
     #: Bucketizer keys that this type does not take.
     refused_buckets: ClassVar[tuple[str, ...]] = ()
-    #: Python computes it, over whole columns, once per distinct value.
-    python_step: ClassVar[bool] = False
 
     feature_name: str
     default_value: str = ""
@@ -114,7 +114,10 @@ class FeatureType(ABC):
     def parse(cls, keys: Mapping[str, Any], assets: Assets) -> Self:
         """Read the fields from a feature object; unknown keys are ignored, null is absent."""
         keys = canonical(keys)
-        return cls(buckets=Buckets.parse(keys, assets), **read_fields(cls, keys, but=("buckets",)))
+        fields, buckets = together(
+            lambda: read_fields(cls, keys, but=("buckets",)), lambda: Buckets.parse(keys, assets)
+        )
+        return cls(buckets=buckets, **fields)
 
     @property
     @abstractmethod

@@ -13,18 +13,26 @@ from recserve.features.types.feature_type import FeatureType, Reference
 class Id(FeatureType):
     """The tokens of one input, as ids.
 
-    | input              | keys              | tokens                      |
-    |--------------------|-------------------|-----------------------------|
-    | `a\\x1db`          |                   | a, b                        |
-    | `a\\x1db`          | value_dim 1       | a                           |
-    | 7                  |                   | 7 (num_buckets: the number) |
-    | `abc`              | need_prefix       | NAME_abc                    |
-    | `a:0.5\\x1db`      | weighted          | a, b with weights 0.5, 1    |
-    | {a: 0.5}           | weighted          | a with weight 0.5           |
-    | {a: 0.5}           |                   | a                           |
-    | (missing)          |                   | default_value, as one token |
+    | expression         | keys                        | result                 |
+    |--------------------|-----------------------------|------------------------|
+    | `"a\\x1db"`         |                             | `["a", "b"]`           |
+    |                    | `"value_dim": 1`            | `["a"]`                |
+    |                    | `"need_prefix": true`       | `["NAME_a", "NAME_b"]` |
+    |                    | `"vocab_list": ["b", "a"]`  | `[1, 0]`               |
+    | `["a", "", "b,c"]` | `"separator": ","`          | `["a", "b,c"]`         |
+    | `7`                |                             | `["7"]`                |
+    |                    | `"num_buckets": 10`         | `[7]`                  |
+    |                    | `"num_buckets": 5`          | `[0]`                  |
+    | `5.2`              |                             | `["5.2"]`              |
+    | `["abc", "hij"]`   | `"hash_bucket_size": 100`   | `[33, 66]`             |
+    | `"a:0.5\\x1db"`     | `"weighted": true`          | `{"a": 0.5, "b": 1.0}` |
+    | `{"a": 0.5}`       | `"weighted": true`          | `{"a": 0.5}`           |
+    |                    |                             | `["a"]`                |
+    | `null`             |                             | `[]`                   |
+    | `""`               | `"default_value": "x\\x1dy"` | `["x\\x1dy"]`           |
 
-    Ours: a weighted token is cut at its last colon; a weight that is no number makes the cell missing;
+    Ours: a weighted token is cut at its last colon, and one without has weight 1; a weight that is no number
+    makes the cell missing; a native map gives its keys, in their order; strings inside an array are not cut;
     num_buckets reads the bare token, without prefix. Source: docs/reference/features.md.
     """
 

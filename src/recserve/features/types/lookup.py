@@ -12,20 +12,29 @@ from recserve.features.types.feature_type import FeatureType, Reference
 class Lookup(FeatureType):
     """The values of a map at the tokens of a key, in key order.
 
-    | map           | key     | keys                  | result                     |
-    |---------------|---------|-----------------------|----------------------------|
-    | `a:1\\x1db:2` | [b, a]  | combiner sum          | 3.0                        |
-    |               |         | combiner ""           | 2.0 1.0                    |
-    |               |         | needDiscrete          | 2, 1                       |
-    |               |         | needDiscrete, needKey | b_2, a_1                   |
-    |               | z       |                       | (missing) -> default_value |
+    | map                | key        | keys                                    | result            |
+    |--------------------|------------|-----------------------------------------|-------------------|
+    | `{"a": 1, "b": 2}` | `"b\\x1da"` |                                         | `[3.0]`           |
+    |                    |            | `"combiner": "mean"`                    | `[1.5]`           |
+    |                    |            | `"combiner": "gap_max"`                 | `[1.0]`           |
+    |                    |            | `"combiner": "", "value_dim": 3`        | `[2.0, 1.0, 0.0]` |
+    |                    |            | `"boundaries": [2, 4]`                  | `[1]`             |
+    |                    |            | `"needDiscrete": true`                  | `["2", "1"]`      |
+    |                    |            | `"needDiscrete": true, "needKey": true` | `["b_2", "a_1"]`  |
+    | `"1:5\\x1d2:x"`     | `[1, 3]`   |                                         | `[5.0]`           |
+    |                    | `2`        | `"default_value": "9"`                  | `[9.0]`           |
+    | `["k:v:w", "z"]`   | `"k"`      | `"value_type": "string"`                | `["v:w"]`         |
+    |                    | `"z"`      | `"value_type": "string"`                | `[]`              |
+    |                    | `null`     | `"default_value": "9"`                  | `[9.0]`           |
 
-    The map is native, an array of `k:v` or text; pairs part at \\x1d whatever `separator` is. value_dim does
-    not cut the values (but see FeatureType.limit for sequences); it is the width of dense results.
+    Combiners: sum, mean (or avg), min, max, count, gap_min, gap_max, or "" for none. The map is native, an
+    array of `k:v` or text; pairs part at \\x1d whatever `separator` is. value_dim does not cut the values
+    (but see FeatureType.limit for sequences); it is the width of dense results.
 
-    Ours: a value that is no number is as if it were not found; sums are doubles, rounded once to value_type;
-    the normalizer's formula is double where the map's values are text (also under `count`), float32 where
-    they are numbers. Source: docs/reference/features.md.
+    Ours: a value that is no number is as if it were not found; gaps are those between neighbours of the
+    sorted values, 0 for fewer than two; sums are doubles, rounded once to value_type; the normalizer's
+    formula is double where the map's values are text (also under `count`), float32 where they are numbers.
+    Source: docs/reference/features.md.
     """
 
     map: str

@@ -13,23 +13,26 @@ from recserve.features.types.feature_type import FeatureType, Reference
 class Match(FeatureType):
     """A value out of `user`, a nested map, at the outer key `category` and the inner key `item`.
 
-    With the map `k1^a:1,b:2|k2^a:3`:
-
-    | category | item | keys                             | result                  |
-    |----------|------|----------------------------------|-------------------------|
-    | k1       | b    | needDiscrete false               | 2.0                     |
-    | k1       | b    |                                  | NAME_2                  |
-    | k1       | b    | show_category, show_item         | NAME_k1_b_2             |
-    | k1       | b    | need_prefix false                | 2                       |
-    | ALL      | a    | matchType multihit               | NAME_1, NAME_3          |
-    | ALL      | a    | matchType hit                    | (missing): no key `ALL` |
+    | user             | category | item  | keys                                         | result           |
+    |------------------|----------|-------|----------------------------------------------|------------------|
+    | `"k^a:1\\|l^b:2"` | `"l"`    | `"b"` |                                              | `["NAME_l_b_2"]` |
+    |                  |          |       | `"show_item": false`                         | `["NAME_l_2"]`   |
+    |                  |          |       | `"need_prefix": false`                       | `["l_b_2"]`      |
+    |                  |          |       | `"num_buckets": 9`                           | `[2]`            |
+    |                  |          |       | `"needDiscrete": false`                      | `[2.0]`          |
+    |                  |          |       | `"value_type": "int64"`                      | `[2]`            |
+    |                  |          |       | `"needDiscrete": false, "boundaries": [2]`   | `[1]`            |
+    |                  |          |       | `"category": "ALL", "matchType": "multihit"` | `["NAME_2"]`     |
+    |                  |          |       | `"category": "ALL"`                          | `[]`             |
+    |                  |          | `"z"` | `"default_value": "9"`                       | `["9"]`          |
+    | `{"k":"b:3"}`    | `"k"`    | `"b"` | `"needDiscrete": false`                      | `[3.0]`          |
 
     num_buckets reads the bare value. A default is never prefixed.
 
     Ours: needDiscrete absent is true unless value_type is numeric; show_category and show_item absent are
-    true for `hit` with an explicit or implied needDiscrete; a vocabulary is asked for the full token, then
-    for the bare value; the normalizer's formula is double, as for any text.
-    Source: docs/reference/features.md.
+    true for `hit` with an explicit or implied needDiscrete; several keys are taken in all combinations, in
+    order; `ALL` under `hit` is the key "ALL"; a vocabulary is asked for the full token, then for the bare
+    value; the normalizer's formula is double, as for any text. Source: docs/reference/features.md.
     """
 
     user: str

@@ -13,19 +13,27 @@ from recserve.features.types.feature_type import FeatureType, Reference
 class Raw(FeatureType):
     """The number, or the vector of numbers, of one input.
 
-    | input                     | keys                        | result                          |
-    |---------------------------|-----------------------------|---------------------------------|
-    | 3.5, `3.5` or [3.5, 4]    |                             | 3.5                             |
-    | `1,2,3` or [1, 2, 3]      | value_dim 3, separator `,`  | 1 2 3                           |
-    | [1, 2]                    | value_dim 3                 | 1 2 0                           |
-    | (missing)                 | default_value "0"           | 0, not normalized               |
-    | null, numeric column      | a bucketizer, no default    | bucket of 0.0, if value_dim 1   |
-    | null, text or array       | a bucketizer, no default    | no id                           |
+    | expression | keys                                                 | result            |
+    |------------|------------------------------------------------------|-------------------|
+    | `3.5`      |                                                      | `[3.5]`           |
+    | `"3.5"`    | `"value_type": "int64"`                              | `[3]`             |
+    |            | `"normalizer": "method=minmax,min=0,max=7"`          | `[0.5]`           |
+    |            | `"boundaries": [1, 3.5]`                             | `[2]`             |
+    | `[3.5, 4]` |                                                      | `[3.5]`           |
+    |            | `"value_dim": 3`                                     | `[3.5, 4.0, 0.0]` |
+    | `"1,2,3"`  | `"value_dim": 3, "separator": ","`                   | `[1.0, 2.0, 3.0]` |
+    | `"x"`      | `"default_value": "9"`                               | `[9.0]`           |
+    | `""`       | `"default_value": "9", "normalizer": "method=log10"` | `[9.0]`           |
+    |            | `"default_value": "9", "value_dim": 2`               | `[9.0, 9.0]`      |
+    |            |                                                      | `[0.0]`           |
+    |            | `"boundaries": [1]`                                  | `[]`              |
+
+    A null of a numeric scalar column goes by the type of the column: with a bucketizer, value_dim 1 and no
+    default it is the bucket of 0.0, not normalized.
 
     Ours: value_dim 0 is 1; a padded 0.0 is not normalized; a text that is no number among the first value_dim
     makes the whole cell missing; strings inside an array are cut at the separator only where another feature
-    produced them (`feature:NAME__lookup`).
-    Source: docs/reference/features.md.
+    produced them (`feature:NAME__lookup`). Source: docs/reference/features.md.
     """
 
     single_input: ClassVar[bool] = True

@@ -14,6 +14,18 @@ from recserve.features.types.feature_type import FeatureType, Reference
 class Slice(FeatureType):
     """The tokens of one input from `start` to before `end`, every `step`th; counted as Python does.
 
+    | expression             | keys                                              | result                 |
+    |------------------------|---------------------------------------------------|------------------------|
+    | `["a", "b", "c", "d"]` |                                                   | `["a", "b", "c", "d"]` |
+    |                        | `"start": 1, "end": 3`                            | `["b", "c"]`           |
+    |                        | `"start": -2`                                     | `["c", "d"]`           |
+    |                        | `"end": -1, "step": 2`                            | `["a", "c"]`           |
+    |                        | `"start": 1, "value_dim": 1, "need_prefix": true` | `["NAME_b"]`           |
+    |                        | `"start": 9, "default_value": "x"`                | `["x"]`                |
+    | `null`                 |                                                   | `[]`                   |
+
+    Ours, all of it: the original names the type and does not say what its keys are. A step is at least 1.
+    Source: docs/reference/features.md.
     """
 
     single_input: ClassVar[bool] = True
