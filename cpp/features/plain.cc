@@ -56,11 +56,20 @@ Column column_of_ids(const Rules& rules, std::vector<int64_t> ids, std::span<con
   return column;
 }
 
+/// Some text is empty. Without a branch in it, the loop compares several at a time.
+bool has_empty(const Values& texts) {
+  const int32_t* offsets = texts.offsets.data();
+  bool found = false;
+  for (int64_t i = 0; i < texts.size; ++i) found |= offsets[i] == offsets[i + 1];
+  return found;
+}
+
 /// Appends the rows in which one input is missing.
 void add_missing(const Cells& cells, int64_t rows, std::vector<int64_t>& missing) {
   const Column& column = *cells.column;
-  const bool number = column.shape == Shape::Scalar && column.values.type != Type::String;
-  if (cells.rows != nullptr || column.rows != rows || !number) {
+  const bool scalar = column.shape == Shape::Scalar && column.width == 1;
+  const bool text = column.values.type == Type::String;
+  if (cells.rows != nullptr || column.rows != rows || !scalar || (text && has_empty(column.values))) {
     for (int64_t i = 0; i < rows; ++i) {
       if (cells.missing(i)) missing.push_back(i);
     }
