@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 ROWS = 200_000
 PANDAS_ROWS = 10_000
-BATCH_ROWS = 8192
+BATCH_ROWS = 1 << 16  # what a batch costs whatever its size, some 10 us per feature, is small then
 ROUNDS = 5
 
 
