@@ -1,4 +1,5 @@
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
@@ -26,6 +27,20 @@ std::vector<double> evaluate(const Expression& expression, const std::vector<std
   return out;
 }
 
+nb::list words_of(const Vocabulary& vocabulary) {
+  nb::list words;
+  for (int64_t i = 0; i < vocabulary.size(); ++i) {
+    words.append(nb::str(vocabulary.word(i).data(), vocabulary.word(i).size()));
+  }
+  return words;
+}
+
+std::vector<int64_t> indices_of(const Vocabulary& vocabulary) {
+  std::vector<int64_t> indices(vocabulary.size());
+  for (int64_t i = 0; i < vocabulary.size(); ++i) indices[i] = vocabulary.id(i);
+  return indices;
+}
+
 void bind_vocabulary(nb::module_& core) {
   nb::class_<Vocabulary>(core, "Vocabulary", "Words and their ids; a value, shared by features.")
       .def_static("of", &Vocabulary::of, nb::arg("words"), nb::arg("indices"))
@@ -36,30 +51,20 @@ void bind_vocabulary(nb::module_& core) {
       .def("__len__", &Vocabulary::size)
       .def(
           "__eq__", [](const Vocabulary& v, const Vocabulary& other) { return v == other; },
-          nb::is_operator())
+          nb::is_operator(), nb::sig("def __eq__(self, other: object, /) -> bool"))
       .def("__hash__", &Vocabulary::digest)
-      .def("__reduce__",  // features are made in other processes, too
-           [](nb::handle self) {
-             return nb::make_tuple(self.type().attr("of"),
-                                   nb::make_tuple(self.attr("words"), self.attr("indices")));
+      .def(
+          "__getstate__",  // features are made in other processes, too
+          [](const Vocabulary& v) { return std::make_pair(words_of(v), indices_of(v)); },
+          nb::sig("def __getstate__(self) -> tuple[list[str], list[int]]"))
+      .def("__setstate__",
+           [](Vocabulary& v, const std::pair<std::vector<std::string>, std::vector<int64_t>>& state) {
+             new (&v) Vocabulary(*Vocabulary::of(state.first, state.second));
            })
       .def_prop_ro("least", &Vocabulary::least, "Of all ids.")
-      .def_prop_ro(
-          "words",
-          [](const Vocabulary& v) {
-            nb::list words;
-            for (int64_t i = 0; i < v.size(); ++i) words.append(nb::str(v.word(i).data(), v.word(i).size()));
-            return words;
-          },
-          nb::sig("def words(self) -> list[str]"), "In the order of their first appearance.")
-      .def_prop_ro(
-          "indices",
-          [](const Vocabulary& v) {
-            std::vector<int64_t> indices(v.size());
-            for (int64_t i = 0; i < v.size(); ++i) indices[i] = v.id(i);
-            return indices;
-          },
-          "The id of each word.");
+      .def_prop_ro("words", &words_of, nb::sig("def words(self) -> list[str]"),
+                   "In the order of their first appearance.")
+      .def_prop_ro("indices", &indices_of, "The id of each word.");
 }
 
 void bind_bucketizer(nb::module_& core) {

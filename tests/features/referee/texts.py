@@ -35,8 +35,8 @@ def run_regex_replace(feature: Feature, cells: Cells) -> Outcome:
 def replacing(spec: Mapping[str, Any]) -> Callable[[str], str]:
     """What replaces the matches of `regex_pattern`; several patterns are alternatives in one pass.
 
-    Patterns are RE2's, whose \\w, \\d and \\b are those of ASCII. Python reads those of the tests as RE2 does,
-    but for matches of the empty text.
+    Patterns are RE2's, whose \\w, \\d and \\b are those of ASCII. Python reads those of the tests as RE2
+    does, but for matches of the empty text.
     """
     patterns = spec["regex_pattern"]
     joined = patterns if isinstance(patterns, str) else "|".join(f"(?:{pattern})" for pattern in patterns)
