@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
-from tests.features.comparison import referee_tensors, tensor_differences
+from tests.features.comparison import evaluation_of, tensor_differences
 from tests.features.referee.cells import UnspecifiedError
 from tests.features.referee.config import read
 from tests.features.referee.random_cases import Case, case
@@ -34,7 +34,7 @@ def test_a_request_over_stored_items_equals_the_referee(first: int, tile: bool) 
         if tile and not (drawn.request.item_ids and read(drawn.fg).can_tile()):
             continue
         try:
-            expected = referee_tensors(drawn, tile=tile)
+            expected = evaluation_of(drawn).tensors(tile=tile)
         except UnspecifiedError:
             continue
         found = tensor_differences("stored", stored_tensors(drawn, generator_of(drawn, tile=tile)), expected)
