@@ -16,6 +16,7 @@
 #include "features/overlap.h"
 #include "features/raw.h"
 #include "features/slice.h"
+#include "features/vocabulary.h"
 #include "tests/drawn_columns.h"
 
 namespace recserve::testing {
@@ -216,6 +217,19 @@ constexpr FeatureType kTypes[] = {{"id", 1, draw_id},
                                   {"slice", 1, draw_slice},
                                   {"edit_distance", 2, draw_edit_distance}};
 
+/// A few words with their indices, or a file of them.
+std::shared_ptr<const Vocabulary> draw_vocabulary(Bytes& bytes) {
+  std::vector<std::string> words;
+  std::vector<int64_t> indices;
+  std::string file;
+  for (size_t i = bytes.below(6); i > 0; --i) {
+    words.push_back(draw_text(bytes));
+    indices.push_back(static_cast<int64_t>(bytes.below(20)));
+    file += words.back() + bytes.one_of<const char*>({"\n", "\r\n", " 7\n", "\t3\n", " x\n"});
+  }
+  return bytes.one_in(3) ? Vocabulary::parse(file + bytes.raw(8)) : Vocabulary::of(words, indices);
+}
+
 /// Bucketizer, default, limit and prefix; texts stay texts without a bucketizer.
 void draw_rules(Draft& draft) {
   Bytes& bytes = draft.bytes;
@@ -227,16 +241,9 @@ void draw_rules(Draft& draft) {
           Bucketizer::hash(bytes.one_of<uint64_t>({1, 10, 1000003, INT64_MAX}), bytes.one_in(2));
       break;
     case 2: rules.bucketizer = Bucketizer::num_buckets(bytes.one_of<int64_t>({1, 10, INT64_MAX})); break;
-    case 3: {
-      std::vector<std::string> words;
-      std::vector<int64_t> indices;
-      for (size_t i = bytes.below(6); i > 0; --i) {
-        words.push_back(draw_text(bytes));
-        indices.push_back(static_cast<int64_t>(bytes.below(20)));
-      }
-      rules.bucketizer = Bucketizer::vocab(words, indices, static_cast<int64_t>(bytes.below(5)));
+    case 3:
+      rules.bucketizer = Bucketizer::vocab(draw_vocabulary(bytes), static_cast<int64_t>(bytes.below(5)));
       break;
-    }
     case 4: rules.bucketizer = Bucketizer::boundaries({-1, 0.1F, 3}); break;
     default: break;
   }
