@@ -106,7 +106,7 @@ bench: $(VENV)/.installed
 reference: $(VENV)/.installed
 	@mkdir -p build/docs
 	@$(BIN)/python -c 'from recserve.config.reference import reference; print(reference(), end="")' > build/docs/service.md
-	@$(BIN)/python -c 'from recserve.features.reference import reference; print(reference(), end="")' > build/docs/feature_types.md
+	@$(BIN)/python -c 'from recserve.features.docs.reference import reference; print(reference(), end="")' > build/docs/feature_types.md
 	@$(BIN)/recserve features schema > build/docs/fg.schema.json
 	@echo "build/docs/service.md build/docs/feature_types.md build/docs/fg.schema.json"
 
