@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "features/combo.h"
+
 namespace recserve {
 
 namespace {
@@ -102,7 +104,8 @@ std::optional<Column> text_ids(const Rules& rules, const Cells& cells, int64_t r
   std::vector<int64_t> ids(rows);
   // Rows that are missing have some text, too: the empty one, or what lies under a null.
   if (values.size > 0) {
-    for_each_row(cells, rows, [&](int64_t i, int64_t row) { ids[i] = *rules.bucketizer.text(values.text(row)); });
+    for_each_row(cells, rows,
+                 [&](int64_t i, int64_t row) { ids[i] = *rules.bucketizer.text(values.text(row)); });
   }
   return column_of_ids(rules, std::move(ids), missing_rows({&cells, 1}, rows));
 }
@@ -110,7 +113,8 @@ std::optional<Column> text_ids(const Rules& rules, const Cells& cells, int64_t r
 std::optional<Column> integer_ids(const Rules& rules, const Cells& cells, int64_t rows) {
   std::vector<int64_t> ids(rows);
   const auto fill = [&](auto numbers) {
-    for_each_row(cells, rows, [&](int64_t i, int64_t row) { ids[i] = rules.bucketizer.integer(numbers[row]); });
+    for_each_row(cells, rows,
+                 [&](int64_t i, int64_t row) { ids[i] = rules.bucketizer.integer(numbers[row]); });
   };
   const Values& values = cells.column->values;
   if (values.size > 0) {
@@ -224,7 +228,7 @@ bool has_plain_tokens(const Cells& cells, char separator) {
 class Combinations {
  public:
   Combinations(const Bucketizer& bucketizer, size_t inputs, size_t limit)
-      : bucketizer_(bucketizer), limit_(limit), texts_(inputs), at_(inputs) {}
+      : bucketizer_(bucketizer), limit_(limit), texts_(inputs), at_(inputs), sizes_(inputs) {}
 
   void append(const std::vector<RowTokens>& inputs, std::vector<int64_t>& ids) {
     bool several = false;
@@ -232,9 +236,11 @@ class Combinations {
       const auto texts = inputs[k].texts();
       if (texts.empty()) return;
       several |= texts.size() > 1;
+      sizes_[k] = texts.size();
       at_[k] = 0;
       texts_[k] = texts[0];
     }
+    if (several) combinations_.add(sizes_, limit_);
     for (size_t count = 1;; ++count) {
       ids.push_back(bucketizer_.joined(texts_, scratch_));
       if (!several || count == limit_ || !next(inputs)) return;
@@ -257,6 +263,8 @@ class Combinations {
   const size_t limit_;
   std::vector<std::string_view> texts_;
   std::vector<size_t> at_;
+  std::vector<size_t> sizes_;
+  CombinationLimit combinations_;
   std::string scratch_;
 };
 
