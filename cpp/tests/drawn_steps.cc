@@ -39,6 +39,12 @@ struct Draft {
 
 char draw_separator(Bytes& bytes) { return bytes.one_of({'\x1d', '\x1d', '|', ',', ':'}); }
 
+std::string joined(std::initializer_list<std::string_view> parts) {
+  std::string text;
+  for (std::string_view part : parts) text += part;
+  return text;
+}
+
 std::string draw_formula(Bytes& bytes, int depth) {
   static constexpr const char* kOperands[] = {"a", "b", "1", "0", "2.5", "_pi", "1e300"};
   static constexpr const char* kOperators[] = {"+",  "-",  "*",  "/", "^", "<",  "<=", ">",
@@ -55,24 +61,12 @@ std::string draw_formula(Bytes& bytes, int depth) {
   switch (bytes.below(8)) {
     case 0: return kOperands[bytes.below(std::size(kOperands))];
     case 1:
-    case 2: {
-      const std::string left = part();
-      const std::string symbol = kOperators[bytes.below(std::size(kOperators))];
-      return "(" + left + symbol + part() + ")";
-    }
-    case 3: return "-" + part();
-    case 4: return std::string(kFunctions[bytes.below(std::size(kFunctions))]) + "(" + part() + ")";
-    case 5: {
-      const std::string name = kPairs[bytes.below(std::size(kPairs))];
-      const std::string first = part();
-      return name + "(" + first + "," + part() + ")";
-    }
-    case 6: {
-      const std::string condition = part();
-      const std::string first = part();
-      return "(" + condition + "?" + first + ":" + part() + ")";
-    }
-    default: return "sphere_dist(" + part() + ",1,2,b)";
+    case 2: return joined({"(", part(), kOperators[bytes.below(std::size(kOperators))], part(), ")"});
+    case 3: return joined({"-", part()});
+    case 4: return joined({kFunctions[bytes.below(std::size(kFunctions))], "(", part(), ")"});
+    case 5: return joined({kPairs[bytes.below(std::size(kPairs))], "(", part(), ",", part(), ")"});
+    case 6: return joined({"(", part(), "?", part(), ":", part(), ")"});
+    default: return joined({"sphere_dist(", part(), ",1,2,b)"});
   }
 }
 
