@@ -10,7 +10,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from benchmarks.features.tables import BOUNDARIES, COPIES, DEVIATION, IDS, INTEGERS, MEAN
+from benchmarks.features.tables import BOUNDARIES, COPIES, DEVIATION, IDS, INTEGERS, MEAN, STEPS
 
 from recserve._core import murmur64a
 
@@ -48,8 +48,9 @@ def _in_range(n: int) -> int:
     return n if 0 <= n < INTEGERS // 2 else 0
 
 
-def _sequence(clicks: str) -> list[int]:
-    return [murmur64a(piece) % IDS for piece in clicks.split(";")]
+def _sequence(clicks: str | float) -> list[int]:
+    pieces = clicks.split(";")[:STEPS] if isinstance(clicks, str) else [""]
+    return [murmur64a(piece or "0") % IDS for piece in pieces]
 
 
 def _lookup(row: Any) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import polars as pl
-from benchmarks.features.tables import BOUNDARIES, COPIES, DEVIATION, INTEGERS, MEAN
+from benchmarks.features.tables import BOUNDARIES, COPIES, DEVIATION, IDS, INTEGERS, MEAN, STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ def match(frame: pl.LazyFrame) -> pl.LazyFrame:
 def combo(frame: pl.LazyFrame) -> pl.LazyFrame:
     rows = frame.select("tags", "inner", "key").with_row_index("row")
     hashed = rows.explode("tags").drop_nulls("tags").select(
-        "row", pl.concat_str("tags", "inner", "key", separator="_").hash().alias("combo")
+        "row", pl.concat_str("tags", "inner", "key", separator="_").hash().mod(IDS).alias("combo")
     )
     lists = hashed.group_by("row", maintain_order=True).agg("combo")
     joined = rows.select("row").join(lists, on="row", how="left", maintain_order="left")
@@ -87,9 +87,10 @@ def combo(frame: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def sequence(frame: pl.LazyFrame) -> pl.LazyFrame:
-    return frame.select(
-        pl.col("clicks").str.split(";").list.eval(pl.element().hash()).alias("sequence")
-    )
+    """An element without text, and a row without elements, have the id of the default."""
+    element = pl.when(pl.element() == "").then(pl.lit("0")).otherwise(pl.element())
+    steps = pl.col("clicks").fill_null("0").str.split(";").list.head(STEPS)
+    return frame.select(steps.list.eval(element.hash() % IDS).alias("sequence"))
 
 
 CONTESTANTS: dict[str, Callable[[pl.LazyFrame], pl.LazyFrame]] = {

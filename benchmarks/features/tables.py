@@ -24,6 +24,7 @@ INTEGERS = 100_000
 IDS = 2**63 - 1  # so many buckets that no two texts share one
 COPIES = 4  # of a number column: a table has many
 KEYS, MAP_KEYS, OUTER_KEYS, STEPS = 1000, 20, 5, 20
+DIFFERENT = 5000  # long texts: the table repeats them
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +98,12 @@ GROUPS = {
                 "expression": "user:clicks",
                 "hash_bucket_size": IDS,
                 "sequence_delim": ";",
+                "sequence_length": STEPS,
                 "value_dim": 1,
                 "default_value": "0",
             },
         ),
-        values=STEPS,
+        values=12,
     ),
 }
 
@@ -128,21 +130,28 @@ def table(rows: int, seed: int = 1) -> pa.Table:
     columns["map"] = _maps(rows, rng)
     columns["outer"] = _texts("c", rng.integers(0, 2 * OUTER_KEYS, rows))
     columns["inner"] = _texts("b", rng.integers(0, OUTER_KEYS, rows))
-    columns["nested"] = pa.array([_nested(rng) for _ in range(min(rows, 5000))]).take(
-        pa.array(rng.integers(0, min(rows, 5000), rows))
-    )
+    nested = [_nested(rng) for _ in range(min(rows, DIFFERENT))]
+    columns["nested"] = pa.array(nested).take(pa.array(rng.integers(0, len(nested), rows)))
     ends = np.concatenate([[0], np.cumsum(rng.integers(0, 6, rows))]).astype(np.int32)
     for name, prefix, different in (("tags", "t", 5000), ("keys", "k", KEYS)):
         texts = _texts(prefix, rng.integers(0, different, int(ends[-1])))
         columns[name] = pa.ListArray.from_arrays(pa.array(ends), texts)
-    columns["clicks"] = pa.array(
-        [";".join(f"i{i}" for i in row) for row in rng.integers(0, 100_000, (min(rows, 20_000), STEPS)).tolist()]
-    ).take(pa.array(rng.integers(0, min(rows, 20_000), rows)))
+    columns["clicks"] = _clicks(rows, rng)
     return pa.table(columns)
 
 
 def _texts(prefix: str, numbers: NDArray[np.int64]) -> pa.Array:
     return pa.array([f"{prefix}{number}" for number in numbers.tolist()], pa.string())
+
+
+def _clicks(rows: int, rng: Generator) -> pa.Array:
+    """Up to some more steps than are kept; one in fifty is empty, and one row in fifty is missing."""
+    texts: list[str | None] = []
+    for _ in range(min(rows, DIFFERENT)):
+        steps = rng.integers(0, 100_000, rng.integers(1, STEPS + 5))
+        texts.append(";".join("" if step % 50 == 0 else f"i{step}" for step in steps.tolist()))
+    texts[::50] = [None] * len(texts[::50])
+    return pa.array(texts).take(pa.array(rng.integers(0, len(texts), rows)))
 
 
 def _maps(rows: int, rng: Generator) -> pa.Array:

@@ -87,11 +87,40 @@ void for_each_value(std::string_view text, char separator, Each&& each) {
   }
 }
 
+/// As `for_each_element` below, for a delimiter of one byte: eight bytes are looked at together.
+template <class Each>
+void for_each_element(std::string_view text, char delimiter, int64_t limit, Each&& each) {
+  constexpr uint64_t kSevenBits = 0x7f7f7f7f7f7f7f7f;
+  const uint64_t wanted = 0x0101010101010101 * static_cast<unsigned char>(delimiter);
+  size_t start = 0;
+  int64_t left = limit > 0 ? limit : INT64_MAX;
+  const auto cut = [&](size_t at) {
+    each(text.substr(start, at - start));
+    start = at + 1;
+    return --left > 0;
+  };
+  size_t i = 0;
+  for (; i + 8 <= text.size(); i += 8) {
+    uint64_t word;
+    std::memcpy(&word, text.data() + i, 8);
+    word ^= wanted;
+    // The high bit of every byte that is zero, and of no other.
+    for (uint64_t zero = ~(((word & kSevenBits) + kSevenBits) | word | kSevenBits); zero != 0; zero &= zero - 1) {
+      if (!cut(i + static_cast<size_t>(std::countr_zero(zero)) / 8)) return;
+    }
+  }
+  for (; i < text.size(); ++i) {
+    if (text[i] == delimiter && !cut(i)) return;
+  }
+  cut(text.size());
+}
+
 /// Calls `each(piece)` for the pieces of a sequence cell between occurrences of `delimiter` (one or more
 /// bytes), empty pieces included; `limit` > 0 stops after that many. An empty text has no pieces.
 template <class Each>
 void for_each_element(std::string_view text, std::string_view delimiter, int64_t limit, Each&& each) {
   if (text.empty()) return;
+  if (delimiter.size() == 1) return for_each_element(text, delimiter[0], limit, each);
   for (int64_t count = 1;; ++count) {
     size_t at = text.find(delimiter);
     each(text.substr(0, at));

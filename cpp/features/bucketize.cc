@@ -100,18 +100,7 @@ std::optional<int64_t> Bucketizer::text_unhashed(std::string_view token) const {
   return bucket_of(static_cast<float>(*value));
 }
 
-int64_t Bucketizer::joined(std::span<const std::string_view> texts, std::string& scratch) const {
-  if (kind_ == Kind::Hash && !farm_) {
-    size_t size = texts.size() - 1;
-    for (std::string_view text : texts) size += text.size();
-    Murmur64a hash(size);
-    hash.append(texts[0]);
-    for (std::string_view text : texts.subspan(1)) {
-      hash.append('_');
-      hash.append(text);
-    }
-    return hashed(hash.finish());
-  }
+int64_t Bucketizer::joined_in_memory(std::span<const std::string_view> texts, std::string& scratch) const {
   scratch.assign(texts[0]);
   for (std::string_view text : texts.subspan(1)) scratch.append("_").append(text);
   return *text(scratch);

@@ -72,7 +72,18 @@ class Bucketizer {
   }
 
   /// The id of the texts joined by _, for kinds Hash and Vocab. `scratch` is any memory.
-  int64_t joined(std::span<const std::string_view> texts, std::string& scratch) const;
+  int64_t joined(std::span<const std::string_view> texts, std::string& scratch) const {
+    if (kind_ != Kind::Hash || farm_) return joined_in_memory(texts, scratch);
+    size_t size = texts.size() - 1;
+    for (std::string_view text : texts) size += text.size();
+    Murmur64a hash(size);
+    hash.append(texts[0]);
+    for (std::string_view text : texts.subspan(1)) {
+      hash.append('_');
+      hash.append(text);
+    }
+    return hashed(hash.finish());
+  }
 
   /// The vocabulary lists the word; false for every other kind.
   bool knows(std::string_view word) const;
@@ -110,6 +121,7 @@ class Bucketizer {
     return hashed(farm_ ? fingerprint64(token) : murmur64a(token));
   }
   int64_t found(std::string_view word) const { return vocab_->find(word).value_or(default_index_); }
+  int64_t joined_in_memory(std::span<const std::string_view> texts, std::string& scratch) const;
   int64_t integer_unnumbered(int64_t token) const;
   std::optional<int64_t> text_unhashed(std::string_view token) const;
   int64_t bucket_of(float value) const;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "features/combo.h"
+
 namespace recserve {
 
 namespace {
@@ -102,7 +104,8 @@ std::optional<Column> text_ids(const Rules& rules, const Cells& cells, int64_t r
   std::vector<int64_t> ids(rows);
   // Rows that are missing have some text, too: the empty one, or what lies under a null.
   if (values.size > 0) {
-    for_each_row(cells, rows, [&](int64_t i, int64_t row) { ids[i] = *rules.bucketizer.text(values.text(row)); });
+    for_each_row(cells, rows,
+                 [&](int64_t i, int64_t row) { ids[i] = *rules.bucketizer.text(values.text(row)); });
   }
   return column_of_ids(rules, std::move(ids), missing_rows({&cells, 1}, rows));
 }
@@ -110,7 +113,8 @@ std::optional<Column> text_ids(const Rules& rules, const Cells& cells, int64_t r
 std::optional<Column> integer_ids(const Rules& rules, const Cells& cells, int64_t rows) {
   std::vector<int64_t> ids(rows);
   const auto fill = [&](auto numbers) {
-    for_each_row(cells, rows, [&](int64_t i, int64_t row) { ids[i] = rules.bucketizer.integer(numbers[row]); });
+    for_each_row(cells, rows,
+                 [&](int64_t i, int64_t row) { ids[i] = rules.bucketizer.integer(numbers[row]); });
   };
   const Values& values = cells.column->values;
   if (values.size > 0) {
@@ -180,27 +184,34 @@ class RowTokens {
   explicit RowTokens(const Cells& cells) : cells_(&cells) {}
 
   void read(int64_t i) {
-    texts_.clear();
+    texts_ = {};
     if (cells_->missing(i)) return;
     const Column& column = *cells_->column;
     const int64_t row = cells_->at(i);
+    if (column.shape == Shape::List) return read_list(column, row);
     switch (column.values.type) {
-      case Type::String:
-        if (column.shape == Shape::Scalar) return texts_.push_back(column.values.text(row));
-        for (int32_t p = column.offsets[row]; p < column.offsets[row + 1]; ++p) {
-          if (const std::string_view text = column.values.text(p); !text.empty()) texts_.push_back(text);
-        }
-        return;
-      case Type::Int32: return texts_.push_back(format(int64_t{column.values.as<int32_t>()[row]}, decimal_));
-      default: return texts_.push_back(format(column.values.as<int64_t>()[row], decimal_));
+      case Type::String: one_ = column.values.text(row); break;
+      case Type::Int32: one_ = format(int64_t{column.values.as<int32_t>()[row]}, decimal_); break;
+      default: one_ = format(column.values.as<int64_t>()[row], decimal_);
     }
+    texts_ = {&one_, 1};
   }
   bool constant() const { return cells_->constant(); }
   std::span<const std::string_view> texts() const { return texts_; }
 
  private:
+  void read_list(const Column& column, int64_t row) {
+    several_.clear();
+    for (int32_t p = column.offsets[row]; p < column.offsets[row + 1]; ++p) {
+      if (const std::string_view text = column.values.text(p); !text.empty()) several_.push_back(text);
+    }
+    texts_ = several_;
+  }
+
   const Cells* cells_;
-  std::vector<std::string_view> texts_;
+  std::span<const std::string_view> texts_;  // into one of these
+  std::string_view one_;
+  std::vector<std::string_view> several_;
   char decimal_[kNumberChars];
 };
 
@@ -217,17 +228,22 @@ bool has_plain_tokens(const Cells& cells, char separator) {
 class Combinations {
  public:
   Combinations(const Bucketizer& bucketizer, size_t inputs, size_t limit)
-      : bucketizer_(bucketizer), limit_(limit), texts_(inputs), at_(inputs) {}
+      : bucketizer_(bucketizer), limit_(limit), texts_(inputs), at_(inputs), sizes_(inputs) {}
 
   void append(const std::vector<RowTokens>& inputs, std::vector<int64_t>& ids) {
+    bool several = false;
     for (size_t k = 0; k < inputs.size(); ++k) {
-      if (inputs[k].texts().empty()) return;
+      const auto texts = inputs[k].texts();
+      if (texts.empty()) return;
+      several |= texts.size() > 1;
+      sizes_[k] = texts.size();
       at_[k] = 0;
-      texts_[k] = inputs[k].texts()[0];
+      texts_[k] = texts[0];
     }
+    if (several) combinations_.add(sizes_, limit_);
     for (size_t count = 1;; ++count) {
       ids.push_back(bucketizer_.joined(texts_, scratch_));
-      if (count == limit_ || !next(inputs)) return;
+      if (!several || count == limit_ || !next(inputs)) return;
     }
   }
 
@@ -247,6 +263,8 @@ class Combinations {
   const size_t limit_;
   std::vector<std::string_view> texts_;
   std::vector<size_t> at_;
+  std::vector<size_t> sizes_;
+  CombinationLimit combinations_;
   std::string scratch_;
 };
 
