@@ -3,6 +3,7 @@
 #   make demo    train, export, serve and score: the main job, end to end
 #   make test    every check of the project
 #   make bench   the benchmarks; writes benchmarks/results.md
+#   make bench-features   those of feature generation; writes benchmarks/results-features.md
 #   make test-spark   the tests that need Spark: an environment of its own, and a Java VM 17
 #   make soak    ten minutes under good, bad and too much traffic
 #   make fuzz    broken requests, and features of random configs, under sanitizers; MINUTES=5 of each
@@ -21,7 +22,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NATIVE := $(shell find cpp proto -name '*.cc' -o -name '*.h' -o -name '*.proto') CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-spark check lint types unit native-test bench reference soak fuzz format clean
+.PHONY: help demo test test-spark check lint types unit native-test bench bench-features reference soak fuzz format clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -102,6 +103,15 @@ test-spark: $(SPARK)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks
+
+# What others do the same with: only these benchmarks need it.
+$(VENV)/.peers: $(VENV)/.installed
+	@echo "» installing numba, polars and pandas"
+	@$(BIN)/python tools/requirements.py bench | xargs -d '\n' $(PIP) install
+	@touch $@
+
+bench-features: $(VENV)/.peers
+	$(BIN)/python -m benchmarks.features
 
 reference: $(VENV)/.installed
 	@mkdir -p build/docs

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 from benchmarks import models, serving, stages
+from benchmarks.machine import commit, machine, table
 from benchmarks.workloads import WORKLOADS
 from rich.console import Console
 
@@ -68,27 +69,6 @@ def item_store(rows: int) -> dict[str, float]:
     return figures
 
 
-def machine() -> str:
-    """What the figures were measured on."""
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ),
-        "unknown processor",
-    )
-    memory = psutil.virtual_memory().total / 2**30
-    return f"{psutil.cpu_count()} cores of {model}, {memory:.0f} GiB"
-
-
-def commit() -> str:
-    """The commit that was measured, and whether files differ from it."""
-    return subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--exclude=*"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-
-
 def page(figures: dict[str, Any]) -> str:
     """The figures as tables."""
     return f"""# Results
@@ -124,6 +104,10 @@ another, and each finds the caches full of the others' data. Alone, one call aft
 ## Items
 
 {items_table(figures["items"])}
+
+## Feature generation
+
+Alone, beside numpy, numba, polars and pandas: [results-features.md](results-features.md) (`make bench-features`).
 """
 
 
@@ -196,12 +180,6 @@ def targets_table(figures: dict[str, Any]) -> str:
         met = found <= target if side == "at most" else found >= target
         rows.append([name, f"{side} {target:g}", f"{found:.4g}", "yes" if met else "**no**"])
     return table(["figure", "target", "measured", "met"], rows)
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

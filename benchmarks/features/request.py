@@ -4,25 +4,30 @@
 |--------------------|-----------------------------------------------------------------------------------------|
 | finished           | user and pair features; item features and sequence elements lie finished in the rows    |
 | unfinished         | every feature, from the raw columns of user, candidates and clicked items               |
-| numpy, numba       | the same as unfinished, from views of the very same Arrow buffers                       |
+| numpy, numba       | the same as unfinished, feature by feature, from views of the very same Arrow buffers   |
+| fused_numpy, ...   | the same by hand: all columns of this one workload at once, nothing asked of the data   |
 
-All four write the same two buffers, which is checked before anything is timed. The columns are gathered and
-the user decoded beforehand for all of them. CPU time of the calling thread, allocator set as the server sets
-it, calls interleaved.
+All write the same two buffers, which is checked before anything is timed. The columns are gathered and the
+user decoded beforehand for all of them. CPU time of the calling thread, allocator set as the server sets it,
+calls interleaved.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 from benchmarks.features.request_columns import Columns
 from benchmarks.features.request_numba import NumbaFeatures
+from benchmarks.features.request_numba_fused import FusedNumba
 from benchmarks.features.request_numpy import NumpyFeatures
+from benchmarks.features.request_numpy_fused import FusedNumpy
 from benchmarks.workloads import RANK_200, SEQUENCE_LENGTH, Workload
 
 from recserve.columns import Batch, batch_from_arrow, to_arrow
@@ -59,7 +64,7 @@ def measure(workload: Workload = RANK_200) -> dict[str, float]:
     tune_allocator()
     generator = Generator(load(workload.fg()))
     asked = requests(workload, generator)
-    in_numpy, in_numba = NumpyFeatures(workload), NumbaFeatures(workload)
+    peers = {name: peer(workload) for name, peer in PEERS.items()}
     nothing = Batch(workload.candidates)
 
     def finished(request: Request) -> ModelInputs:
@@ -80,20 +85,34 @@ def measure(workload: Workload = RANK_200) -> dict[str, float]:
     for request in asked:
         wanted = unfinished(request)
         check("finished", *buffers(finished(request)), wanted)
-        check("numpy", *in_numpy.generate(request.columns), wanted)
-        check("numba", *in_numba.generate(request.columns), wanted)
+        for name, peer in peers.items():
+            check(name, *peer.generate(request.columns), wanted)
 
-    contestants: dict[str, Callable[[Request], Any]] = {
-        "finished": finished,
-        "unfinished": unfinished,
-        "numpy": lambda request: in_numpy.generate(request.columns),
-        "numba": lambda request: in_numba.generate(request.columns),
-    }
+    contestants: dict[str, Callable[[Request], Any]] = {"finished": finished, "unfinished": unfinished}
+    contestants |= {name: partial(_generate, peer) for name, peer in peers.items()}
     taken = interleaved(contestants, asked)
     figures = {f"{name}_us": median(times) for name, times in taken.items()}
-    for peer in ("numpy", "numba"):
-        figures[f"{peer}_ratio"] = figures[f"{peer}_us"] / figures["unfinished_us"]
+    for name in peers:
+        figures[f"{name}_ratio"] = figures[f"{name}_us"] / figures["unfinished_us"]
     return figures
+
+
+class Peer(Protocol):
+    """Somebody else's way to the same tensors."""
+
+    def generate(self, columns: Columns) -> tuple[NDArray[np.int64], NDArray[np.float32]]: ...
+
+
+PEERS: dict[str, Callable[[Workload], Peer]] = {
+    "numpy": NumpyFeatures,
+    "numba": NumbaFeatures,
+    "fused_numpy": FusedNumpy,
+    "fused_numba": FusedNumba,
+}
+
+
+def _generate(peer: Peer, request: Request) -> object:
+    return peer.generate(request.columns)
 
 
 def interleaved(
@@ -167,11 +186,5 @@ def check(name: str, ints: NDArray[np.int64], floats: NDArray[np.float32], wante
         raise SystemExit(f"{name} gives other features")
 
 
-def main() -> None:
-    """Print the figures."""
-    for name, value in measure().items():
-        print(f"{name:20} {value:10.2f}")
-
-
 if __name__ == "__main__":
-    main()
+    print(json.dumps(measure()))

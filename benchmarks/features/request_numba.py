@@ -1,7 +1,7 @@
-"""The features of a workload in numba: one compiled function over the columns of a request, loops over rows.
+"""The features of a workload in numba, feature by feature: what a generator is that a config drives.
 
-Like its numpy sister it takes no account of missing values but empty tag lists. Columns of one kind come as a
-tuple of arrays, so one call from Python does everything; the two buffers are written in place.
+Each feature is one compiled function with loops over rows, and asks what it has to ask of every text: is it
+missing, does it hold several values? Arrays come in and go out of each call.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from benchmarks.workloads import BOUNDARIES, Workload
+from benchmarks.workloads import BOUNDARIES, Feature, Workload
 from numba import njit
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ MULTIPLIER = np.uint64(0xC6A4A7935BD1E995)
 SHIFT = np.uint64(47)
 MEAN, DEVIATION = np.float32(0.5), np.float32(0.29)
 LIMITS = np.array(BOUNDARIES, np.float32)
-LONGEST_COMBO = 256  # bytes
+SEPARATOR = 0x1D
 MAP_SLOTS = 512  # a power of two, over twice the keys of any map
 
 
-@njit(cache=False, inline="always")
-def murmur(text: NDArray[np.uint8], begin: int, end: int) -> Any:
+@njit(inline="always")
+def murmur(text: Any, begin: int, end: int) -> Any:
     """MurmurHash64A of text[begin:end]."""
     result = SEED ^ (np.uint64(end - begin) * MULTIPLIER)
     while end - begin >= 8:
@@ -46,16 +46,52 @@ def murmur(text: NDArray[np.uint8], begin: int, end: int) -> Any:
     return result ^ (result >> SHIFT)
 
 
-@njit(cache=False)
-def write_single(ints: Any, at: int, rows: int, value: int) -> int:
-    """A user's one id: values, then lengths."""
-    ints[at : at + rows] = value
-    ints[at + rows : at + 2 * rows] = 1
-    return at + 2 * rows
+@njit
+def ids(text: Any, ends: Any, buckets: int) -> Any:
+    """The ids of the values of each text, and how many there are."""
+    rows = len(ends) - 1
+    values = np.empty(len(text), np.int64)  # a text has no more values than bytes
+    lengths = np.empty(rows, np.int64)
+    count = 0
+    for row in range(rows):
+        before, begin = count, ends[row]
+        for at in range(ends[row], ends[row + 1] + 1):
+            if at == ends[row + 1] or text[at] == SEPARATOR:
+                if at > begin:
+                    values[count] = np.int64(murmur(text, begin, at) % np.uint64(buckets))
+                    count += 1
+                begin = at + 1
+        lengths[row] = count - before
+    return values[:count], lengths
 
 
-@njit(cache=False)
-def bucket(value: np.float32) -> int:
+@njit
+def tags(text: Any, ends: Any, row_ends: Any, buckets: int) -> Any:
+    """The ids of each row's list."""
+    values = np.empty(len(ends) - 1, np.int64)
+    lengths = np.empty(len(row_ends) - 1, np.int64)
+    count = 0
+    for row in range(len(lengths)):
+        before = count
+        for i in range(row_ends[row], row_ends[row + 1]):
+            if ends[i + 1] > ends[i]:
+                values[count] = np.int64(murmur(text, ends[i], ends[i + 1]) % np.uint64(buckets))
+                count += 1
+        lengths[row] = count - before
+    return values[:count], lengths
+
+
+@njit
+def integers(column: Any, buckets: int) -> Any:
+    """Integers in their range."""
+    values = np.empty(len(column), np.int64)
+    for i in range(len(column)):
+        values[i] = column[i] if 0 <= column[i] < buckets else 0
+    return values, np.ones(len(column), np.int64)
+
+
+@njit
+def bucket(value: Any) -> int:
     """How many boundaries are not above the value."""
     low, high = 0, len(LIMITS)
     while low < high:
@@ -67,7 +103,48 @@ def bucket(value: np.float32) -> int:
     return low
 
 
-@njit(cache=False)
+@njit
+def bucketised(column: Any) -> Any:
+    """Buckets of numbers."""
+    values = np.empty(len(column), np.int64)
+    for i in range(len(column)):
+        values[i] = bucket(column[i])
+    return values, np.ones(len(column), np.int64)
+
+
+@njit
+def normalized(column: Any) -> Any:
+    """Numbers from their mean, in deviations."""
+    return (column - MEAN) / DEVIATION
+
+
+@njit
+def combos(user: Any, text: Any, ends: Any, buckets: int) -> Any:
+    """The id of the user's text, `_` and each item's text; both must be there, with one value."""
+    rows = len(ends) - 1
+    values, lengths = np.empty(rows, np.int64), np.empty(rows, np.int64)
+    longest = 0
+    for row in range(rows):
+        longest = max(longest, ends[row + 1] - ends[row])
+    joined = np.empty(len(user) + 1 + longest, np.uint8)
+    joined[: len(user)] = user
+    joined[len(user)] = 95  # _
+    count = 0
+    for row in range(rows):
+        size = ends[row + 1] - ends[row]
+        for i in range(size):
+            byte = text[ends[row] + i]
+            if byte == SEPARATOR:
+                raise ValueError("several values in a text")
+            joined[len(user) + 1 + i] = byte
+        lengths[row] = 1 if size > 0 and len(user) > 0 else 0
+        if lengths[row] > 0:
+            values[count] = np.int64(murmur(joined, 0, len(user) + 1 + size) % np.uint64(buckets))
+            count += 1
+    return values[:count], lengths
+
+
+@njit
 def fill_map(keys: Any, key_ends: Any, hashes: Any, places: Any) -> None:
     """The user's map as an open-addressing table of hashes."""
     for i in range(len(key_ends) - 1):
@@ -79,203 +156,63 @@ def fill_map(keys: Any, key_ends: Any, hashes: Any, places: Any) -> None:
         places[at] = i
 
 
-@njit(cache=False)
-def write(  # noqa: PLR0912, PLR0915 - one call from Python is the point of it
-    ints: Any,
-    floats: Any,
-    rows: int,
-    user_texts: Any,
-    user_sizes: Any,
-    user_ints: Any,
-    user_int_sizes: Any,
-    user_tags: Any,
-    user_tag_sizes: Any,
-    user_buckets: Any,
-    user_floats: Any,
-    item_texts: Any,
-    item_ends: Any,
-    item_sizes: Any,
-    item_ints: Any,
-    item_int_sizes: Any,
-    item_tags: Any,
-    item_tag_ends: Any,
-    item_tag_rows: Any,
-    item_tag_sizes: Any,
-    item_buckets: Any,
-    item_floats: Any,
-    map_keys: Any,
-    map_ends: Any,
-    map_values: Any,
-    lookups: Any,
-    combos: Any,
-    combo_sizes: Any,
-    clicks: Any,
-    click_ends: Any,
-    click_sizes: Any,
-) -> None:
-    """Write both buffers, feature by feature."""
-    at = 0
-    for k in range(len(user_texts)):
-        hashed = murmur(user_texts[k], 0, len(user_texts[k]))
-        at = write_single(ints, at, rows, np.int64(hashed % np.uint64(user_sizes[k])))
-    for k in range(len(user_ints)):
-        value = user_ints[k][0]
-        at = write_single(ints, at, rows, value if 0 <= value < user_int_sizes[k] else 0)
-    for k in range(len(user_tags[0])):
-        text, ends = user_tags[0][k], user_tags[1][k]
-        count = len(ends) - 1
-        for i in range(count):
-            hashed = murmur(text, ends[i], ends[i + 1])
-            ints[at + i] = np.int64(hashed % np.uint64(user_tag_sizes[k]))
-        for row in range(1, rows):
-            ints[at + row * count : at + (row + 1) * count] = ints[at : at + count]
-        at += rows * count
-        ints[at : at + rows] = count
-        at += rows
-    for k in range(len(user_buckets)):
-        at = write_single(ints, at, rows, bucket(user_buckets[k][0]))
-    for k in range(len(item_texts)):
-        text, ends, size = item_texts[k], item_ends[k], np.uint64(item_sizes[k])
-        for i in range(rows):
-            ints[at + i] = np.int64(murmur(text, ends[i], ends[i + 1]) % size)
-        ints[at + rows : at + 2 * rows] = 1
-        at += 2 * rows
-    for k in range(len(item_ints)):
-        for i in range(rows):
-            value = item_ints[k][i]
-            ints[at + i] = value if 0 <= value < item_int_sizes[k] else 0
-        ints[at + rows : at + 2 * rows] = 1
-        at += 2 * rows
-    for k in range(len(item_tags)):
-        text, ends, row_ends, size = item_tags[k], item_tag_ends[k], item_tag_rows[k], np.uint64(item_tag_sizes[k])
-        count = row_ends[rows]
-        for i in range(count):
-            ints[at + i] = np.int64(murmur(text, ends[i], ends[i + 1]) % size)
-        at += count
-        for i in range(rows):
-            ints[at + i] = row_ends[i + 1] - row_ends[i]
-        at += rows
-    for k in range(len(item_buckets)):
-        for i in range(rows):
-            ints[at + i] = bucket(item_buckets[k][i])
-        ints[at + rows : at + 2 * rows] = 1
-        at += 2 * rows
-    joined = np.empty(LONGEST_COMBO, np.uint8)
-    for k in range(len(combos)):
-        user, text, ends = user_texts[combos[k, 0]], item_texts[combos[k, 1]], item_ends[combos[k, 1]]
-        length = len(user)
-        joined[:length] = user
-        joined[length] = 95  # _
-        for i in range(rows):
-            size = ends[i + 1] - ends[i]
-            for b in range(size):
-                joined[length + 1 + b] = text[ends[i] + b]
-            ints[at + i] = np.int64(murmur(joined, 0, length + 1 + size) % np.uint64(combo_sizes[k]))
-        ints[at + rows : at + 2 * rows] = 1
-        at += 2 * rows
-    for k in range(len(clicks)):
-        text, ends, size = clicks[k], click_ends[k], np.uint64(click_sizes[k])
-        count = len(ends) - 1
-        for i in range(count):
-            ints[at + i] = np.int64(murmur(text, ends[i], ends[i + 1]) % size)
-        for row in range(1, rows):
-            ints[at + row * count : at + (row + 1) * count] = ints[at : at + count]
-        at += rows * count
-        ints[at : at + rows] = count
-        at += rows
-
-    at = 0
-    for k in range(len(user_floats)):
-        floats[at : at + rows] = (user_floats[k][0] - MEAN) / DEVIATION
-        at += rows
-    for k in range(len(item_floats)):
-        for i in range(rows):
-            floats[at + i] = (item_floats[k][i] - MEAN) / DEVIATION
-        at += rows
+@njit
+def lookups(keys: Any, key_ends: Any, key_values: Any, text: Any, ends: Any) -> Any:
+    """The value of the user's map at each item's key, compared by hash; 0 where there is none."""
     hashes = np.empty(MAP_SLOTS, np.uint64)
     places = np.full(MAP_SLOTS, -1)
-    fill_map(map_keys, map_ends, hashes, places)
-    for k in range(len(lookups)):
-        text, ends = item_texts[lookups[k]], item_ends[lookups[k]]
-        for i in range(rows):
-            hashed = murmur(text, ends[i], ends[i + 1])
-            slot = np.int64(hashed & np.uint64(MAP_SLOTS - 1))
-            while places[slot] >= 0 and hashes[slot] != hashed:
-                slot = (slot + 1) & (MAP_SLOTS - 1)
-            floats[at + i] = map_values[places[slot]] if places[slot] >= 0 else np.float32(0)
-        at += rows
+    fill_map(keys, key_ends, hashes, places)
+    found = np.zeros(len(ends) - 1, np.float32)
+    for row in range(len(found)):
+        hashed = murmur(text, ends[row], ends[row + 1])
+        at = np.int64(hashed & np.uint64(MAP_SLOTS - 1))
+        while places[at] >= 0 and hashes[at] != hashed:
+            at = (at + 1) & (MAP_SLOTS - 1)
+        if places[at] >= 0:
+            found[row] = key_values[places[at]]
+    return found
 
 
 class NumbaFeatures:
     """Generates the tensors of one request."""
 
     def __init__(self, workload: Workload) -> None:
+        self.features = workload.features
         self.rows = workload.candidates
-        self.names: dict[tuple[str, str], list[str]] = {}
-        self.sizes: dict[tuple[str, str], NDArray[np.int64]] = {}
-        for side in ("user", "item", "pair"):
-            for kind in ("string", "int", "tags", "bucketised", "float", "lookup", "combo", "sequence"):
-                found = [f for f in workload.features if (f.side, f.kind) == (side, kind)]
-                self.names[side, kind] = [feature.name for feature in found]
-                self.sizes[side, kind] = np.array([feature.rows for feature in found], np.int64)
-        reads = {feature.name: feature.reads for feature in workload.features}
-        users, items = self.names["user", "string"], self.names["item", "string"]
-        self.map = reads[self.names["pair", "lookup"][0]][0]
-        self.lookups = np.array([items.index(reads[name][1]) for name in self.names["pair", "lookup"]])
-        self.combos = np.array(
-            [
-                (users.index(reads[name][0]), items.index(reads[name][1]))
-                for name in self.names["pair", "combo"]
-            ]
-        )
 
     def generate(self, columns: Columns) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Give the int and the float buffer that the core would make."""
-        rows, names, sizes = self.rows, self.names, self.sizes
-        texts, integers, numbers = columns.texts, columns.integers, columns.floats
-        user_texts = [texts[name] for name in names["user", "string"]]
-        user_tags = [texts[name] for name in names["user", "tags"]]
-        item_texts = [texts[name] for name in names["item", "string"]]
-        item_tags = [texts[name] for name in names["item", "tags"]]
-        clicks = [texts[name] for name in names["user", "sequence"]]
-        pairs = [key for key in names if key[1] in ("string", "int", "bucketised", "combo")]
-        listed = sum(len(tags.ends) - 1 for tags in (*user_tags, *clicks)) * rows
-        listed += sum(len(tags.ends) - 1 for tags in item_tags)
-        lists = len(user_tags) + len(item_tags) + len(clicks)
-        ints = np.empty(sum(2 * len(names[key]) for key in pairs) * rows + listed + lists * rows, np.int64)
-        dense = [key for key in names if key[1] in ("float", "lookup")]
-        floats = np.empty(sum(len(names[key]) for key in dense) * rows, np.float32)
-        write(
-            ints,
-            floats,
-            rows,
-            tuple([text.text for text in user_texts]),
-            sizes["user", "string"],
-            tuple([integers[name] for name in names["user", "int"]]),
-            sizes["user", "int"],
-            (tuple([tags.text for tags in user_tags]), tuple([tags.ends for tags in user_tags])),
-            sizes["user", "tags"],
-            tuple([numbers[name] for name in names["user", "bucketised"]]),
-            tuple([numbers[name] for name in names["user", "float"]]),
-            tuple([text.text for text in item_texts]),
-            tuple([text.ends for text in item_texts]),
-            sizes["item", "string"],
-            tuple([integers[name] for name in names["item", "int"]]),
-            sizes["item", "int"],
-            tuple([tags.text for tags in item_tags]),
-            tuple([tags.ends for tags in item_tags]),
-            tuple([columns.row_ends[name] for name in names["item", "tags"]]),
-            sizes["item", "tags"],
-            tuple([numbers[name] for name in names["item", "bucketised"]]),
-            tuple([numbers[name] for name in names["item", "float"]]),
-            texts[self.map].text,
-            texts[self.map].ends,
-            numbers[self.map],
-            self.lookups,
-            self.combos,
-            sizes["pair", "combo"],
-            tuple([text.text for text in clicks]),
-            tuple([text.ends for text in clicks]),
-            sizes["user", "sequence"],
-        )
-        return ints, floats
+        ints: list[NDArray[np.int64]] = []
+        floats: list[NDArray[np.float32]] = []
+        for feature in self.features:
+            if feature.dense:
+                values = self._numbers(feature, columns)
+                floats.append(np.repeat(values, self.rows) if len(values) == 1 else values)
+                continue
+            tokens, lengths = self._ids(feature, columns)
+            if len(lengths) == 1:
+                tokens, lengths = np.tile(tokens, self.rows), np.repeat(lengths, self.rows)
+            ints += [tokens, lengths]
+        return np.concatenate(ints), np.concatenate(floats)
+
+    def _numbers(self, feature: Feature, columns: Columns) -> Any:
+        if feature.kind == "float":
+            return normalized(columns.floats[feature.name])
+        user, item = (columns.texts[name] for name in feature.reads)
+        return lookups(user.text, user.ends, columns.floats[feature.reads[0]], item.text, item.ends)
+
+    def _ids(self, feature: Feature, columns: Columns) -> Any:
+        name, buckets = feature.name, feature.rows
+        match feature.kind:
+            case "int":
+                return integers(columns.integers[name], buckets)
+            case "bucketised":
+                return bucketised(columns.floats[name])
+            case "combo":
+                user, item = (columns.texts[read] for read in feature.reads)
+                return combos(user.text, item.text, item.ends, buckets)
+        texts = columns.texts[name]
+        if feature.kind == "tags":
+            return tags(texts.text, texts.ends, columns.row_ends[name], buckets)
+        values, lengths = ids(texts.text, texts.ends, buckets)
+        return values, np.array([len(lengths)]) if feature.kind == "sequence" else lengths

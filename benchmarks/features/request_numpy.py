@@ -1,7 +1,8 @@
-"""The features of a workload in numpy: every step over all columns that take it at once, no loop over rows.
+"""The features of a workload in numpy, feature by feature: what a generator is that a config drives.
 
-It knows that the workload's data has no missing values but empty tag lists, which the core does not. Texts
-are hashed as words of eight bytes, gathered through an unaligned view of the bytes of all columns together.
+Each feature is one function over whole columns, without a loop over rows, and asks what it has to ask of its
+column: is a text missing, does one hold several values? Texts are hashed as words of eight bytes, which are
+gathered through an unaligned view of the column's bytes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 from benchmarks.workloads import BOUNDARIES, Feature, Workload
 
 if TYPE_CHECKING:
-    from benchmarks.features.request_columns import Columns
+    from benchmarks.features.request_columns import Columns, Texts
     from numpy.typing import NDArray
 
 SEED = np.uint64(0xC70F6907)
@@ -21,6 +22,9 @@ SHIFT = np.uint64(47)
 MASKS = np.array([(1 << 8 * length) - 1 for length in range(9)], np.uint64)  # of the first bytes of a word
 MEAN, DEVIATION = np.float32(0.5), np.float32(0.29)
 LIMITS = np.array(BOUNDARIES, np.float32)
+SEPARATOR = 0x1D
+
+Ids = tuple["NDArray[np.int64]", "NDArray[np.int64]"]  # values, and how many each row has
 
 
 def murmur(words: list[NDArray[np.uint64]], lengths: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -37,148 +41,108 @@ def murmur(words: list[NDArray[np.uint64]], lengths: NDArray[np.int64]) -> NDArr
     return hashed
 
 
+def words_of(texts: Texts) -> tuple[list[NDArray[np.uint64]], NDArray[np.int64]]:
+    """The bytes of texts as words, and their lengths."""
+    if (texts.text == SEPARATOR).any():
+        raise NotImplementedError("several values in a text")
+    lengths = np.diff(texts.ends).astype(np.int64)
+    longest = int(lengths.max(initial=1))
+    text = np.concatenate([texts.text, np.zeros(longest + 8, np.uint8)])
+    unaligned = np.ndarray((len(text) - 7,), np.uint64, text, strides=(1,))
+    starts = texts.ends[:-1]
+    return [
+        unaligned[starts + begin] & MASKS[np.clip(lengths - begin, 0, 8)] for begin in range(0, longest, 8)
+    ], lengths
+
+
+def hashes(texts: Texts) -> NDArray[np.uint64]:
+    """The hash of every text."""
+    return murmur(*words_of(texts))
+
+
+def ids(texts: Texts, buckets: int) -> Ids:
+    """The id of each text; a missing one has none."""
+    words, lengths = words_of(texts)
+    values = (murmur(words, lengths) % np.uint64(buckets)).astype(np.int64)
+    present = lengths > 0
+    return values if present.all() else values[present], present.astype(np.int64)
+
+
+def tags(texts: Texts, row_ends: NDArray[np.int32], buckets: int) -> Ids:
+    """The ids of each row's list."""
+    values, present = ids(texts, buckets)
+    if len(values) != len(present):
+        raise NotImplementedError("empty entries")
+    return values, np.diff(row_ends).astype(np.int64)
+
+
+def combos(user: Texts, items: Texts, buckets: int) -> Ids:
+    """The id of the user's text, `_` and each item's text, put together as bytes."""
+    words, lengths = words_of(items)
+    prefix = len(user.text) + 1
+    joined = np.zeros((len(lengths), -(-(prefix + 8 * len(words)) // 8) * 8), np.uint8)
+    joined[:, : prefix - 1] = user.text
+    joined[:, prefix - 1] = ord("_")
+    joined[:, prefix : prefix + 8 * len(words)] = np.stack(words, axis=1).view(np.uint8)
+    parts = joined.view(np.uint64)
+    values = murmur([np.ascontiguousarray(parts[:, k]) for k in range(parts.shape[1])], lengths + prefix)
+    present = (lengths > 0) & (prefix > 1)
+    return (values % np.uint64(buckets)).astype(np.int64)[present], present.astype(np.int64)
+
+
+def lookups(keys: Texts, values: NDArray[np.float32], wanted: Texts) -> NDArray[np.float32]:
+    """The value of the user's map at each item's key, compared by hash; 0 where there is none."""
+    known = hashes(keys)
+    order = np.argsort(known)
+    asked = hashes(wanted)
+    at = order[np.minimum(np.searchsorted(known, asked, sorter=order), len(known) - 1)]
+    found: NDArray[np.float32] = np.where(known[at] == asked, values[at], np.float32(0))
+    return found
+
+
 class NumpyFeatures:
     """Generates the tensors of one request."""
 
     def __init__(self, workload: Workload) -> None:
+        self.features = workload.features
         self.rows = workload.candidates
-        self.features = {
-            (side, kind): [f for f in workload.features if (f.side, f.kind) == (side, kind)]
-            for side in ("user", "item", "pair")
-            for kind in ("string", "int", "tags", "bucketised", "float", "lookup", "combo", "sequence")
-        }
-        self.map = self.features["pair", "lookup"][0].reads[0]
-        self.hashed = [
-            feature
-            for group in (("user", "string"), ("item", "string"), ("user", "tags"), ("item", "tags"))
-            for feature in self.features[group]
-        ] + self.features["user", "sequence"]
-        self.texts = [*(feature.name for feature in self.hashed), self.map]
-        self.buckets = [*(np.uint64(feature.rows) for feature in self.hashed), np.uint64(1)]
 
     def generate(self, columns: Columns) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Give the int and the float buffer that the core would make."""
-        rows, features = self.rows, self.features
-        words, lengths, slots = self._tokens(columns)
-        hashes = murmur(words, lengths)
-        ends = [slot.stop - slot.start for slot in slots]
-        ids = (hashes % np.repeat(self.buckets, np.array(ends) + 1)).astype(np.int64)
-        id_of = dict(zip(self.texts, (ids[slot] for slot in slots), strict=True))
-        slot_of = dict(zip(self.texts, slots, strict=True))
-
-        integers = self._integers(columns)
-        buckets = self._buckets(columns)
         ints: list[NDArray[np.int64]] = []
-        for side in ("user", "item"):
-            singles = [id_of[feature.name] for feature in features[side, "string"]]
-            singles += [integers[feature.name] for feature in features[side, "int"]]
-            ints.append(self._singles(singles))
-            for feature in features[side, "tags"]:
-                ints += self._lists(id_of[feature.name], columns.row_ends[feature.name], user=side == "user")
-            ints.append(self._singles([buckets[feature.name] for feature in features[side, "bucketised"]]))
-        ints.append(self._combos(words, lengths, slot_of))
-        for feature in features["user", "sequence"]:
-            steps = id_of[feature.name]
-            ints += [np.tile(steps, rows), np.full(rows, len(steps))]
-        return np.concatenate(ints), np.concatenate([*self._floats(columns), self._lookups(columns, hashes, slot_of)])
+        floats: list[NDArray[np.float32]] = []
+        for feature in self.features:
+            if feature.dense:
+                values = self._numbers(feature, columns)
+                floats.append(np.repeat(values, self.rows) if len(values) == 1 else values)
+                continue
+            tokens, lengths = self._ids(feature, columns)
+            if len(lengths) == 1:
+                tokens, lengths = np.tile(tokens, self.rows), np.repeat(lengths, self.rows)
+            ints += [tokens, lengths]
+        return np.concatenate(ints), np.concatenate(floats)
 
-    def _tokens(self, columns: Columns) -> tuple[list[NDArray[np.uint64]], NDArray[np.int64], list[slice]]:
-        """The words and lengths of the tokens of all columns, and where each column's are.
+    def _numbers(self, feature: Feature, columns: Columns) -> NDArray[np.float32]:
+        if feature.kind == "float":
+            normalized: NDArray[np.float32] = (columns.floats[feature.name] - MEAN) / DEVIATION
+            return normalized
+        user, item = feature.reads
+        return lookups(columns.texts[user], columns.floats[user], columns.texts[item])
 
-        Behind the tokens of a column there is one of length 0: the gap between two columns' ends.
-        """
-        texts = [columns.texts[name] for name in self.texts]
-        ends = np.concatenate([text.ends for text in texts])
-        counts = np.array([len(text.ends) for text in texts])
-        sizes = np.array([len(text.text) for text in texts])
-        last = np.cumsum(counts) - 1
-        lengths = np.zeros(len(ends), np.int64)
-        lengths[:-1] = ends[1:] - ends[:-1]
-        lengths[last] = 0
-        starts = ends + np.repeat(np.cumsum(sizes) - sizes, counts)
-        text = np.concatenate([*(text.text for text in texts), np.zeros(int(lengths.max()) + 8, np.uint8)])
-        unaligned = np.ndarray((len(text) - 7,), np.uint64, text, strides=(1,))
-        words = []
-        for begin in range(0, max(int(lengths.max()), 1), 8):
-            left = np.clip(lengths - begin, 0, 8)
-            words.append(unaligned[starts + begin] & MASKS[left])
-        first = last - counts + 1
-        return words, lengths, [slice(int(a), int(b)) for a, b in zip(first, last, strict=True)]
-
-    def _integers(self, columns: Columns) -> dict[str, NDArray[np.int64]]:
-        found = [*self.features["user", "int"], *self.features["item", "int"]]
-        values = [columns.integers[feature.name] for feature in found]
-        limits = np.repeat([feature.rows for feature in found], [len(column) for column in values])
-        joined = np.concatenate(values)
-        joined = np.where((joined >= 0) & (joined < limits), joined, 0)
-        return _parted(found, values, joined)
-
-    def _buckets(self, columns: Columns) -> dict[str, NDArray[np.int64]]:
-        found = [*self.features["user", "bucketised"], *self.features["item", "bucketised"]]
-        values = [columns.floats[feature.name] for feature in found]
-        return _parted(found, values, np.searchsorted(LIMITS, np.concatenate(values), side="right"))
-
-    def _floats(self, columns: Columns) -> list[NDArray[np.float32]]:
-        user = [columns.floats[feature.name] for feature in self.features["user", "float"]]
-        item = [columns.floats[feature.name] for feature in self.features["item", "float"]]
-        values = np.concatenate([np.repeat(np.concatenate(user), self.rows), *item])
-        return [(values - MEAN) / DEVIATION]
-
-    def _lookups(
-        self, columns: Columns, hashes: NDArray[np.uint64], slot_of: dict[str, slice]
-    ) -> NDArray[np.float32]:
-        """The value of the user's map at each item's key, compared by their hashes; 0 where there is none."""
-        keys = hashes[slot_of[self.map]]
-        order = np.argsort(keys)
-        wanted = np.concatenate([hashes[slot_of[f.reads[1]]] for f in self.features["pair", "lookup"]])
-        at = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
-        at = order[at]
-        found: NDArray[np.float32] = np.where(keys[at] == wanted, columns.floats[self.map][at], np.float32(0))
-        return found
-
-    def _combos(
-        self, words: list[NDArray[np.uint64]], lengths: NDArray[np.int64], slot_of: dict[str, slice]
-    ) -> NDArray[np.int64]:
-        """Hashes of user text, `_`, item text, put together as bytes."""
-        combos = self.features["pair", "combo"]
-        user = [slot_of[feature.reads[0]].start for feature in combos]
-        longest = 8 * (2 * len(words) + 1)
-        joined = np.zeros((len(combos), self.rows, longest), np.uint8)
-        items = np.stack(words, axis=-1)
-        user_lengths = lengths[user]
-        user_bytes = np.ascontiguousarray(items[user]).view(np.uint8)
-        sizes = []
-        for k, feature in enumerate(combos):
-            slot, length = slot_of[feature.reads[1]], int(user_lengths[k])
-            joined[k, :, :length] = user_bytes[k, :length]
-            joined[k, :, length] = ord("_")
-            joined[k, :, length + 1 : length + 1 + 8 * len(words)] = items[slot].view(np.uint8)
-            sizes.append(lengths[slot] + (length + 1))
-        size = np.stack(sizes)
-        parts = joined.view(np.uint64)
-        used = -(-int(size.max()) // 8)
-        hashed = murmur([np.ascontiguousarray(parts[:, :, k]) for k in range(used)], size)
-        ids = hashed % np.array([[np.uint64(feature.rows)] for feature in combos])
-        return self._singles(list(ids.astype(np.int64)))
-
-    def _singles(self, values: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-        """One id in every row of each: values, then lengths. A user's id is repeated."""
-        block = np.ones((len(values), 2, self.rows), np.int64)
-        for k, ids in enumerate(values):
-            block[k, 0] = ids
-        return block.reshape(-1)
-
-    def _lists(
-        self, ids: NDArray[np.int64], ends: NDArray[np.int32], *, user: bool
-    ) -> list[NDArray[np.int64]]:
-        lengths = (ends[1:] - ends[:-1]).astype(np.int64)
-        return [np.tile(ids, self.rows), np.repeat(lengths, self.rows)] if user else [ids, lengths]
-
-
-def _parted(
-    features: list[Feature], columns: list[NDArray[np.int64]] | list[NDArray[np.float32]], joined: NDArray[np.int64]
-) -> dict[str, NDArray[np.int64]]:
-    """What was computed for all columns in one array, by feature."""
-    ends = np.cumsum([len(column) for column in columns])
-    parts = zip(features, columns, ends, strict=True)
-    return {feature.name: joined[end - len(column) : end] for feature, column, end in parts}
+    def _ids(self, feature: Feature, columns: Columns) -> Ids:
+        name = feature.name
+        match feature.kind:
+            case "string":
+                return ids(columns.texts[name], feature.rows)
+            case "tags":
+                return tags(columns.texts[name], columns.row_ends[name], feature.rows)
+            case "combo":
+                return combos(columns.texts[feature.reads[0]], columns.texts[feature.reads[1]], feature.rows)
+            case "sequence":
+                values, present = ids(columns.texts[name], feature.rows)
+                return values, np.array([len(present)])
+            case "int":
+                column = columns.integers[name]
+                return np.where((column >= 0) & (column < feature.rows), column, 0), np.ones(len(column), np.int64)
+        buckets = np.searchsorted(LIMITS, columns.floats[name], side="right")
+        return buckets, np.ones(len(buckets), np.int64)

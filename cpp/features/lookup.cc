@@ -3,6 +3,7 @@
 #include <deque>
 
 #include "features/pairs.h"
+#include "features/plain.h"
 
 namespace recserve {
 
@@ -95,6 +96,32 @@ class PairMap {
 
 LookupKernel::LookupKernel(char separator, bool discrete, bool need_key, const std::string& combiner)
     : separator_(separator), discrete_(discrete), need_key_(need_key), combiner_(combiner_of(combiner)) {}
+
+std::optional<Column> LookupKernel::whole(std::span<const Cells> inputs, int64_t rows,
+                                          const Rules& rules) const {
+  const Cells& keys = inputs[1];
+  const Column& map = *inputs[0].column;
+  if (discrete_ || !takes_plain_numbers(rules) || !has_whole_texts(keys, separator_)) return {};
+  if (!inputs[0].constant() || inputs[0].missing(0)) return {};
+  if (map.shape != Shape::Map || map.values.type == Type::String) return {};
+  PairMap pairs;
+  pairs.read(inputs[0], 0);
+  Counts none;  // numbers are all parsed
+  std::vector<double> found(1);
+  std::vector<float> numbers(rows);
+  std::vector<int64_t> missing;
+  for (int64_t i = 0; i < rows; ++i) {
+    const int32_t at = keys.missing(i) ? -1 : pairs.find(keys.column->values.text(keys.at(i)));
+    if (at < 0) {
+      missing.push_back(i);
+      continue;
+    }
+    found[0] = *pairs.number(at, inputs[0], none);
+    numbers[i] = static_cast<float>(combiner_ == Combiner::None ? found[0] : combine(combiner_, found));
+  }
+  rules.normalizer.column(numbers);
+  return column_of_numbers(rules, std::move(numbers), missing);
+}
 
 void LookupKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const {
   const Cells& map_cells = inputs[0];

@@ -24,6 +24,7 @@ class LookupKernel : public Kernel {
   /// `combiner`: see combiner_of.
   LookupKernel(char separator, bool discrete, bool need_key, const std::string& combiner);
   void run(std::span<const Cells> inputs, int64_t rows, Sink& sink) const override;
+  std::optional<Column> whole(std::span<const Cells> inputs, int64_t rows, const Rules& rules) const override;
 
  private:
   char separator_;

@@ -1,6 +1,7 @@
 #include "features/plain.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 
 #include "features/combo.h"
@@ -57,11 +58,20 @@ Column column_of_ids(const Rules& rules, std::vector<int64_t> ids, std::span<con
   return column;
 }
 
+/// Some text is empty. Without a branch in it, the loop compares several at a time.
+bool has_empty(const Values& texts) {
+  const int32_t* offsets = texts.offsets.data();
+  bool found = false;
+  for (int64_t i = 0; i < texts.size; ++i) found |= offsets[i] == offsets[i + 1];
+  return found;
+}
+
 /// Appends the rows in which one input is missing.
 void add_missing(const Cells& cells, int64_t rows, std::vector<int64_t>& missing) {
   const Column& column = *cells.column;
-  const bool number = column.shape == Shape::Scalar && column.values.type != Type::String;
-  if (cells.rows != nullptr || column.rows != rows || !number) {
+  const bool scalar = column.shape == Shape::Scalar && column.width == 1;
+  const bool text = column.values.type == Type::String;
+  if (cells.rows != nullptr || column.rows != rows || !scalar || (text && has_empty(column.values))) {
     for (int64_t i = 0; i < rows; ++i) {
       if (cells.missing(i)) missing.push_back(i);
     }
@@ -224,6 +234,26 @@ bool has_plain_tokens(const Cells& cells, char separator) {
   return text ? all_whole(column.values, separator) : is_integer(column.values.type);
 }
 
+bool is_text(const Cells& cells) {
+  return cells.column->shape == Shape::Scalar && cells.column->values.type == Type::String;
+}
+
+/// The commonest combo: a text of the user beside one of each item.
+std::optional<Column> crossed_texts(const Rules& rules, std::span<const Cells> inputs, int64_t rows) {
+  if (inputs.size() != 2 || !is_text(inputs[0]) || !is_text(inputs[1])) return {};
+  if (!inputs[0].constant() || inputs[0].missing(0)) return {};
+  const Values& values = inputs[1].column->values;
+  const Bucketizer& bucketizer = rules.bucketizer;
+  std::array<std::string_view, 2> texts = {inputs[0].column->values.text(0), {}};
+  std::string scratch;
+  std::vector<int64_t> ids(rows);
+  for_each_row(inputs[1], rows, [&](int64_t i, int64_t row) {
+    texts[1] = values.text(row);
+    ids[i] = bucketizer.joined(texts, scratch);
+  });
+  return column_of_ids(rules, std::move(ids), missing_rows(inputs.subspan(1), rows));
+}
+
 /// Gives the ids of all combinations of tokens, the first input varying slowest, up to `limit` of them.
 class Combinations {
  public:
@@ -270,6 +300,10 @@ class Combinations {
 
 }  // namespace
 
+bool has_whole_texts(const Cells& cells, char separator) {
+  return is_text(cells) && cells.column->width == 1 && all_whole(cells.column->values, separator);
+}
+
 std::vector<int64_t> missing_rows(std::span<const Cells> inputs, int64_t rows) {
   std::vector<int64_t> missing;
   for (const Cells& cells : inputs) {
@@ -298,6 +332,7 @@ std::optional<Column> plain_combos(const Rules& rules, std::span<const Cells> in
   for (const Cells& cells : inputs) {
     if (!has_plain_tokens(cells, separator)) return {};
   }
+  if (auto crossed = crossed_texts(rules, inputs, rows)) return crossed;
   std::vector<RowTokens> tokens(inputs.begin(), inputs.end());
   for (RowTokens& input : tokens) {
     if (input.constant()) input.read(0);

@@ -4,6 +4,7 @@
 //   id_feature     a text or an integer in each row, or a list of texts; any bucketizer that takes them all
 //                  as a sequence: texts to be cut into elements, or lists of texts
 //   combo_feature  texts, integers and lists of texts; hash or vocabulary
+//   lookup_feature one text as key in each row, asked of one map of numbers
 //   raw_feature    a number in each row; float32, with or without a bucketizer
 //   expr_feature   the same, computed
 //
@@ -32,6 +33,9 @@ std::optional<Column> plain_combos(const Rules& rules, std::span<const Cells> in
 
 /// The numbers of one input. `null_is_zero`: a missing row is 0.0, which no normalizer sees.
 std::optional<Column> plain_numbers(const Rules& rules, const Cells& cells, int64_t rows, bool null_is_zero);
+
+/// Every row has one text at most: none is cut at a separator.
+bool has_whole_texts(const Cells& cells, char separator);
 
 /// The rows in which an input is missing.
 std::vector<int64_t> missing_rows(std::span<const Cells> inputs, int64_t rows);

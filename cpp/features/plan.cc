@@ -131,15 +131,11 @@ class Evaluation {
   const Batch* batch(const Batch* side) const { return sources_.joined != nullptr ? sources_.joined : side; }
 
   ColumnPtr evaluate(const Step& step) {
-    std::vector<Read> reads;
-    reads.reserve(step.inputs.size());
-    for (const Input& input : step.inputs) {
-      enter(step);  // reading an input may have evaluated another step
-      reads.push_back(read(input));
-    }
+    reads_.clear();
     enter(step);
+    for (const Input& input : step.inputs) reads_.push_back(read(input));
     try {
-      return step.sequence ? evaluate_sequence(step, reads) : evaluate_rows(step, reads);
+      return step.sequence ? evaluate_sequence(step, reads_) : evaluate_rows(step, reads_);
     } catch (const RequestError& error) {
       throw RequestError("feature '" + step.name + "' " + error.what());
     } catch (const DataError& error) {
@@ -155,14 +151,13 @@ class Evaluation {
   }
 
   ColumnPtr evaluate_rows(const Step& step, const std::vector<Read>& reads) {
-    std::vector<Cells> cells;
-    cells.reserve(reads.size());
+    cells_.clear();
     int64_t rows = step.every_row ? sources_.rows : 1;
     for (size_t k = 0; k < reads.size(); ++k) {
-      cells.push_back(cells_of(step.inputs[k], *reads[k].column, nullptr));
+      cells_.push_back(cells_of(step.inputs[k], *reads[k].column, nullptr));
       if (reads[k].column->rows != 1) rows = sources_.rows;
     }
-    return std::make_shared<const Column>(run(step, cells, rows));
+    return std::make_shared<const Column>(run(step, cells_, rows));
   }
 
   Column run(const Step& step, const std::vector<Cells>& cells, int64_t rows) {
@@ -229,6 +224,8 @@ class Evaluation {
   const FeaturePlan& plan_;
   const Sources& sources_;
   std::vector<ColumnPtr> results_;
+  std::vector<Read> reads_;   // of the step at hand, kept for their memory
+  std::vector<Cells> cells_;
   std::vector<int32_t> waiting_;  // a step above those that wait for it
   Counts counts_;
 };

@@ -106,12 +106,17 @@ def _relisted(array: pa.Array, values: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, values, mask=missing)
 
 
+_AS_THEY_ARE = frozenset((pa.string(), pa.int32(), pa.int64(), pa.float32(), pa.float64()))
+
+
 def storage_type(arrow: pa.DataType, name: str = "") -> pa.DataType:
     """The Arrow type that a Column stores `arrow` as: itself, or the next wider one that a Column has.
 
     docs/reference/arrow.md has the table. A DataError, naming column `name`, for what has no clear meaning
     as raw data: it says what to cast it to.
     """
+    if arrow in _AS_THEY_ARE:  # what most columns are, without a dozen questions for every batch
+        return arrow
     types = pa.types
     if types.is_dictionary(arrow) or types.is_run_end_encoded(arrow):
         return storage_type(arrow.value_type, name)

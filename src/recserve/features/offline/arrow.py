@@ -89,5 +89,7 @@ def _over(array: pa.ListArray, values: pa.Array) -> pa.ListArray:
 
 def _lists(array: pa.Array) -> pa.ListArray:
     """At most one value in a row, as lists."""
+    if array.null_count == 0:
+        return pa.ListArray.from_arrays(pa.array(np.arange(len(array) + 1, dtype=np.int32)), array)
     ends = np.cumsum(array.is_valid().to_numpy(zero_copy_only=False), dtype=np.int32)
     return pa.ListArray.from_arrays(pa.array(np.concatenate([[0], ends]), pa.int32()), array.drop_null())
