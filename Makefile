@@ -43,7 +43,7 @@ $(VENV)/.dependencies: $(VENV)/.created pyproject.toml Makefile
 	@$(PIP) install torch==2.13.0 fbgemm-gpu-cpu==1.8.0
 	@$(PIP) install --no-deps torchrec==1.8.0
 	@$(PIP) install tensordict torchmetrics==1.0.3 pyre-extensions tqdm 2>&1 | { grep -v 'fbgemm-gpu, which is not installed\|dependency resolver' || true; }
-	@$(BIN)/python tools/requirements.py build dependencies text ray test | xargs -d '\n' $(PIP) install
+	@$(BIN)/python tools/requirements.py build dependencies text plots ray test | xargs -d '\n' $(PIP) install
 	@touch $@
 
 # An editable install, so that Python edits need no second step; native edits rebuild here.
@@ -116,7 +116,7 @@ bench-features: $(VENV)/.peers
 reference: $(VENV)/.installed
 	@mkdir -p build/docs
 	@$(BIN)/python -c 'from recserve.config.reference import reference; print(reference(), end="")' > build/docs/service.md
-	@$(BIN)/python -c 'from recserve.features.reference import reference; print(reference(), end="")' > build/docs/feature_types.md
+	@$(BIN)/python -c 'from recserve.features.docs.reference import reference; print(reference(), end="")' > build/docs/feature_types.md
 	@$(BIN)/recserve features schema > build/docs/fg.schema.json
 	@echo "build/docs/service.md build/docs/feature_types.md build/docs/fg.schema.json"
 

@@ -71,6 +71,23 @@ CASES: list[Case] = [
         },
     ),
     *rule(
+        "6.9 A pair is cut at the first kv_delimiter, of a repeated key the last counts, and a value that is "
+        "no number makes its side missing.",
+        "ours",
+        {
+            "a repeated key": (
+                KV,
+                {"u": ("string", ["a:1\x1da:3"]), "x": ("string", ["a:2", "a\x1da:5"])},
+                {"values": [[6.0], [15.0]]},
+            ),
+            "no number": (
+                {**KV, "default_value": "9"},
+                {"u": ("string", ["a:1"]), "x": ("string", ["a:x", "a:1:2", "a:2", "b:x\x1da:2"])},
+                {"values": [[9.0], [9.0], [2.0], [9.0]]},
+            ),
+        },
+    ),
+    *rule(
         "4.2, 6.9 Where a side is missing the result is default_value, or 0.0, which is bucketized.",
         "test",
         {

@@ -96,6 +96,17 @@ REGEX_CASES: list[Case] = [
         },
     ),
     *rule(
+        "6.12 A token of which nothing is left is dropped.",
+        "ours",
+        {
+            "nothing left of a token": (
+                replace("a", "", default_value="none"),
+                {"x": ("string", ["a\x1dba", "aa", ""])},
+                {"tokens": [["b"], ["none"], ["none"]]},
+            ),
+        },
+    ),
+    *rule(
         "5 value_dim and prefix come behind the replacement.",
         "ours",
         {

@@ -79,9 +79,9 @@ class Importer {
     int64_t size;
   };
 
-  /// Lets offsets begin with 0 and returns what they cover. A batch cut out of a large table brings all of the
-  /// table's entries, and nothing may take time for those of the other batches. Offsets that lie outside of
-  /// `entries` stay as they are, for `validate` to refuse.
+  /// Lets offsets begin with 0 and returns what they cover. A batch cut out of a large table brings all of
+  /// the table's entries, and nothing may take time for those of the other batches. Offsets that lie outside
+  /// of `entries` stay as they are, for `validate` to refuse.
   static Slice rebase(Array<int32_t>& offsets, int64_t entries) {
     const int64_t first = offsets[0];
     const int64_t last = offsets[offsets.size() - 1];

@@ -105,7 +105,8 @@ void for_each_element(std::string_view text, char delimiter, int64_t limit, Each
     std::memcpy(&word, text.data() + i, 8);
     word ^= wanted;
     // The high bit of every byte that is zero, and of no other.
-    for (uint64_t zero = ~(((word & kSevenBits) + kSevenBits) | word | kSevenBits); zero != 0; zero &= zero - 1) {
+    for (uint64_t zero = ~(((word & kSevenBits) + kSevenBits) | word | kSevenBits); zero != 0;
+         zero &= zero - 1) {
       if (!cut(i + static_cast<size_t>(std::countr_zero(zero)) / 8)) return;
     }
   }

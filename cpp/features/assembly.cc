@@ -11,7 +11,7 @@ namespace {
 class Writer {
  public:
   Writer(const Output& output, const Column& column, int64_t rows, ModelInputs& inputs)
-      : output_(output), column_(column), rows_(rows), inputs_(inputs) {
+      : output_(output), column_(column), inputs_(inputs) {
     if (column.rows != rows && column.rows != 1) {
       throw DataError("feature '" + output.name + "' has " + std::to_string(column.rows) +
                       " rows, its batch has " + std::to_string(rows));
@@ -173,7 +173,6 @@ class Writer {
 
   const Output& output_;
   const Column& column_;
-  int64_t rows_;
   ModelInputs& inputs_;
   int64_t repeat_ = 1;
   int64_t taken_ = 0;

@@ -75,7 +75,8 @@ void Expression::describe(std::span<const std::span<const double>> known,
     } else if (step.variable < 0) {
       may_be_vector.push_back(false);
     } else {
-      may_be_vector.push_back((variable < known.size() ? known[variable] : terms[variable - known.size()]).size() != 1);
+      may_be_vector.push_back(
+          (variable < known.size() ? known[variable] : terms[variable - known.size()]).size() != 1);
     }
   }
   returns_scalar_ = !may_be_vector[0];

@@ -62,8 +62,8 @@ class Murmur64a {
   size_t waiting_ = 0;  // how many; 0 to 7
 };
 
-/// MurmurHash64A: the default hash of text, and libstdc++'s `std::hash<std::string>`. Inline, as it is most of
-/// what an id costs.
+/// MurmurHash64A: the default hash of text, and libstdc++'s `std::hash<std::string>`. Inline, as it is most
+/// of what an id costs.
 inline uint64_t murmur64a(std::string_view bytes) {
   Murmur64a hash(bytes.size());
   hash.append(bytes);

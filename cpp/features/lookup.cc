@@ -42,7 +42,8 @@ class PairMap {
     if (keys_ == nullptr) return pairs_.find(key);
     // The keys are searched where they lie, until more is asked for than a few.
     if (++asked_ <= Pairs::kSearches) {
-      return last_equal(static_cast<int32_t>(end_ - begin_), key, [&](int32_t i) { return keys_->text(begin_ + i); });
+      return last_equal(static_cast<int32_t>(end_ - begin_), key,
+                        [&](int32_t i) { return keys_->text(begin_ + i); });
     }
     for (int64_t p = begin_; p < end_; ++p) pairs_.insert(keys_->text(p), {});
     keys_ = nullptr;

@@ -141,9 +141,8 @@ void MatchKernel::run(std::span<const Cells> inputs, int64_t rows, Sink& sink) c
     items.read(i);
     categories.for_each_hit(map.outer(), [&](int32_t outer) {
       Pairs& inner = map.inner(outer);
-      items.for_each_hit(inner, [&](int32_t at) {
-        emitter.emit(map.outer().key(outer), inner.key(at), inner.value(at));
-      });
+      items.for_each_hit(
+          inner, [&](int32_t at) { emitter.emit(map.outer().key(outer), inner.key(at), inner.value(at)); });
     });
     sink.end_row();
   }

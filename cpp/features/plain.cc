@@ -4,6 +4,8 @@
 #include <array>
 #include <bit>
 
+#include "features/combo.h"
+
 namespace recserve {
 
 namespace {
@@ -112,7 +114,8 @@ std::optional<Column> text_ids(const Rules& rules, const Cells& cells, int64_t r
   std::vector<int64_t> ids(rows);
   // Rows that are missing have some text, too: the empty one, or what lies under a null.
   if (values.size > 0) {
-    for_each_row(cells, rows, [&](int64_t i, int64_t row) { ids[i] = *rules.bucketizer.text(values.text(row)); });
+    for_each_row(cells, rows,
+                 [&](int64_t i, int64_t row) { ids[i] = *rules.bucketizer.text(values.text(row)); });
   }
   return column_of_ids(rules, std::move(ids), missing_rows({&cells, 1}, rows));
 }
@@ -255,7 +258,7 @@ std::optional<Column> crossed_texts(const Rules& rules, std::span<const Cells> i
 class Combinations {
  public:
   Combinations(const Bucketizer& bucketizer, size_t inputs, size_t limit)
-      : bucketizer_(bucketizer), limit_(limit), texts_(inputs), at_(inputs) {}
+      : bucketizer_(bucketizer), limit_(limit), texts_(inputs), at_(inputs), sizes_(inputs) {}
 
   void append(const std::vector<RowTokens>& inputs, std::vector<int64_t>& ids) {
     bool several = false;
@@ -263,9 +266,11 @@ class Combinations {
       const auto texts = inputs[k].texts();
       if (texts.empty()) return;
       several |= texts.size() > 1;
+      sizes_[k] = texts.size();
       at_[k] = 0;
       texts_[k] = texts[0];
     }
+    if (several) combinations_.add(sizes_, limit_);
     for (size_t count = 1;; ++count) {
       ids.push_back(bucketizer_.joined(texts_, scratch_));
       if (!several || count == limit_ || !next(inputs)) return;
@@ -288,6 +293,8 @@ class Combinations {
   const size_t limit_;
   std::vector<std::string_view> texts_;
   std::vector<size_t> at_;
+  std::vector<size_t> sizes_;
+  CombinationLimit combinations_;
   std::string scratch_;
 };
 

@@ -29,7 +29,8 @@ std::optional<Column> plain_sequence_ids(const Rules& rules, const Column& colum
                                          char separator);
 
 /// Every combination of the tokens of all inputs of a row, joined by _, as an id.
-std::optional<Column> plain_combos(const Rules& rules, std::span<const Cells> inputs, int64_t rows, char separator);
+std::optional<Column> plain_combos(const Rules& rules, std::span<const Cells> inputs, int64_t rows,
+                                   char separator);
 
 /// The numbers of one input. `null_is_zero`: a missing row is 0.0, which no normalizer sees.
 std::optional<Column> plain_numbers(const Rules& rules, const Cells& cells, int64_t rows, bool null_is_zero);

@@ -224,7 +224,7 @@ class Evaluation {
   const FeaturePlan& plan_;
   const Sources& sources_;
   std::vector<ColumnPtr> results_;
-  std::vector<Read> reads_;   // of the step at hand, kept for their memory
+  std::vector<Read> reads_;  // of the step at hand, kept for their memory
   std::vector<Cells> cells_;
   std::vector<int32_t> waiting_;  // a step above those that wait for it
   Counts counts_;

@@ -5,7 +5,8 @@
 
 namespace recserve {
 
-std::optional<Column> RawKernel::whole(std::span<const Cells> inputs, int64_t rows, const Rules& rules) const {
+std::optional<Column> RawKernel::whole(std::span<const Cells> inputs, int64_t rows,
+                                       const Rules& rules) const {
   const bool null_is_zero = null_is_zero_ && !inputs[0].produced;
   return plain_numbers(rules, inputs[0], rows, null_is_zero);
 }

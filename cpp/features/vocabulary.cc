@@ -90,8 +90,7 @@ std::string_view Vocabulary::word(int64_t i) const {
 }
 
 bool Vocabulary::operator==(const Vocabulary& other) const {
-  return this == &other ||
-         (digest_ == other.digest_ && bytes_ == other.bytes_ && entries_ == other.entries_);
+  return this == &other || (digest_ == other.digest_ && bytes_ == other.bytes_ && entries_ == other.entries_);
 }
 
 /// Where the word is, or the free slot where it would be.

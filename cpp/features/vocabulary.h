@@ -11,8 +11,8 @@
 namespace recserve {
 
 /// An open-addressing table of words: one probe reads 8 bytes, and compares a word only where 32 bits of the
-/// hash agree. The words lie one behind the other in one buffer. Immutable once made, and shared: many features
-/// may read one file.
+/// hash agree. The words lie one behind the other in one buffer. Immutable once made, and shared: many
+/// features may read one file.
 class Vocabulary {
  public:
   /// `indices[i]` is the id of `words[i]`; of a word listed twice the last index counts.

@@ -16,6 +16,7 @@
 #include "features/overlap.h"
 #include "features/raw.h"
 #include "features/slice.h"
+#include "features/vocabulary.h"
 #include "tests/drawn_columns.h"
 
 namespace recserve::testing {
@@ -38,6 +39,12 @@ struct Draft {
 
 char draw_separator(Bytes& bytes) { return bytes.one_of({'\x1d', '\x1d', '|', ',', ':'}); }
 
+std::string joined(std::initializer_list<std::string_view> parts) {
+  std::string text;
+  for (std::string_view part : parts) text += part;
+  return text;
+}
+
 std::string draw_formula(Bytes& bytes, int depth) {
   static constexpr const char* kOperands[] = {"a", "b", "1", "0", "2.5", "_pi", "1e300"};
   static constexpr const char* kOperators[] = {"+",  "-",  "*",  "/", "^", "<",  "<=", ">",
@@ -54,24 +61,12 @@ std::string draw_formula(Bytes& bytes, int depth) {
   switch (bytes.below(8)) {
     case 0: return kOperands[bytes.below(std::size(kOperands))];
     case 1:
-    case 2: {
-      const std::string left = part();
-      const std::string symbol = kOperators[bytes.below(std::size(kOperators))];
-      return "(" + left + symbol + part() + ")";
-    }
-    case 3: return "-" + part();
-    case 4: return std::string(kFunctions[bytes.below(std::size(kFunctions))]) + "(" + part() + ")";
-    case 5: {
-      const std::string name = kPairs[bytes.below(std::size(kPairs))];
-      const std::string first = part();
-      return name + "(" + first + "," + part() + ")";
-    }
-    case 6: {
-      const std::string condition = part();
-      const std::string first = part();
-      return "(" + condition + "?" + first + ":" + part() + ")";
-    }
-    default: return "sphere_dist(" + part() + ",1,2,b)";
+    case 2: return joined({"(", part(), kOperators[bytes.below(std::size(kOperators))], part(), ")"});
+    case 3: return joined({"-", part()});
+    case 4: return joined({kFunctions[bytes.below(std::size(kFunctions))], "(", part(), ")"});
+    case 5: return joined({kPairs[bytes.below(std::size(kPairs))], "(", part(), ",", part(), ")"});
+    case 6: return joined({"(", part(), "?", part(), ":", part(), ")"});
+    default: return joined({"sphere_dist(", part(), ",1,2,b)"});
   }
 }
 
@@ -216,6 +211,19 @@ constexpr FeatureType kTypes[] = {{"id", 1, draw_id},
                                   {"slice", 1, draw_slice},
                                   {"edit_distance", 2, draw_edit_distance}};
 
+/// A few words with their indices, or a file of them.
+std::shared_ptr<const Vocabulary> draw_vocabulary(Bytes& bytes) {
+  std::vector<std::string> words;
+  std::vector<int64_t> indices;
+  std::string file;
+  for (size_t i = bytes.below(6); i > 0; --i) {
+    words.push_back(draw_text(bytes));
+    indices.push_back(static_cast<int64_t>(bytes.below(20)));
+    file += words.back() + bytes.one_of<const char*>({"\n", "\r\n", " 7\n", "\t3\n", " x\n"});
+  }
+  return bytes.one_in(3) ? Vocabulary::parse(file + bytes.raw(8)) : Vocabulary::of(words, indices);
+}
+
 /// Bucketizer, default, limit and prefix; texts stay texts without a bucketizer.
 void draw_rules(Draft& draft) {
   Bytes& bytes = draft.bytes;
@@ -227,16 +235,9 @@ void draw_rules(Draft& draft) {
           Bucketizer::hash(bytes.one_of<uint64_t>({1, 10, 1000003, INT64_MAX}), bytes.one_in(2));
       break;
     case 2: rules.bucketizer = Bucketizer::num_buckets(bytes.one_of<int64_t>({1, 10, INT64_MAX})); break;
-    case 3: {
-      std::vector<std::string> words;
-      std::vector<int64_t> indices;
-      for (size_t i = bytes.below(6); i > 0; --i) {
-        words.push_back(draw_text(bytes));
-        indices.push_back(static_cast<int64_t>(bytes.below(20)));
-      }
-      rules.bucketizer = Bucketizer::vocab(words, indices, static_cast<int64_t>(bytes.below(5)));
+    case 3:
+      rules.bucketizer = Bucketizer::vocab(draw_vocabulary(bytes), static_cast<int64_t>(bytes.below(5)));
       break;
-    }
     case 4: rules.bucketizer = Bucketizer::boundaries({-1, 0.1F, 3}); break;
     default: break;
   }

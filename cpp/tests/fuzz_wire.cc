@@ -30,17 +30,8 @@ class Dice {
 };
 
 std::string random_text(Dice& dice) {
-  static const char* kTexts[] = {"",
-                                 "a",
-                                 "17",
-                                 "-3.5",
-                                 "x:1",
-                                 "a\x1d"
-                                 "b",
-                                 "\xE4\xB8\xAD",
-                                 "1e400",
-                                 " 5 ",
-                                 "nan"};
+  static const char* kTexts[] = {"",      "a",   "17", "-3.5", "x:1", "a\035b", "\xE4\xB8\xAD",
+                                 "1e400", " 5 ", "nan"};
   return kTexts[dice.below(std::size(kTexts))];
 }
 

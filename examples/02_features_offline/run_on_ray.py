@@ -16,7 +16,7 @@ import ray
 from ray.data import DataContext, SaveMode
 from run import show
 
-from recserve.features.ray import FeatureGeneration
+from recserve.features.offline.ray import FeatureGeneration
 
 TARGET = clicks.FOLDER / "features_ray"
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 from run import show
 
-from recserve.features.spark import FeatureGeneration
+from recserve.features.offline.spark import FeatureGeneration
 
 TARGET = clicks.FOLDER / "features_spark"
 

@@ -15,7 +15,7 @@ from tests.features.tokenizer_files import words
 
 from recserve.columns import batch_from_arrow, to_arrow
 from recserve.features import config
-from recserve.features.cases import NAME, Case, cases, described
+from recserve.features.docs.cases import NAME, Case, cases, described
 from recserve.features.generator import Generator
 from recserve.features.types import FEATURE_TYPES
 

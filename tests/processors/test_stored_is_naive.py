@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
-from tests.features.comparison import referee_tensors, tensor_differences
+from tests.features.comparison import evaluation_of, tensor_differences
 from tests.features.referee.cells import UnspecifiedError
-from tests.features.referee.config import read
 from tests.features.referee.random_cases import Case, case
 from tests.features.staged import array_of, batch_of, generator_of, tensors_of
 
@@ -31,10 +30,11 @@ SEEDS_PER_TEST = 50
 def test_a_request_over_stored_items_equals_the_referee(first: int, tile: bool) -> None:
     for seed in range(first, first + SEEDS_PER_TEST):
         drawn = case(seed)
-        if tile and not (drawn.request.item_ids and read(drawn.fg).can_tile()):
-            continue
         try:
-            expected = referee_tensors(drawn, tile=tile)
+            evaluation = evaluation_of(drawn)
+            if tile and not (drawn.request.item_ids and evaluation.config.can_tile()):
+                continue
+            expected = evaluation.tensors(tile=tile)
         except UnspecifiedError:
             continue
         found = tensor_differences("stored", stored_tensors(drawn, generator_of(drawn, tile=tile)), expected)

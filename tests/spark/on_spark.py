@@ -14,7 +14,7 @@ from tests.features import offline_examples
 
 from recserve.errors import DataError
 from recserve.features.offline import load_generator, run
-from recserve.features.spark import FeatureGeneration
+from recserve.features.offline.spark import FeatureGeneration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

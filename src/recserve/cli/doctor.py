@@ -110,7 +110,7 @@ def _look_at_bundle(report: Report, bundle: "Bundle", spec: "ServiceSpec") -> No
 
 def _look_at_features(report: Report, bundle: "Bundle", spec: "ServiceSpec") -> "Generator | None":
     """Every feature that this environment cannot compute is a line of its own."""
-    from recserve.features.check import check as check_features
+    from recserve.features.checks.check import check as check_features
     from recserve.processors.load import load_features
 
     def note(check: str, ok: bool | None, detail: str) -> None:

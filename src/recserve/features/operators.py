@@ -18,7 +18,7 @@ from recserve._core import EditDistanceKernel, Expression, ExprKernel, Kernel
 from recserve.errors import ConfigError
 from recserve.features import python_step
 from recserve.features.keys import read_fields
-from recserve.features.replacement import Replacement
+from recserve.features.texts.replacement import Replacement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

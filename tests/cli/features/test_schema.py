@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from recserve.features.schema import schema
+from recserve.features.docs.schema import schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable

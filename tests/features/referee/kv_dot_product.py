@@ -43,14 +43,13 @@ def _values(feature: Feature, cell: Cell) -> dict[str, float] | None:
     else:
         delimiter = str(feature.spec.get("kv_delimiter", ":"))
         pairs = [_pair(token, delimiter) for token in tokens(cell, feature.separator)]
-    if len(dict(pairs)) < len(pairs):
-        raise UnspecifiedError("a repeated key")
-    known = {key: value for key, value in pairs if value is not None}
-    return known if known and len(known) == len(pairs) else None
+    known = {key: value for key, value in pairs if value is not None}  # of a repeated key the last counts
+    return known if known and all(value is not None for _, value in pairs) else None
 
 
 def _pair(token: str, delimiter: str) -> tuple[str, float | None]:
-    if token.count(delimiter) > 1 or token.startswith(delimiter):
-        raise UnspecifiedError(f"'{token}' as a key and its value")
+    """A key and its value, cut at the first delimiter."""
+    if token.startswith(delimiter):
+        raise UnspecifiedError(f"a value without a key: {token}")
     key, found, value = token.partition(delimiter)
     return key, text_to_number(value) if found else 1.0

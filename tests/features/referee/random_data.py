@@ -88,10 +88,7 @@ class Data:
             return self._map(kind, column_type)
         if column_type.startswith("list<"):
             entry_type = column_type[5:-1]
-            found = [self._entry(kind, entry_type) for _ in range(self._size())]
-            return (
-                list({str(entry).split(":")[0]: entry for entry in found}.values()) if kind == "kv" else found
-            )
+            return [self._entry(kind, entry_type) for _ in range(self._size())]
         if column_type == "string":
             return self._text(kind)
         return self.scalar(kind, column_type)
@@ -170,10 +167,6 @@ class Data:
             return "\x1d".join(self._word(kind) for _ in range(size))
         if kind in ("number", "scalar", "integer") and self.rng.random() < 0.5:
             size = 1
-        if kind == "kv":  # a key stands there once
-            size = min(size, len(KV_WORDS))
-            keys = self.rng.sample(KV_WORDS, size)
-            return self.rng.choice(SEPARATORS[:2]).join(map(self._kv, keys))
         separator = self.rng.choice(SEPARATORS)
         pieces = [self._word(kind) for _ in range(size)]
         if self.rng.random() < 0.1:

@@ -24,12 +24,10 @@ def run_slice(feature: Feature, cells: Cells) -> Outcome:
 
 
 def run_regex_replace(feature: Feature, cells: Cells) -> Outcome:
-    """Every token with its matches replaced."""
+    """Every token with its matches replaced; one of which nothing is left is dropped."""
     replace = replacing(feature.spec)
     texts = [replace(text) for text in tokens(cells["value"], feature.separator)]
-    if "" in texts:
-        raise UnspecifiedError("a token of which nothing is left")
-    return prefixed(feature, [Token(text, text) for text in texts])
+    return prefixed(feature, [Token(text, text) for text in texts if text])
 
 
 def replacing(spec: Mapping[str, Any]) -> Callable[[str], str]:

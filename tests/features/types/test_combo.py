@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
+from recserve.errors import RequestError
+
 if TYPE_CHECKING:
     from tests.features.conftest import Generate
 
@@ -54,3 +56,16 @@ def test_the_shorter_of_two_sequences_continues_as_missing(generate: Generate) -
     result = generate(feature, {"s__u": ["ua;ub"], "s__i": ["ia"]})
 
     assert result == {"values": [1, WORDS.index("none")], "lengths": [2]}
+
+
+@pytest.mark.parametrize(
+    "numbers", [list(range(300)), [str(n) for n in range(300)], [n / 4 for n in range(300)]]
+)
+def test_lists_that_multiply_beyond_memory_are_refused(generate: Generate, numbers: list[Any]) -> None:
+    columns = {"x": [numbers], "y": [numbers]}
+    feature = {"feature_type": "combo_feature", "expression": ["item:x", "item:y"], "hash_bucket_size": 10}
+
+    with pytest.raises(RequestError, match=r"feature 'f' combines lists that have over 65536 combinations"):
+        generate(feature, columns)
+
+    assert len(generate({**feature, "value_dim": 5}, columns)["values"]) == 5

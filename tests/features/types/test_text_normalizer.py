@@ -12,7 +12,7 @@ from recserve.columns import batch_from_arrow, to_arrow
 from recserve.errors import ConfigError
 from recserve.features import config
 from recserve.features.generator import Generator
-from recserve.features.text_normalizer import FILTER, HALF_WIDTH, LOWER, SIMPLIFIED, SPLIT, UPPER
+from recserve.features.texts.text_normalizer import FILTER, HALF_WIDTH, LOWER, SIMPLIFIED, SPLIT, UPPER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,7 +101,7 @@ def test_what_is_refused_at_load(tmp_path: Path, keys: dict[str, Any], message: 
 
 
 def test_without_opencc_all_but_its_step_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    from recserve.features import text_normalizer
+    from recserve.features.texts import text_normalizer
 
     text_normalizer._simplified.cache_clear()
     monkeypatch.setitem(sys.modules, "opencc", None)

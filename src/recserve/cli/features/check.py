@@ -9,8 +9,8 @@ from recserve.cli.findings import Report
 from recserve.cli.output import print_table, progress_bar
 
 if TYPE_CHECKING:
+    from recserve.features.checks.sample import FeatureSample
     from recserve.features.config import FeatureConfig
-    from recserve.features.sample import FeatureSample
 
 
 def check(
@@ -35,7 +35,7 @@ def check(
     its limits cut, what its vocabulary lacks, and the buckets that are never hit.
     """
     from recserve.cli.features.environment import farm_hash
-    from recserve.features.check import check as check_config
+    from recserve.features.checks.check import check as check_config
 
     report = Report(as_json=as_json)
     records = check_config(fg_json, report.note, farm_hash=farm_hash(), texts=texts, anywhere=anywhere)
@@ -47,8 +47,8 @@ def check(
 
 
 def _sample(records: "FeatureConfig", data: Path, most: int, report: Report) -> list["FeatureSample"]:
-    from recserve.features.rows import RowReader
-    from recserve.features.sample import Sampler, check_columns, remarks
+    from recserve.features.checks.rows import RowReader
+    from recserve.features.checks.sample import Sampler, check_columns, remarks
 
     reader = RowReader(data)
     check_columns(records, reader.schema, report.note)

@@ -10,7 +10,7 @@ import typer
 from recserve.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from recserve.features.explain import Explanation
+    from recserve.features.checks.explain import Explanation
 
 
 def explain(
@@ -32,8 +32,8 @@ def explain(
     """
     from recserve.cli.features.environment import farm_hash
     from recserve.features import config
-    from recserve.features.explain import explain as explain_value
-    from recserve.features.rows import read_row
+    from recserve.features.checks.explain import explain as explain_value
+    from recserve.features.checks.rows import read_row
 
     records = config.load(fg_json, farm_hash=farm_hash(), anywhere=anywhere)
     explained = explain_value(records, read_row(row, number), feature)

@@ -10,9 +10,9 @@ from recserve.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from recserve.features.config import FeatureConfig
-    from recserve.features.overview import Line
     from recserve.features.plan import Plan
-    from recserve.features.timing import Timing
+    from recserve.features.views.overview import Line
+    from recserve.features.views.timing import Timing
 
 
 def plan(
@@ -50,8 +50,9 @@ def plan(
     The rate says when a feature is computed: const with the model, item with a row of the item table, user
     once per request, pair for every candidate.
     """
-    from recserve.features import config, overview
+    from recserve.features import config
     from recserve.features.plan import Plan
+    from recserve.features.views import overview
 
     if rate and rate not in overview.RATES:
         raise typer.BadParameter(f"'{rate}' is none of {', '.join(overview.RATES)}", param_hint="--rate")
@@ -70,7 +71,7 @@ def plan(
 
 
 def _draw(planned: "Plan", names: list[str], files: dict[str, Path | None], *, full: bool) -> None:
-    from recserve.features import drawing
+    from recserve.features.views import drawing
 
     folded = len(names) > drawing.MANY and not full
     drawn = drawing.draw(planned, names, folded=folded)
@@ -92,8 +93,8 @@ def _draw(planned: "Plan", names: list[str], files: dict[str, Path | None], *, f
 
 def _measured(loaded: "FeatureConfig", data: Path | None, *, tile: int, candidates: int) -> "Timing":
     from recserve.features.generator import Generator
-    from recserve.features.made_up import made_up_rows
-    from recserve.features.timing import measure, read_sample
+    from recserve.features.views.made_up import made_up_rows
+    from recserve.features.views.timing import measure, read_sample
 
     texts = any(f.type.discrete and not f.type.bucketized and not f.type.stub_type for f in loaded.features)
     generator = Generator(loaded, tile=tile > 0, texts=texts)
@@ -107,7 +108,7 @@ def _measured(loaded: "FeatureConfig", data: Path | None, *, tile: int, candidat
 
 
 def _document(lines: list["Line"], timing: "Timing | None", candidates: int) -> dict[str, Any]:
-    from recserve.features.overview import totals
+    from recserve.features.views.overview import totals
 
     return {
         "candidates": candidates,
@@ -118,7 +119,7 @@ def _document(lines: list["Line"], timing: "Timing | None", candidates: int) -> 
 
 
 def _print(lines: list["Line"], timing: "Timing | None", candidates: int) -> None:
-    from recserve.features.overview import totals
+    from recserve.features.views.overview import totals
 
     columns = ["#", "feature", "type", "rate", "reads", "ready", "gives", "rows"]
     rows: list[list[Any]] = [

@@ -65,8 +65,8 @@ def run(
     Rows keep their order. The bytes written depend neither on the threads nor on how the source is cut.
     """
     from recserve.config.environment import environment, process_environ
-    from recserve.features.file_run import run_file
     from recserve.features.offline import load_generator
+    from recserve.features.offline.file_run import run_file
 
     if rejects is not None and on_error is OnError.RAISE:
         raise typer.BadParameter("rows are rejected with --on-error default only", param_hint="--rejects")

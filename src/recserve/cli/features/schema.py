@@ -5,6 +5,6 @@ from recserve.cli.output import print_json
 
 def schema() -> None:
     """Print the JSON Schema of fg.json: types, keys, what they mean and what they may be."""
-    from recserve.features.schema import schema as schema_of_fg_json
+    from recserve.features.docs.schema import schema as schema_of_fg_json
 
     print_json(schema_of_fg_json())

@@ -8,8 +8,8 @@ import typer
 from recserve.cli.output import print_json, print_table, progress_bar
 
 if TYPE_CHECKING:
-    from recserve.features.drift import Drift
-    from recserve.features.stats import Baseline
+    from recserve.features.checks.drift import Drift
+    from recserve.features.checks.stats import Baseline
 
 
 def stats(
@@ -40,16 +40,16 @@ def stats(
     """
     from dataclasses import asdict
 
-    from recserve.features.drift import Limits
-    from recserve.features.drift import compare as compare_baselines
-    from recserve.features.stats import Baseline
+    from recserve.features.checks.drift import Limits
+    from recserve.features.checks.drift import compare as compare_baselines
+    from recserve.features.checks.stats import Baseline
 
     before = Baseline.read(compare) if compare else None
     today = _measure(fg_json, data, anywhere=anywhere)
     if out is not None:
         today.write(out)
     if plots is not None:
-        from recserve.features.plots import draw
+        from recserve.features.checks.plots import draw
 
         for page in draw(today, plots, before=before, form="svg" if svg else "png"):
             typer.echo(f"{page}", err=True)
@@ -67,8 +67,8 @@ def stats(
 def _measure(fg_json: Path, data: Path, *, anywhere: bool) -> "Baseline":
     from recserve.cli.features.environment import farm_hash
     from recserve.features import config
-    from recserve.features.rows import RowReader
-    from recserve.features.stats import Statistician
+    from recserve.features.checks.rows import RowReader
+    from recserve.features.checks.stats import Statistician
 
     statistician = Statistician(config.load(fg_json, farm_hash=farm_hash(), anywhere=anywhere))
     reader = RowReader(data)

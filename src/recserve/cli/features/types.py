@@ -16,7 +16,7 @@ def types(
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from recserve.features import reference
+    from recserve.features.docs import reference
 
     if not name:
         print_table(["feature_type", "its result"], list(reference.summaries().items()))

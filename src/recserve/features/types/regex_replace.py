@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from recserve.features import python_step
-from recserve.features.replacement import Replacement
+from recserve.features.texts.replacement import Replacement
 from recserve.features.types.feature_type import FeatureType, Reference
 
 if TYPE_CHECKING:

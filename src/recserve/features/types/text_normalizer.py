@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from recserve.errors import ConfigError
-from recserve.features import python_step, text_normalizer
+from recserve.features import python_step
 from recserve.features.bucketize import Buckets
 from recserve.features.keys import canonical, read_fields
+from recserve.features.texts import text_normalizer
 from recserve.features.types.feature_type import FeatureType, Reference
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from recserve.errors import ConfigError
 from recserve.features import python_step
 from recserve.features.bucketize import KEYS, Buckets
 from recserve.features.keys import canonical, read_fields
+from recserve.features.texts.vocabulary import TOKENIZER_TYPES, Vocabulary, load
 from recserve.features.types.feature_type import FeatureType, Reference
-from recserve.features.vocabulary import TOKENIZER_TYPES, Vocabulary, load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,1 @@
+"""What well-kept libraries do with texts: the functions behind the Python steps."""
