@@ -2,9 +2,9 @@
 
     python -m benchmarks.features
 
-One question, one file, one process of its own; each can be asked alone (`python -m benchmarks.features.costs`).
-Writes benchmarks/results-features.md and ends with one line of JSON, its figures. Run it on a machine that does
-nothing else.
+One question, one file, one process of its own; each can be run alone, `python -m benchmarks.features.costs`.
+Writes benchmarks/results-features.md and ends with one line of JSON, its figures. Run it on a machine that
+does nothing else.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def ask(question: str) -> Figures:
 
 def page(figures: Figures) -> str:
     """The figures as tables."""
-    scaling = figures["scaling"]
+    scaling, startup = figures["scaling"], figures["startup"]
+    ids = figures["offline"]["id_values_per_s"] / 1e6
     return f"""# Feature generation: results
 
 Machine: {figures["machine"]}, load before the run {figures["load_before"]:.2f}.
@@ -68,32 +69,36 @@ Medians of interleaved rounds; results are compared with those of the others bef
 
 {request_table(figures["request"])}
 
-*finished*: item features and sequence elements lie finished in the item rows, as when serving. *unfinished*: all 80
-features from raw columns. The others start from views of the same raw Arrow buffers: feature by feature, as a
-generator does that a config drives; or *by hand*, all columns of this one workload in one program that asks
-nothing of the data (no missing values, no several values in a text).
+*finished*: item features and sequence elements lie finished in the item rows, as when serving. *unfinished*:
+all 80 features from raw columns. The others start from views of the same raw Arrow buffers: feature by
+feature, as a generator does that a config drives; or *by hand*, all columns of this one workload in one
+program that asks nothing of the data (no missing values, no several values in a text).
 
 ## A table: CPU ns per row and feature, one thread each
 
 {offline_table(figures["offline"])}
 
-polars is lazy and typed and hashes by its own function; pandas calls a Python function with each cell (`apply`).
-Hashing texts into ids alone: {figures["offline"]["id_values_per_s"] / 1e6:.0f} million per second and core.
-All {scaling["features"]:.0f} features of these groups together, `offline.stream`: {scaling["rows_per_s"]:,.0f} rows/s on one thread.
-Peak memory of {scaling["short_rows"]:,} rows is {scaling["short_peak_mib"]:.0f} MiB, of {scaling["long_rows"]:,} rows {scaling["long_peak_mib"]:.0f} MiB.
+polars is lazy and typed, and hashes by its own function; pandas calls a Python function with each cell.
+
+- Texts hashed into ids alone: {ids:.0f} million per second and core.
+- All {scaling["features"]} features, `offline.stream`, one thread: {scaling["rows_per_s"]:,.0f} rows/s.
+- Peak memory of {scaling["short_rows"]:,} rows: {scaling["short_peak_mib"]:.0f} MiB.
+- Peak memory of {scaling["long_rows"]:,} rows: {scaling["long_peak_mib"]:.0f} MiB.
 
 ## A feature of each type, ns
 
 {costs_table(figures["costs"])}
 
-Per item row written, per request, and per candidate; const features cost nothing after the plan is built. One
-feature alone with made-up rows (benchmarks/features/costs.py tells which keys): maps of 20 pairs and lists come
-as texts, as do numbers for overlap, kv_dot_product and combine.
+Per item row written, per request, and per candidate; const features cost nothing once the plan is built. One
+feature alone, its keys in benchmarks/features/costs.py, with made-up rows: maps of 20 pairs and lists come as
+texts, as do numbers for overlap, kv_dot_product and combine.
 
 ## Start-up
 
-{figures["startup"]["features"]:,.0f} features, a third of them on one vocab_file of {figures["startup"]["words"]:,.0f} words: {figures["startup"]["s"]:.2f} s of CPU from the
-files to a generator, {figures["startup"]["tenth_s"]:.2f} s with a tenth of the features.
+CPU from the files to a generator, a third of the features on one vocab_file of {startup["words"]:,} words:
+
+- {startup["features"]:,} features: {startup["s"]:.2f} s
+- a tenth of them: {startup["tenth_s"]:.2f} s
 """
 
 
@@ -111,7 +116,12 @@ TARGETS: list[tuple[str, float, str, Callable[[Figures], float]]] = [
     ("id values/s and core, millions", 10, "at least", lambda f: f["offline"]["id_values_per_s"] / 1e6),
     ("two threads / one", 1.8, "at least", lambda f: f["scaling"]["two_threads"]),
     ("polars / recserve, arithmetic, worst", 0.5, "at least", lambda f: least(f, "arithmetic", "polars")),
-    ("polars / recserve, joins, lists, texts, worst", 3, "at least", lambda f: least(f, "relational", "polars")),
+    (
+        "polars / recserve, joins, lists, texts, worst",
+        3,
+        "at least",
+        lambda f: least(f, "relational", "polars"),
+    ),
     ("pandas apply / recserve, worst", 20, "at least", lambda f: least(f, "", "pandas")),
     ("peak memory, ten times the rows", 1.1, "at most", lambda f: f["scaling"]["memory_ratio"]),
     ("compiling 1,000 features, CPU s", 2, "at most", lambda f: f["startup"]["s"]),

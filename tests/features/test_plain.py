@@ -20,13 +20,28 @@ from recserve.features.generator import Generator
 ID = {"feature_type": "id_feature", "expression": "item:x"}
 RAW = {"feature_type": "raw_feature", "expression": "item:x"}
 HASH = {"hash_bucket_size": 1_000_003}
-WORDS = ["", "a", "bb", "ccc", "dddd", "exactly8", "nine bytes", "a text of more than sixteen bytes", "日本", "\0"]
+WORDS = [
+    "",
+    "a",
+    "bb",
+    "ccc",
+    "dddd",
+    "exactly8",
+    "nine bytes",
+    "a text of more than sixteen bytes",
+    "日本",
+    "\0",
+]
 
 TEXTS = st.lists(st.none() | st.sampled_from(WORDS) | st.text(max_size=20), min_size=1, max_size=40).map(
     lambda texts: [text if text is None else text.replace("\x1d", "").replace(";", "") for text in texts]
 )
-NUMBERS = st.lists(st.none() | st.floats(width=32) | st.sampled_from([0.0, -0.0, 1.0]), min_size=1, max_size=40)
-INTEGERS = st.lists(st.none() | st.integers(-5, 20) | st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=40)
+NUMBERS = st.lists(
+    st.none() | st.floats(width=32) | st.sampled_from([0.0, -0.0, 1.0]), min_size=1, max_size=40
+)
+INTEGERS = st.lists(
+    st.none() | st.integers(-5, 20) | st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=40
+)
 DEFAULTS = st.sampled_from(["", "7"])
 
 
@@ -85,7 +100,9 @@ def test_integers_have_the_ids_of_arrays_of_one(
 def test_lists_of_texts_have_the_ids_of_one_text(rows: list[Any], default: str, dim: int) -> None:
     feature = {**ID, **HASH, "default_value": default, "value_dim": dim}
 
-    result = made(feature, {"x": pa.array([[text or "" for text in row] for row in rows], pa.list_(pa.string()))})
+    result = made(
+        feature, {"x": pa.array([[text or "" for text in row] for row in rows], pa.list_(pa.string()))}
+    )
 
     joined = ["\x1d".join(text or "" for text in row) for row in rows]
     assert result.to_pylist() == made(feature, {"x": pa.array([*joined, "a\x1db"])})[:-1].to_pylist()
@@ -95,7 +112,9 @@ def test_lists_of_texts_have_the_ids_of_one_text(rows: list[Any], default: str, 
 @given(
     NUMBERS,
     DEFAULTS,
-    st.sampled_from(["", "method=log10", "method=zscore,mean=0.1,standard_deviation=0.3", "method=expression,expr=x*2"]),
+    st.sampled_from(
+        ["", "method=log10", "method=zscore,mean=0.1,standard_deviation=0.3", "method=expression,expr=x*2"]
+    ),
     st.sampled_from([{}, {"boundaries": [-1, 0, 0.5, 7]}, {"num_buckets": 9}, HASH]),
 )
 def test_numbers_are_those_of_arrays_of_one(
@@ -117,18 +136,28 @@ def test_numbers_of_every_type_become_float32_once(kind: pa.DataType) -> None:
 
     result = made(RAW, {"x": column})
 
-    assert bits(result) == bits(made(RAW, {"x": pa.array([v if v is None else [v] for v in values], pa.list_(kind))}))
+    assert bits(result) == bits(
+        made(RAW, {"x": pa.array([v if v is None else [v] for v in values], pa.list_(kind))})
+    )
 
 
 @settings(deadline=None)
 @given(TEXTS, st.none() | st.sampled_from(WORDS), DEFAULTS)
 def test_a_users_text_is_crossed_with_those_of_the_items(texts: list[Any], user: Any, default: str) -> None:
-    feature = {"feature_type": "combo_feature", "expression": ["user:u", "item:x"], **HASH, "default_value": default}
+    feature = {
+        "feature_type": "combo_feature",
+        "expression": ["user:u", "item:x"],
+        **HASH,
+        "default_value": default,
+    }
     items = pa.array(texts, pa.string())
 
     alone = made(feature, {"u": pa.array([user], pa.string()), "x": items})
     repeated = made(feature, {"u": pa.array([user] * len(texts), pa.string()), "x": items})
-    longer = {"u": pa.array([user] * (len(texts) + 1), pa.string()), "x": pa.array([*texts, "a\x1db"], pa.string())}
+    longer = {
+        "u": pa.array([user] * (len(texts) + 1), pa.string()),
+        "x": pa.array([*texts, "a\x1db"], pa.string()),
+    }
 
     expected = made(feature, longer)[:-1].to_pylist()
     assert alone.to_pylist() == expected
@@ -137,10 +166,18 @@ def test_a_users_text_is_crossed_with_those_of_the_items(texts: list[Any], user:
 
 @settings(deadline=None)
 @given(st.lists(TEXTS, min_size=1, max_size=8), INTEGERS, TEXTS, st.sampled_from([0, 1, 3]))
-def test_lists_integers_and_texts_are_combined(lists: list[Any], integers: list[Any], texts: list[Any], dim: int) -> None:
+def test_lists_integers_and_texts_are_combined(
+    lists: list[Any], integers: list[Any], texts: list[Any], dim: int
+) -> None:
     rows = min(len(lists), len(integers), len(texts))
     names = ["item:l", "item:n", "item:x"]
-    feature = {"feature_type": "combo_feature", "expression": names, **HASH, "value_dim": dim, "default_value": ""}
+    feature = {
+        "feature_type": "combo_feature",
+        "expression": names,
+        **HASH,
+        "value_dim": dim,
+        "default_value": "",
+    }
     columns = {
         "l": pa.array([[text or "" for text in row] for row in lists[:rows]], pa.list_(pa.string())),
         "n": pa.array(integers[:rows], pa.int64()),
@@ -152,10 +189,13 @@ def test_lists_integers_and_texts_are_combined(lists: list[Any], integers: list[
 
 
 @settings(deadline=None)
-@given(st.lists(st.none() | st.lists(st.sampled_from(WORDS), max_size=9), min_size=1, max_size=9), st.sampled_from([0, 3]))
+@given(
+    st.lists(st.none() | st.lists(st.sampled_from(WORDS), max_size=9), min_size=1, max_size=9),
+    st.sampled_from([0, 3]),
+)
 def test_sequences_are_cut_and_hashed(rows: list[Any], length: int) -> None:
-    feature = {**ID, "feature_type": "sequence_id_feature", **HASH, "value_dim": 1, "default_value": "d"}
-    feature |= {"sequence_length": length}
+    feature: dict[str, Any] = {**ID, "feature_type": "sequence_id_feature", **HASH, "value_dim": 1}
+    feature |= {"sequence_length": length, "default_value": "d"}
     texts = pa.array([None if row is None else ";".join(row) for row in rows], pa.string())
     arrays = pa.array(rows, pa.list_(pa.string()))
 
@@ -189,14 +229,25 @@ def test_keys_are_looked_up(texts: list[Any], combiner: str, default: str, one_m
     assert bits(result) == bits(made(feature, longer)[:-1])
 
 
-FORMULAS = ["u * 2 + x", "log(u * u + 1) / x", "max(u, 3) > x ? x : u", "len(v) * x + dot(v, v)", "u + 1", "sqrt(v) + x"]
+FORMULAS = [
+    "u * 2 + x",
+    "log(u * u + 1) / x",
+    "max(u, 3) > x ? x : u",
+    "len(v) * x + dot(v, v)",
+    "u + 1",
+    "sqrt(v) + x",
+]
 
 
 @settings(deadline=None)
 @given(NUMBERS, st.none() | st.floats(width=32), st.sampled_from(FORMULAS))
 def test_what_a_formula_makes_of_the_user_is_folded(numbers: list[Any], user: Any, formula: str) -> None:
-    feature = {"feature_type": "expr_feature", "expression": formula, "variables": ["user:u", "user:v", "item:x"]}
-    feature |= {"value_dim": 1}
+    feature = {
+        "feature_type": "expr_feature",
+        "expression": formula,
+        "variables": ["user:u", "user:v", "item:x"],
+        "value_dim": 1,
+    }
     items, vector = pa.array(numbers, pa.float32()), pa.array([[1.5, 2.5]], pa.list_(pa.float32()))
     one, rows = pa.array([user], pa.float32()), len(numbers)
 
@@ -210,7 +261,11 @@ def test_what_a_formula_makes_of_the_user_is_folded(numbers: list[Any], user: An
 @given(NUMBERS, NUMBERS)
 def test_a_formula_runs_over_whole_columns(first: list[Any], second: list[Any]) -> None:
     rows = min(len(first), len(second))
-    feature = {"feature_type": "expr_feature", "expression": "a / (b - 1) + exp(a)", "variables": ["item:a", "item:b"]}
+    feature = {
+        "feature_type": "expr_feature",
+        "expression": "a / (b - 1) + exp(a)",
+        "variables": ["item:a", "item:b"],
+    }
     columns = {"a": pa.array(first[:rows], pa.float32()), "b": pa.array(second[:rows], pa.float32())}
 
     result = made(feature, columns)
