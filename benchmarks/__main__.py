@@ -107,7 +107,7 @@ another, and each finds the caches full of the others' data. Alone, one call aft
 
 ## Feature generation
 
-Alone, beside numpy, numba, polars and pandas: [results-features.md](results-features.md) (`make bench-features`).
+Beside numpy, numba, polars and pandas: [results-features.md](results-features.md), `make bench-features`.
 """
 
 

@@ -1,14 +1,14 @@
 """What does a feature of each type cost, at each rate? Nanoseconds, one feature of a kind at a time.
 
-| rate  | per                    | inputs                                                                     |
-|-------|------------------------|----------------------------------------------------------------------------|
-| const | nothing                | const: computed when the plan is built                                     |
-| item  | item row written       | item:                                                                      |
-| user  | request                | user:                                                                      |
-| pair  | candidate of a request | user: first, item: behind it; of a type with one input, context:           |
+| rate  | per                    | inputs                                                        |
+|-------|------------------------|---------------------------------------------------------------|
+| const | nothing                | const: computed when the plan is built                        |
+| item  | item row written       | item:                                                         |
+| user  | request                | user:                                                         |
+| pair  | candidate of a request | user: first, item: behind it; of one input alone, context:    |
 
-Rows are made up (recserve.features.made_up): maps of 20 keys, texts of 4 words, sequences of 20 elements, and
-numbers as texts only where a type reads no other.
+Rows are made up (recserve.features.views.made_up): maps of 20 keys, texts of 4 words, sequences of 20
+elements; lists, maps and sequences come as texts.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from typing import Any
 
 from recserve.features.config import load
 from recserve.features.generator import Generator
-from recserve.features.made_up import made_up_rows
-from recserve.features.timing import measure as time_plan
-from recserve.features.types import FEATURE_TYPES
+from recserve.features.views.made_up import made_up_rows
+from recserve.features.views.timing import measure as time_plan
 from recserve.server.serve import tune_allocator
 
 CANDIDATES = 200
@@ -54,12 +53,11 @@ ONE_INPUT = ("id", "raw", "combine", "slice", "regex_replace", "text_normalizer"
 def measure() -> dict[str, dict[str, float]]:
     """Feature type → rate → nanoseconds."""
     tune_allocator()
-    known = {name: keys for name, keys in EXAMPLES.items() if name in FEATURE_TYPES}
-    return {
+    plain = {
         name: {rate: cost(name, keys, rate) for rate in ("item", "user", "pair")}
-        for name, keys in {**known, **SEQUENCES}.items()
-        if not (name in SEQUENCES)
-    } | {name: {"user": cost(name, keys, "user")} for name, keys in SEQUENCES.items()}
+        for name, keys in EXAMPLES.items()
+    }
+    return plain | {name: {"user": cost(name, keys, "user")} for name, keys in SEQUENCES.items()}
 
 
 def cost(feature_type: str, keys: dict[str, Any], rate: str) -> float:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 ROWS = 200_000
 PANDAS_ROWS = 10_000
-BATCH_ROWS = 8192
+BATCH_ROWS = 1 << 16  # what a batch costs whatever its size, some 10 us per feature, is small then
 ROUNDS = 5
 
 
@@ -116,7 +116,9 @@ def check(what: str, wanted: pa.Table, given: pa.Table) -> None:
             lengths = pc.equal(pc.list_value_length(ours), pc.list_value_length(theirs))
             same = pc.all(lengths).as_py() and same_partition(pc.list_flatten(ours), pc.list_flatten(theirs))
         else:
-            left, right = (np.asarray(array.to_numpy(zero_copy_only=False), np.float64) for array in (ours, theirs))
+            left, right = (
+                np.asarray(array.to_numpy(zero_copy_only=False), np.float64) for array in (ours, theirs)
+            )
             same = np.allclose(left, right, rtol=3e-7, atol=1e-7)
         if not same:
             raise SystemExit(f"{what} gives other features")
@@ -126,7 +128,7 @@ def same_partition(ours: pa.Array, theirs: pa.Array) -> bool:
     """Two rows have the same id in one exactly where they have in the other."""
     left, right = ours.to_numpy(), theirs.to_numpy(zero_copy_only=False)
     pairs = np.unique(np.stack([left.astype(np.uint64), right.astype(np.uint64)]), axis=1).shape[1]
-    return len(np.unique(left)) == len(np.unique(right)) == pairs
+    return bool(len(np.unique(left)) == len(np.unique(right)) == pairs)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The groups of benchmarks/features/tables.py with pandas' apply: a Python function called with each cell.
 
-It is as quick as such a function can be: the hash it calls is native, boundaries are bisected, maps are dicts.
+It is as quick as such a function can be: its hash is native, boundaries are bisected, maps are dicts.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ def _sequence(clicks: str | float) -> list[int]:
 
 
 def _lookup(row: Any) -> float:
-    return dict(row["map"]).get(row["key"], 0.0)
+    return float(dict(row["map"]).get(row["key"], 0.0))
 
 
 def _lookups(row: Any) -> float:
     values = dict(row["map"])
-    return sum(values.get(key, 0.0) for key in row["keys"])
+    return float(sum(values.get(key, 0.0) for key in row["keys"]))
 
 
 def _match(row: Any) -> float:

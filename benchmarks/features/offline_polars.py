@@ -27,7 +27,10 @@ def zscore(frame: pl.LazyFrame) -> pl.LazyFrame:
 
 def log10(frame: pl.LazyFrame) -> pl.LazyFrame:
     return frame.select(
-        pl.when(pl.col(f"large_{k}") > 1).then(pl.col(f"large_{k}").log10()).otherwise(0.0).alias(f"f_large_{k}")
+        pl.when(pl.col(f"large_{k}") > 1)
+        .then(pl.col(f"large_{k}").log10())
+        .otherwise(0.0)
+        .alias(f"f_large_{k}")
         for k in range(COPIES)
     )
 
@@ -44,7 +47,10 @@ def boundaries(frame: pl.LazyFrame) -> pl.LazyFrame:
 def num_buckets(frame: pl.LazyFrame) -> pl.LazyFrame:
     size = INTEGERS // 2
     return frame.select(
-        pl.when(pl.col(f"n_{k}").is_between(0, size - 1)).then(pl.col(f"n_{k}")).otherwise(0).alias(f"f_n_{k}")
+        pl.when(pl.col(f"n_{k}").is_between(0, size - 1))
+        .then(pl.col(f"n_{k}"))
+        .otherwise(0)
+        .alias(f"f_n_{k}")
         for k in range(COPIES)
     )
 
@@ -78,8 +84,10 @@ def match(frame: pl.LazyFrame) -> pl.LazyFrame:
 
 def combo(frame: pl.LazyFrame) -> pl.LazyFrame:
     rows = frame.select("tags", "inner", "key").with_row_index("row")
-    hashed = rows.explode("tags").drop_nulls("tags").select(
-        "row", pl.concat_str("tags", "inner", "key", separator="_").hash().mod(IDS).alias("combo")
+    hashed = (
+        rows.explode("tags")
+        .drop_nulls("tags")
+        .select("row", pl.concat_str("tags", "inner", "key", separator="_").hash().mod(IDS).alias("combo"))
     )
     lists = hashed.group_by("row", maintain_order=True).agg("combo")
     joined = rows.select("row").join(lists, on="row", how="left", maintain_order="left")

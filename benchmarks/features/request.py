@@ -1,11 +1,11 @@
 """What does feature generation take of a request? rank-200, beside the same features in numpy and in numba.
 
-| figure             | what is done in the measured call                                                       |
-|--------------------|-----------------------------------------------------------------------------------------|
-| finished           | user and pair features; item features and sequence elements lie finished in the rows    |
-| unfinished         | every feature, from the raw columns of user, candidates and clicked items               |
-| numpy, numba       | the same as unfinished, feature by feature, from views of the very same Arrow buffers   |
-| fused_numpy, ...   | the same by hand: all columns of this one workload at once, nothing asked of the data   |
+| figure           | what is done in the measured call                                                     |
+|------------------|---------------------------------------------------------------------------------------|
+| finished         | user and pair features; item features and sequence elements lie finished in the rows  |
+| unfinished       | every feature, from the raw columns of user, candidates and clicked items             |
+| numpy, numba     | the same as unfinished, feature by feature, from views of the very same Arrow buffers |
+| fused_numpy, ... | the same by hand: all columns of this one workload at once, nothing asked of the data |
 
 All write the same two buffers, which is checked before anything is timed. The columns are gathered and the
 user decoded beforehand for all of them. CPU time of the calling thread, allocator set as the server sets it,

@@ -1,8 +1,8 @@
 """The features of a workload in numba by hand: one compiled function, fitted to this workload.
 
-As with its numpy sister, what the workload is made of is written into it, and missing values or several values
-in a text are not asked for. It is the least that numba needs. Columns of one kind come as a tuple of arrays, so
-one call from Python does everything; both buffers are written in place.
+As with its numpy sister, what the workload is made of is written into it, and missing values or several
+values in a text are not asked for. It is the least that numba needs. Columns of one kind come as a tuple of
+arrays, so one call from Python does everything; both buffers are written in place.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from benchmarks.features.request_numba import DEVIATION, MAP_SLOTS, MEAN, bucket, fill_map, murmur
-from benchmarks.workloads import Workload
 from numba import njit
 
 if TYPE_CHECKING:
     from benchmarks.features.request_columns import Columns
+    from benchmarks.workloads import Workload
     from numpy.typing import NDArray
 
 LONGEST_COMBO = 256  # bytes
@@ -30,7 +30,7 @@ def write_single(ints: Any, at: int, rows: int, value: int) -> int:
 
 
 @njit(cache=False)
-def write(  # noqa: PLR0912, PLR0915 - one call from Python is the point of it
+def write(  # noqa: PLR0912, PLR0915, PLR0917 - one call from Python is the point of it
     ints: Any,
     floats: Any,
     rows: int,
@@ -97,7 +97,12 @@ def write(  # noqa: PLR0912, PLR0915 - one call from Python is the point of it
         ints[at + rows : at + 2 * rows] = 1
         at += 2 * rows
     for k in range(len(item_tags)):
-        text, ends, row_ends, size = item_tags[k], item_tag_ends[k], item_tag_rows[k], np.uint64(item_tag_sizes[k])
+        text, ends, row_ends, size = (
+            item_tags[k],
+            item_tag_ends[k],
+            item_tag_rows[k],
+            np.uint64(item_tag_sizes[k]),
+        )
         count = row_ends[rows]
         for i in range(count):
             ints[at + i] = np.int64(murmur(text, ends[i], ends[i + 1]) % size)

@@ -143,6 +143,8 @@ class NumpyFeatures:
                 return values, np.array([len(present)])
             case "int":
                 column = columns.integers[name]
-                return np.where((column >= 0) & (column < feature.rows), column, 0), np.ones(len(column), np.int64)
+                return np.where((column >= 0) & (column < feature.rows), column, 0), np.ones(
+                    len(column), np.int64
+                )
         buckets = np.searchsorted(LIMITS, columns.floats[name], side="right")
         return buckets, np.ones(len(buckets), np.int64)

@@ -1,4 +1,4 @@
-"""The features of a workload in numpy by hand: each step over all columns that take it, fitted to this workload.
+"""The features of a workload in numpy by hand: each step over all columns that take it.
 
 No generator of features could be this: which columns are hashed together is written into it, and it takes the
 workload's data to have no missing values and no several values in a text. It is the least that numpy needs.
@@ -6,15 +6,18 @@ workload's data to have no missing values and no several values in a text. It is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from benchmarks.features.request_numpy import DEVIATION, LIMITS, MASKS, MEAN, murmur
-from benchmarks.workloads import Feature, Workload
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchmarks.features.request_columns import Columns
+    from benchmarks.workloads import Feature, Workload
     from numpy.typing import NDArray
+
 
 class FusedNumpy:
     """Generates the tensors of one request."""
@@ -59,7 +62,9 @@ class FusedNumpy:
         for feature in features["user", "sequence"]:
             steps = id_of[feature.name]
             ints += [np.tile(steps, rows), np.full(rows, len(steps))]
-        return np.concatenate(ints), np.concatenate([*self._floats(columns), self._lookups(columns, hashes, slot_of)])
+        return np.concatenate(ints), np.concatenate(
+            [*self._floats(columns), self._lookups(columns, hashes, slot_of)]
+        )
 
     def _tokens(self, columns: Columns) -> tuple[list[NDArray[np.uint64]], NDArray[np.int64], list[slice]]:
         """The words and lengths of the tokens of all columns, and where each column's are.
@@ -155,7 +160,9 @@ class FusedNumpy:
 
 
 def _parted(
-    features: list[Feature], columns: list[NDArray[np.int64]] | list[NDArray[np.float32]], joined: NDArray[np.int64]
+    features: list[Feature],
+    columns: Sequence[NDArray[Any]],
+    joined: NDArray[np.int64],
 ) -> dict[str, NDArray[np.int64]]:
     """What was computed for all columns in one array, by feature."""
     ends = np.cumsum([len(column) for column in columns])

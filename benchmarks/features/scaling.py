@@ -1,8 +1,8 @@
-"""What does a second thread give, and what does a longer table take? Over offline.stream, as `features run` does.
+"""What does a second thread give, and what does a longer table take?
 
-The table has the columns and features of every group of benchmarks/features/tables.py. Threads take turns; the
-figure is the wall time of one thread over that of two. Memory is the peak of a process that streams so many
-rows, made of one table over and over.
+Over `offline.stream`, with the columns and features of every group of benchmarks/features/tables.py. The
+figure is the wall time of one thread over that of two, in turns. Memory is the peak of a process that streams
+so many rows, made of one table over and over.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def stream(turns: int) -> float:
 
     def batches() -> Iterator[pa.RecordBatch]:
         for _ in range(turns):
-            yield from rows.to_batches(max_chunksize=offline.BATCH_ROWS)
+            yield from rows.to_batches()
 
     for _ in offline.stream(generator(), batches(), threads=2):
         pass

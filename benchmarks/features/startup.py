@@ -53,8 +53,17 @@ def feature(k: int) -> dict[str, Any]:
         {"feature_type": "id_feature", "expression": f"user:c{k}", **vocabulary},
         {"feature_type": "raw_feature", "expression": f"user:x{k}", "boundaries": list(range(20))},
         {"feature_type": "lookup_feature", "map": f"user:m{k}", "key": f"item:c{k}"},
-        {"feature_type": "sequence_id_feature", "expression": f"user:s{k}", "default_value": "0", **vocabulary},
-        {"feature_type": "combo_feature", "expression": [f"user:c{k}", f"item:c{k}"], "hash_bucket_size": 1000},
+        {
+            "feature_type": "sequence_id_feature",
+            "expression": f"user:s{k}",
+            "default_value": "0",
+            **vocabulary,
+        },
+        {
+            "feature_type": "combo_feature",
+            "expression": [f"user:c{k}", f"item:c{k}"],
+            "hash_bucket_size": 1000,
+        },
         {"feature_type": "expr_feature", "expression": f"x{k} * 2 + 1", "variables": [f"item:x{k}"]},
     )
     return name | mixed[k % len(mixed)]

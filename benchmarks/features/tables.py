@@ -159,7 +159,7 @@ def _maps(rows: int, rng: Generator) -> pa.Array:
     first, step = rng.integers(0, KEYS, rows), 2 * rng.integers(1, 20, rows) + 1
     numbers = (first[:, None] + step[:, None] * np.arange(MAP_KEYS)) % KEYS
     keys = pa.array([f"k{k}" for k in range(KEYS)]).take(pa.array(numbers.reshape(-1)))
-    ends = pa.array(np.arange(0, rows * MAP_KEYS + 1, MAP_KEYS, np.int32))
+    ends = pa.array(np.arange(0, rows * MAP_KEYS + 1, MAP_KEYS, dtype=np.int32))
     return pa.MapArray.from_arrays(ends, keys, pa.array(rng.random(rows * MAP_KEYS, np.float32)))
 
 

@@ -78,10 +78,7 @@ class Bucketizer {
     for (std::string_view text : texts) size += text.size();
     Murmur64a hash(size);
     hash.append(texts[0]);
-    for (std::string_view text : texts.subspan(1)) {
-      hash.append('_');
-      hash.append(text);
-    }
+    for (std::string_view text : texts.subspan(1)) hash.append('_', text);
     return hashed(hash.finish());
   }
 
@@ -115,7 +112,10 @@ class Bucketizer {
   int64_t size() const { return size_; }
 
  private:
-  int64_t in_range(int64_t id) const { return id >= 0 && id < size_ ? id : 0; }
+  /// Without a branch: whether an id is in range may be as good as random.
+  int64_t in_range(int64_t id) const {
+    return id & -static_cast<int64_t>(static_cast<uint64_t>(id) < static_cast<uint64_t>(size_));
+  }
   int64_t hashed(uint64_t hash) const { return static_cast<int64_t>(modulo_.of(hash)); }
   int64_t hashed(std::string_view token) const {
     return hashed(farm_ ? fingerprint64(token) : murmur64a(token));

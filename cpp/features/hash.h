@@ -26,7 +26,15 @@ class Murmur64a {
     }
     if (left > 0) push(short_word(at, left), left);
   }
-  void append(char byte) { push(static_cast<unsigned char>(byte), 1); }
+  /// A byte, then a piece.
+  void append(char byte, std::string_view piece) {
+    const uint64_t first = static_cast<unsigned char>(byte);
+    if (piece.size() < 8 && !piece.empty()) {
+      return push(first | short_word(piece.data(), piece.size()) << 8, piece.size() + 1);
+    }
+    push(first, 1);
+    append(piece);
+  }
 
   uint64_t finish() const {
     const uint64_t hash = waiting_ > 0 ? (hash_ ^ word_) * kMultiplier : hash_;

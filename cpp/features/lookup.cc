@@ -103,15 +103,15 @@ std::optional<Column> LookupKernel::whole(std::span<const Cells> inputs, int64_t
   const Cells& keys = inputs[1];
   const Column& map = *inputs[0].column;
   if (discrete_ || !takes_plain_numbers(rules) || !has_whole_texts(keys, separator_)) return {};
-  if (!inputs[0].constant() || inputs[0].missing(0)) return {};
   if (map.shape != Shape::Map || map.values.type == Type::String) return {};
   PairMap pairs;
-  pairs.read(inputs[0], 0);
+  if (inputs[0].constant()) pairs.read(inputs[0], 0);
   Counts none;  // numbers are all parsed
   std::vector<double> found(1);
   std::vector<float> numbers(rows);
   std::vector<int64_t> missing;
   for (int64_t i = 0; i < rows; ++i) {
+    if (!inputs[0].constant()) pairs.read(inputs[0], i);
     const int32_t at = keys.missing(i) ? -1 : pairs.find(keys.column->values.text(keys.at(i)));
     if (at < 0) {
       missing.push_back(i);

@@ -121,10 +121,10 @@ std::optional<Column> text_ids(const Rules& rules, const Cells& cells, int64_t r
 }
 
 std::optional<Column> integer_ids(const Rules& rules, const Cells& cells, int64_t rows) {
+  const Bucketizer bucketizer = rules.bucketizer;  // a copy: what is written below cannot be part of it
   std::vector<int64_t> ids(rows);
   const auto fill = [&](auto numbers) {
-    for_each_row(cells, rows,
-                 [&](int64_t i, int64_t row) { ids[i] = rules.bucketizer.integer(numbers[row]); });
+    for_each_row(cells, rows, [&](int64_t i, int64_t row) { ids[i] = bucketizer.integer(numbers[row]); });
   };
   const Values& values = cells.column->values;
   if (values.size > 0) {

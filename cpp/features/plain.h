@@ -4,7 +4,7 @@
 //   id_feature     a text or an integer in each row, or a list of texts; any bucketizer that takes them all
 //                  as a sequence: texts to be cut into elements, or lists of texts
 //   combo_feature  texts, integers and lists of texts; hash or vocabulary
-//   lookup_feature one text as key in each row, asked of one map of numbers
+//   lookup_feature one text as key in each row, asked of a map of numbers
 //   raw_feature    a number in each row; float32, with or without a bucketizer
 //   expr_feature   the same, computed
 //

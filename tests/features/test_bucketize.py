@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from conformance.plain.bucketize import bucket
 from conformance.plain.hash import hash_double, hash_float
@@ -13,7 +14,7 @@ from conformance.write import FOLDER, Case, bucketizers, decode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recserve._core import Bucketizer, Vocabulary
+from recserve._core import Bucketizer, Normalizer, Vocabulary
 from recserve.errors import ConfigError
 
 VECTORS: dict[str, list[Case]] = json.loads((FOLDER / "bucketize.json").read_text())
@@ -194,3 +195,38 @@ def test_a_large_vocabulary_finds_each_word_and_no_other() -> None:
 
     assert [vocab.text(word) for word in words] == list(range(20_000))
     assert {vocab.text(f"x{i}") for i in range(20_000)} == {20_000}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a\nb\n", {"a": 0, "b": 1}),
+        ("a\r\n\r\n b \rc", {"a": 0, "b": 2, "c": 3}),
+        ("a 7\nb\t-1\nbig apple 9\nnew york\n5", {"a": 7, "b": -1, "big apple": 9, "new york": 3, "5": 4}),
+        ("a\nb\na", {"a": 2, "b": 1}),
+        ("", {}),
+    ],
+)
+def test_a_vocab_file_has_a_word_in_a_line(text: str, expected: dict[str, int]) -> None:
+    vocabulary = Vocabulary.parse(text.encode())
+
+    assert dict(zip(vocabulary.words, vocabulary.indices, strict=True)) == expected
+
+
+def test_an_index_that_fits_no_bucket_is_refused() -> None:
+    with pytest.raises(ConfigError, match="line 2: the index 9223372036854775808 does not fit 64 bits"):
+        Vocabulary.parse(b"a\nb 9223372036854775808")
+
+
+def test_vocabularies_are_equal_by_their_words_and_ids() -> None:
+    words = Vocabulary.of(["a", "b"], [0, 1])
+
+    assert words == Vocabulary.parse(b"a\nb")
+    assert hash(words) == hash(Vocabulary.parse(b"a\nb"))
+    assert words != Vocabulary.of(["a", "b"], [0, 2])
+    assert words != Vocabulary.of(["ab", ""], [0, 1])
+
+
+@given(st.floats(min_value=2, max_value=2**100, width=32))
+def test_a_logarithm_is_rounded_once(x: float) -> None:
+    assert Normalizer.parse("method=log10").number(x) == np.float32(math.log10(x))

@@ -193,3 +193,21 @@ def test_farm_hash_is_an_argument() -> None:
 
     batch = batch_from_arrow({"x": pa.array(["abc"])})
     assert (farm.generate_joined(batch).ints[0], murmur.generate_joined(batch).ints[0]) == (85, 33)
+
+
+def test_features_share_the_vocabulary_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("zero\none\n", encoding="utf-8")
+    features = [
+        {
+            **ID,
+            "feature_name": name,
+            "hash_bucket_size": None,
+            "vocab_file": "words.txt",
+            "default_bucketize_value": k,
+        }
+        for k, name in enumerate("ab")
+    ]
+
+    first, second = config.load({"features": features}, folder=tmp_path).features
+
+    assert first.type.buckets.vocabulary is second.type.buckets.vocabulary
