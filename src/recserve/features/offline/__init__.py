@@ -3,6 +3,6 @@
 Table, reader, dataset ──generate──▶ Arrow batches        files ──file_run──▶ a file        Ray Data, Spark
 """
 
-from recserve.features.offline.generate import load_generator, run, stream
+from recserve.features.offline.generate import BATCH_ROWS, load_generator, run, stream
 
-__all__ = ["load_generator", "run", "stream"]
+__all__ = ["BATCH_ROWS", "load_generator", "run", "stream"]
