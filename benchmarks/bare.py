@@ -22,12 +22,12 @@ import torch
 from benchmarks.service import requests, service
 from benchmarks.workloads import WORKLOADS, Workload
 
+from recserve.allocator import tune_allocator
 from recserve.bundle import Bundle
 from recserve.config.service import load as load_service
 from recserve.engines.torchscript import share
 from recserve.processors.load import load
 from recserve.processors.normal import Normal
-from recserve.server.serve import tune_allocator
 
 if TYPE_CHECKING:
     from recserve.columns import ModelInputs

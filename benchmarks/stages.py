@@ -21,13 +21,13 @@ from benchmarks.workloads import WORKLOADS
 from rich.console import Console
 from rich.table import Table
 
+from recserve.allocator import tune_allocator
 from recserve.bundle import Bundle
 from recserve.config.service import load as load_service
 from recserve.observe.trace import Trace
 from recserve.processors.load import load
 from recserve.processors.normal import Normal
 from recserve.server.app import ScoreEndpoint, answer_body
-from recserve.server.serve import tune_allocator
 from recserve.wire.torchrec import Decoder, encode, encode_request
 
 if TYPE_CHECKING:

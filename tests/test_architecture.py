@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHON = ROOT / "src" / "recserve"
 CPP = ROOT / "cpp"
 
-FOUNDATION = {"_core", "errors", "columns", "messages", "bundle", "config", "__init__"}
+FOUNDATION = {"_core", "allocator", "errors", "columns", "messages", "bundle", "config", "__init__"}
 PARTS = {"wire", "features", "items", "sources", "feature_store", "engines", "recall", "observe"}
 
 #: part → the parts that it may import besides the foundation and itself.
@@ -37,6 +37,7 @@ MAY_IMPORT = {
 FOUNDATION_MAY_IMPORT = {
     "__init__": set[str](),
     "errors": set[str](),
+    "allocator": set[str](),
     "_core": {"errors"},
     "columns": {"_core", "errors"},
     "messages": {"columns", "errors"},

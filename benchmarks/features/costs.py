@@ -16,11 +16,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from recserve.allocator import tune_allocator
 from recserve.features.config import load
 from recserve.features.generator import Generator
 from recserve.features.views.made_up import made_up_rows
 from recserve.features.views.timing import measure as time_plan
-from recserve.server.serve import tune_allocator
 
 CANDIDATES = 200
 ROWS = 4000

@@ -20,10 +20,10 @@ import pyarrow.compute as pc
 from benchmarks.features import offline_pandas, offline_polars
 from benchmarks.features.tables import GROUPS, IDS_OF_TEXTS, Group, table
 
+from recserve.allocator import tune_allocator
 from recserve.columns import batch_from_arrow, to_arrow
 from recserve.features.config import load
 from recserve.features.generator import Generator
-from recserve.server.serve import tune_allocator
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,10 +30,10 @@ from benchmarks.features.request_numpy import NumpyFeatures
 from benchmarks.features.request_numpy_fused import FusedNumpy
 from benchmarks.workloads import RANK_200, SEQUENCE_LENGTH, Workload
 
+from recserve.allocator import tune_allocator
 from recserve.columns import Batch, batch_from_arrow, to_arrow
 from recserve.features.config import load
 from recserve.features.generator import Generator
-from recserve.server.serve import tune_allocator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

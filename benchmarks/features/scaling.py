@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from benchmarks.features.tables import GROUPS, IDS_OF_TEXTS, table
 
+from recserve.allocator import tune_allocator
 from recserve.features import offline
-from recserve.server.serve import tune_allocator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,6 @@ One process serves one model: a new model is a new process beside this one, and 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import faulthandler
 import gc
 import logging
@@ -27,6 +26,7 @@ import uvicorn
 import uvloop
 from uvicorn.server import ServerState
 
+from recserve.allocator import tune_allocator
 from recserve.bundle import Bundle
 from recserve.config import environment
 from recserve.errors import ConfigError
@@ -307,16 +307,3 @@ def _endpoint(processor: Any, spec: ServiceSpec) -> Endpoint:
 
 def _print_url(server: Server) -> None:
     print(f"recserve: '{server.spec.name}' is ready at {server.url}", flush=True)
-
-
-def tune_allocator() -> None:
-    """Let glibc keep what it frees: the buffers of one request are those of the next.
-
-    By default each large tensor is a fresh mapping: thousands of page faults per model call.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return  # not glibc
-    m_trim_threshold, m_mmap_threshold = -1, -3
-    mallopt(m_mmap_threshold, 32 * 2**20)  # the largest that glibc takes
-    mallopt(m_trim_threshold, 256 * 2**20)

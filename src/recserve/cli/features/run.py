@@ -64,6 +64,7 @@ def run(
 
     Rows keep their order. The bytes written depend neither on the threads nor on how the source is cut.
     """
+    from recserve.allocator import tune_allocator
     from recserve.config.environment import environment, process_environ
     from recserve.features.offline import load_generator
     from recserve.features.offline.file_run import run_file
@@ -77,6 +78,7 @@ def run(
         farm_hash=environment(process_environ(), {}).farm_hash,
         step="without_bucketizers" if without_bucketizers else "bucketize_only" if bucketize_only else "",
     )
+    tune_allocator()
     started = perf_counter()
     with progress_bar(f"{source.name} → {target.name}", "rows") as show:
         report = run_file(

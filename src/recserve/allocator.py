@@ -1,0 +1,18 @@
+"""The memory of large buffers that come and go: set once, when a process starts."""
+
+from __future__ import annotations
+
+import ctypes
+
+
+def tune_allocator() -> None:
+    """Let glibc keep what it frees: the buffers of one request, or batch, are those of the next.
+
+    By default each large tensor is a fresh mapping: thousands of page faults per model call.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return  # not glibc
+    m_trim_threshold, m_mmap_threshold = -1, -3
+    mallopt(m_mmap_threshold, 32 * 2**20)  # the largest that glibc takes
+    mallopt(m_trim_threshold, 256 * 2**20)
