@@ -1,25 +1,89 @@
 #include "features/plain.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 
-#include "features/combo.h"
+#include "features/plain_rows.h"
 
 namespace recserve {
 
 namespace {
 
-bool is_integer(Type type) { return type == Type::Int32 || type == Type::Int64; }
-
-/// Any text has an id; other bucketizers may find one that is no number, and count it.
-bool takes_any_text(const Rules& rules) {
-  const Bucketizer::Kind kind = rules.bucketizer.kind();
-  return (kind == Bucketizer::Kind::Hash || kind == Bucketizer::Kind::Vocab) && !rules.weighted &&
-         rules.prefix.empty();
+/// Some text is empty. Without a branch in it, the loop compares several at a time.
+bool has_empty(const Values& texts) {
+  const int32_t* offsets = texts.offsets.data();
+  bool found = false;
+  for (int64_t i = 0; i < texts.size; ++i) found |= offsets[i] == offsets[i + 1];
+  return found;
 }
 
-/// One id in each row but the `missing` ones (increasing), whose ids so far mean nothing.
+/// Appends the rows in which one input is missing.
+void add_missing(const Cells& cells, int64_t rows, std::vector<int64_t>& missing) {
+  const Column& column = *cells.column;
+  const bool scalar = column.shape == Shape::Scalar && column.width == 1;
+  const bool text = column.values.type == Type::String;
+  if (cells.rows != nullptr || column.rows != rows || !scalar || (text && has_empty(column.values))) {
+    for (int64_t i = 0; i < rows; ++i) {
+      if (cells.missing(i)) missing.push_back(i);
+    }
+    return;
+  }
+  if (column.valid.empty()) return;
+  // Eight rows at a time: mostly all of them are present.
+  for (int64_t byte = 0; 8 * byte < rows; ++byte) {
+    for (unsigned absent = static_cast<uint8_t>(~column.valid[byte]); absent != 0; absent &= absent - 1) {
+      const int64_t row = 8 * byte + std::countr_zero(absent);
+      if (row < rows) missing.push_back(row);
+    }
+  }
+}
+
+std::optional<Column> text_ids(const Rules& rules, const Cells& cells, int64_t rows, char separator) {
+  const Values& values = cells.column->values;
+  if (!all_whole(values, separator)) return {};
+  std::vector<int64_t> ids(rows);
+  // Rows that are missing have some text, too: the empty one, or what lies under a null.
+  if (values.size > 0) {
+    for_each_row(cells, rows,
+                 [&](int64_t i, int64_t row) { ids[i] = *rules.bucketizer.text(values.text(row)); });
+  }
+  return column_of_ids(rules, std::move(ids), missing_rows({&cells, 1}, rows));
+}
+
+std::optional<Column> integer_ids(const Rules& rules, const Cells& cells, int64_t rows) {
+  const Bucketizer bucketizer = rules.bucketizer;  // a copy: what is written below cannot be part of it
+  std::vector<int64_t> ids(rows);
+  const auto fill = [&](auto numbers) {
+    for_each_row(cells, rows, [&](int64_t i, int64_t row) { ids[i] = bucketizer.integer(numbers[row]); });
+  };
+  const Values& values = cells.column->values;
+  if (values.size > 0) {
+    values.type == Type::Int32 ? fill(values.as<int32_t>()) : fill(values.as<int64_t>());
+  }
+  return column_of_ids(rules, std::move(ids), missing_rows({&cells, 1}, rows));
+}
+
+/// Lists of texts, which nothing cuts.
+Column text_lists(const Rules& rules, const Cells& cells, int64_t rows) {
+  const Column& column = *cells.column;
+  const auto limit = rules.limit > 0 ? static_cast<size_t>(rules.limit) : SIZE_MAX;
+  IdRows ids(rules, rows);
+  for (int64_t i = 0; i < rows; ++i) {
+    if (!cells.missing(i)) {
+      const Range range = entries(column, cells.at(i));
+      const size_t before = ids.row().size();
+      for (int64_t p = range.begin; p < range.end && ids.row().size() - before < limit; ++p) {
+        const std::string_view text = column.values.text(p);
+        if (!text.empty()) ids.row().push_back(*rules.bucketizer.text(text));
+      }
+    }
+    ids.end_row();
+  }
+  return ids.finish();
+}
+
+}  // namespace
+
 Column column_of_ids(const Rules& rules, std::vector<int64_t> ids, std::span<const int64_t> missing) {
   Column column;
   column.rows = static_cast<int64_t>(ids.size());
@@ -58,248 +122,6 @@ Column column_of_ids(const Rules& rules, std::vector<int64_t> ids, std::span<con
   return column;
 }
 
-/// Some text is empty. Without a branch in it, the loop compares several at a time.
-bool has_empty(const Values& texts) {
-  const int32_t* offsets = texts.offsets.data();
-  bool found = false;
-  for (int64_t i = 0; i < texts.size; ++i) found |= offsets[i] == offsets[i + 1];
-  return found;
-}
-
-/// Appends the rows in which one input is missing.
-void add_missing(const Cells& cells, int64_t rows, std::vector<int64_t>& missing) {
-  const Column& column = *cells.column;
-  const bool scalar = column.shape == Shape::Scalar && column.width == 1;
-  const bool text = column.values.type == Type::String;
-  if (cells.rows != nullptr || column.rows != rows || !scalar || (text && has_empty(column.values))) {
-    for (int64_t i = 0; i < rows; ++i) {
-      if (cells.missing(i)) missing.push_back(i);
-    }
-    return;
-  }
-  if (column.valid.empty()) return;
-  // Eight rows at a time: mostly all of them are present.
-  for (int64_t byte = 0; 8 * byte < rows; ++byte) {
-    for (unsigned absent = static_cast<uint8_t>(~column.valid[byte]); absent != 0; absent &= absent - 1) {
-      const int64_t row = 8 * byte + std::countr_zero(absent);
-      if (row < rows) missing.push_back(row);
-    }
-  }
-}
-
-/// `each(row of the column)` for every row of the evaluation; 0 where there is none.
-template <class Each>
-void for_each_row(const Cells& cells, int64_t rows, Each&& each) {
-  if (cells.rows != nullptr) {
-    for (int64_t i = 0; i < rows; ++i) each(i, std::max<int64_t>(cells.rows[i], 0));
-  } else if (cells.column->rows == 1) {
-    for (int64_t i = 0; i < rows; ++i) each(i, 0);
-  } else {
-    for (int64_t i = 0; i < rows; ++i) each(i, i);
-  }
-}
-
-/// None of the texts is to be cut: one look through the bytes of the whole column.
-bool all_whole(const Values& values, char separator) {
-  const int32_t begin = values.offsets[0], end = values.offsets[values.size];
-  const auto* bytes = reinterpret_cast<const char*>(values.data.data());
-  const std::string_view all(bytes + begin, static_cast<size_t>(end - begin));
-  return all.find(kValueSeparator) == std::string_view::npos &&
-         (separator == kValueSeparator || all.find(separator) == std::string_view::npos);
-}
-
-std::optional<Column> text_ids(const Rules& rules, const Cells& cells, int64_t rows, char separator) {
-  const Values& values = cells.column->values;
-  if (!all_whole(values, separator)) return {};
-  std::vector<int64_t> ids(rows);
-  // Rows that are missing have some text, too: the empty one, or what lies under a null.
-  if (values.size > 0) {
-    for_each_row(cells, rows,
-                 [&](int64_t i, int64_t row) { ids[i] = *rules.bucketizer.text(values.text(row)); });
-  }
-  return column_of_ids(rules, std::move(ids), missing_rows({&cells, 1}, rows));
-}
-
-std::optional<Column> integer_ids(const Rules& rules, const Cells& cells, int64_t rows) {
-  const Bucketizer bucketizer = rules.bucketizer;  // a copy: what is written below cannot be part of it
-  std::vector<int64_t> ids(rows);
-  const auto fill = [&](auto numbers) {
-    for_each_row(cells, rows, [&](int64_t i, int64_t row) { ids[i] = bucketizer.integer(numbers[row]); });
-  };
-  const Values& values = cells.column->values;
-  if (values.size > 0) {
-    values.type == Type::Int32 ? fill(values.as<int32_t>()) : fill(values.as<int64_t>());
-  }
-  return column_of_ids(rules, std::move(ids), missing_rows({&cells, 1}, rows));
-}
-
-/// Collects any number of ids in each row.
-class IdRows {
- public:
-  IdRows(const Rules& rules, int64_t rows) : rules_(rules) {
-    ids_.reserve(rows);
-    offsets_.reserve(rows + 1);
-    offsets_.push_back(0);
-  }
-  /// Where the ids of the row at hand are appended.
-  std::vector<int64_t>& row() { return ids_; }
-  void end_row() {
-    const bool missing = static_cast<int32_t>(ids_.size()) == offsets_.back();
-    if (missing && rules_.has_default()) ids_.push_back(rules_.default_ids[0]);
-    if (missing && !rules_.has_default() && rules_.single()) {
-      ids_.push_back(0);
-      missing_.push_back(static_cast<int64_t>(offsets_.size()) - 1);
-    }
-    offsets_.push_back(static_cast<int32_t>(ids_.size()));
-  }
-  Column finish() {
-    if (rules_.single()) return column_of_ids(rules_, std::move(ids_), missing_);
-    Column column;
-    column.shape = Shape::List;
-    column.rows = static_cast<int64_t>(offsets_.size()) - 1;
-    column.offsets = std::move(offsets_);
-    column.values = values_of(std::move(ids_));
-    return column;
-  }
-
- private:
-  const Rules& rules_;
-  std::vector<int64_t> ids_;
-  std::vector<int32_t> offsets_;
-  std::vector<int64_t> missing_;  // where a row has one id at most
-};
-
-/// Lists of texts, which nothing cuts.
-Column text_lists(const Rules& rules, const Cells& cells, int64_t rows) {
-  const Column& column = *cells.column;
-  const auto limit = rules.limit > 0 ? static_cast<size_t>(rules.limit) : SIZE_MAX;
-  IdRows ids(rules, rows);
-  for (int64_t i = 0; i < rows; ++i) {
-    if (!cells.missing(i)) {
-      const Range range = entries(column, cells.at(i));
-      const size_t before = ids.row().size();
-      for (int64_t p = range.begin; p < range.end && ids.row().size() - before < limit; ++p) {
-        const std::string_view text = column.values.text(p);
-        if (!text.empty()) ids.row().push_back(*rules.bucketizer.text(text));
-      }
-    }
-    ids.end_row();
-  }
-  return ids.finish();
-}
-
-/// The tokens of a row of one input: of a text that nothing cuts, an integer, or a list of texts.
-class RowTokens {
- public:
-  explicit RowTokens(const Cells& cells) : cells_(&cells) {}
-
-  void read(int64_t i) {
-    texts_ = {};
-    if (cells_->missing(i)) return;
-    const Column& column = *cells_->column;
-    const int64_t row = cells_->at(i);
-    if (column.shape == Shape::List) return read_list(column, row);
-    switch (column.values.type) {
-      case Type::String: one_ = column.values.text(row); break;
-      case Type::Int32: one_ = format(int64_t{column.values.as<int32_t>()[row]}, decimal_); break;
-      default: one_ = format(column.values.as<int64_t>()[row], decimal_);
-    }
-    texts_ = {&one_, 1};
-  }
-  bool constant() const { return cells_->constant(); }
-  std::span<const std::string_view> texts() const { return texts_; }
-
- private:
-  void read_list(const Column& column, int64_t row) {
-    several_.clear();
-    for (int32_t p = column.offsets[row]; p < column.offsets[row + 1]; ++p) {
-      if (const std::string_view text = column.values.text(p); !text.empty()) several_.push_back(text);
-    }
-    texts_ = several_;
-  }
-
-  const Cells* cells_;
-  std::span<const std::string_view> texts_;  // into one of these
-  std::string_view one_;
-  std::vector<std::string_view> several_;
-  char decimal_[kNumberChars];
-};
-
-/// What `RowTokens` reads.
-bool has_plain_tokens(const Cells& cells, char separator) {
-  const Column& column = *cells.column;
-  const bool text = column.values.type == Type::String;
-  if (column.shape == Shape::List) return text && !cells.produced;
-  if (column.shape != Shape::Scalar || column.width != 1 || column.values.size == 0) return false;
-  return text ? all_whole(column.values, separator) : is_integer(column.values.type);
-}
-
-bool is_text(const Cells& cells) {
-  return cells.column->shape == Shape::Scalar && cells.column->values.type == Type::String;
-}
-
-/// The commonest combo: a text of the user beside one of each item.
-std::optional<Column> crossed_texts(const Rules& rules, std::span<const Cells> inputs, int64_t rows) {
-  if (inputs.size() != 2 || !is_text(inputs[0]) || !is_text(inputs[1])) return {};
-  if (!inputs[0].constant() || inputs[0].missing(0)) return {};
-  const Values& values = inputs[1].column->values;
-  const Bucketizer& bucketizer = rules.bucketizer;
-  std::array<std::string_view, 2> texts = {inputs[0].column->values.text(0), {}};
-  std::string scratch;
-  std::vector<int64_t> ids(rows);
-  for_each_row(inputs[1], rows, [&](int64_t i, int64_t row) {
-    texts[1] = values.text(row);
-    ids[i] = bucketizer.joined(texts, scratch);
-  });
-  return column_of_ids(rules, std::move(ids), missing_rows(inputs.subspan(1), rows));
-}
-
-/// Gives the ids of all combinations of tokens, the first input varying slowest, up to `limit` of them.
-class Combinations {
- public:
-  Combinations(const Bucketizer& bucketizer, size_t inputs, size_t limit)
-      : bucketizer_(bucketizer), limit_(limit), texts_(inputs), at_(inputs), sizes_(inputs) {}
-
-  void append(const std::vector<RowTokens>& inputs, std::vector<int64_t>& ids) {
-    bool several = false;
-    for (size_t k = 0; k < inputs.size(); ++k) {
-      const auto texts = inputs[k].texts();
-      if (texts.empty()) return;
-      several |= texts.size() > 1;
-      sizes_[k] = texts.size();
-      at_[k] = 0;
-      texts_[k] = texts[0];
-    }
-    if (several) combinations_.add(sizes_, limit_);
-    for (size_t count = 1;; ++count) {
-      ids.push_back(bucketizer_.joined(texts_, scratch_));
-      if (!several || count == limit_ || !next(inputs)) return;
-    }
-  }
-
- private:
-  /// As an odometer counts.
-  bool next(const std::vector<RowTokens>& inputs) {
-    for (size_t k = inputs.size(); k-- > 0;) {
-      const auto texts = inputs[k].texts();
-      at_[k] = at_[k] + 1 < texts.size() ? at_[k] + 1 : 0;
-      texts_[k] = texts[at_[k]];
-      if (at_[k] != 0) return true;
-    }
-    return false;
-  }
-
-  const Bucketizer& bucketizer_;
-  const size_t limit_;
-  std::vector<std::string_view> texts_;
-  std::vector<size_t> at_;
-  std::vector<size_t> sizes_;
-  CombinationLimit combinations_;
-  std::string scratch_;
-};
-
-}  // namespace
-
 bool has_whole_texts(const Cells& cells, char separator) {
   return is_text(cells) && cells.column->width == 1 && all_whole(cells.column->values, separator);
 }
@@ -324,29 +146,6 @@ std::optional<Column> plain_ids(const Rules& rules, const Cells& cells, int64_t 
   if (column.shape == Shape::List && text && !cells.produced) return text_lists(rules, cells, rows);
   if (column.shape != Shape::Scalar || column.width != 1) return {};
   return text ? text_ids(rules, cells, rows, separator) : integer_ids(rules, cells, rows);
-}
-
-std::optional<Column> plain_combos(const Rules& rules, std::span<const Cells> inputs, int64_t rows,
-                                   char separator) {
-  if (!takes_any_text(rules)) return {};
-  for (const Cells& cells : inputs) {
-    if (!has_plain_tokens(cells, separator)) return {};
-  }
-  if (auto crossed = crossed_texts(rules, inputs, rows)) return crossed;
-  std::vector<RowTokens> tokens(inputs.begin(), inputs.end());
-  for (RowTokens& input : tokens) {
-    if (input.constant()) input.read(0);
-  }
-  Combinations combinations(rules.bucketizer, inputs.size(), static_cast<size_t>(rules.limit));
-  IdRows ids(rules, rows);
-  for (int64_t i = 0; i < rows; ++i) {
-    for (RowTokens& input : tokens) {
-      if (!input.constant()) input.read(i);
-    }
-    combinations.append(tokens, ids.row());
-    ids.end_row();
-  }
-  return ids.finish();
 }
 
 std::optional<Column> plain_sequence_ids(const Rules& rules, const Column& column, const SequenceRule& cut,
