@@ -213,7 +213,7 @@ def spoil_model(folder: Path) -> None:
             "bundle '.*bundle' has no fg.json; export it with its features, or set fg_mode bypass",
         ),
         (misspell_a_type, "feature 'user_id': .*'id_faeture'.*; known: id_feature, raw_feature, "),
-        (spoil_json, r"fg\.json.* line 1 column 15"),
+        (spoil_json, r"fg\.json, line 1, column 15: .*remove the comma"),
         (remove_table, r"items\.parquet does not exist; paths are relative to the service file"),
         (rename_key, "has no key column 'item_id'; columns: id, category, price, tags"),
         (spoil_table, r"items\.parquet is not a Parquet file that can be read; write it again"),
