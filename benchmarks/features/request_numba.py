@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from benchmarks.workloads import BOUNDARIES, Feature, Workload
+from benchmarks.features.request_numpy import NumpyFeatures
+from benchmarks.workloads import BOUNDARIES, Feature
 from numba import njit
 
 if TYPE_CHECKING:
     from benchmarks.features.request_columns import Columns
-    from numpy.typing import NDArray
 
 SEED = np.uint64(0xC70F6907)
 MULTIPLIER = np.uint64(0xC6A4A7935BD1E995)
@@ -173,27 +173,8 @@ def lookups(keys: Any, key_ends: Any, key_values: Any, text: Any, ends: Any) -> 
     return found
 
 
-class NumbaFeatures:
-    """Generates the tensors of one request."""
-
-    def __init__(self, workload: Workload) -> None:
-        self.features = workload.features
-        self.rows = workload.candidates
-
-    def generate(self, columns: Columns) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Give the int and the float buffer that the core would make."""
-        ints: list[NDArray[np.int64]] = []
-        floats: list[NDArray[np.float32]] = []
-        for feature in self.features:
-            if feature.dense:
-                values = self._numbers(feature, columns)
-                floats.append(np.repeat(values, self.rows) if len(values) == 1 else values)
-                continue
-            tokens, lengths = self._ids(feature, columns)
-            if len(lengths) == 1:
-                tokens, lengths = np.tile(tokens, self.rows), np.repeat(lengths, self.rows)
-            ints += [tokens, lengths]
-        return np.concatenate(ints), np.concatenate(floats)
+class NumbaFeatures(NumpyFeatures):
+    """Generates the tensors of one request, laid out as numpy's."""
 
     def _numbers(self, feature: Feature, columns: Columns) -> Any:
         if feature.kind == "float":

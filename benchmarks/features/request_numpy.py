@@ -44,7 +44,7 @@ def murmur(words: list[NDArray[np.uint64]], lengths: NDArray[np.int64]) -> NDArr
 def words_of(texts: Texts) -> tuple[list[NDArray[np.uint64]], NDArray[np.int64]]:
     """The bytes of texts as words, and their lengths."""
     if (texts.text == SEPARATOR).any():
-        raise NotImplementedError("several values in a text")
+        raise ValueError("a text holds several values, which no workload for numpy may have")
     lengths = np.diff(texts.ends).astype(np.int64)
     longest = int(lengths.max(initial=1))
     text = np.concatenate([texts.text, np.zeros(longest + 8, np.uint8)])
@@ -72,7 +72,7 @@ def tags(texts: Texts, row_ends: NDArray[np.int32], buckets: int) -> Ids:
     """The ids of each row's list."""
     values, present = ids(texts, buckets)
     if len(values) != len(present):
-        raise NotImplementedError("empty entries")
+        raise ValueError("a list holds empty entries, which no workload for numpy may have")
     return values, np.diff(row_ends).astype(np.int64)
 
 

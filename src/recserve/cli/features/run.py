@@ -65,7 +65,7 @@ def run(
     Rows keep their order. The bytes written depend neither on the threads nor on how the source is cut.
     """
     from recserve.allocator import tune_allocator
-    from recserve.config.environment import environment, process_environ
+    from recserve.cli.features.environment import farm_hash
     from recserve.features.offline import load_generator
     from recserve.features.offline.file_run import run_file
 
@@ -75,7 +75,7 @@ def run(
         raise typer.BadParameter("one step at a time", param_hint="--bucketize-only")
     generator = load_generator(
         fg_json,
-        farm_hash=environment(process_environ(), {}).farm_hash,
+        farm_hash=farm_hash(),
         step="without_bucketizers" if without_bucketizers else "bucketize_only" if bucketize_only else "",
     )
     tune_allocator()

@@ -10,7 +10,7 @@ from recserve.errors import ConfigError
 from recserve.features import python_step
 from recserve.features.bucketize import KEYS, Buckets
 from recserve.features.keys import canonical, read_fields
-from recserve.features.texts.vocabulary import TOKENIZER_TYPES, Vocabulary, load
+from recserve.features.texts.tokenizer_file import TOKENIZER_TYPES, TokenizerFile, load
 from recserve.features.types.feature_type import FeatureType, Reference
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Tokenize(FeatureType):
     vocab_file: str
     tokenizer_type: str = "bpe"
     output_type: str = "word_id"
-    vocabulary: Vocabulary
+    vocabulary: TokenizerFile
 
     @classmethod
     def parse(cls, keys: Mapping[str, Any], assets: Assets) -> Self:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
-class Vocabulary:
+class TokenizerFile:
     """A tokenizer file that was read. `size` is the number of its ids, added tokens among them.
 
     It can be pickled, the file's content with it: features are made on other machines, too.
@@ -33,7 +33,7 @@ class Vocabulary:
         return pa.array([self._encode(text) for text in texts_of(texts)], pa.list_(pa.int64()))
 
 
-def load(path: Path, tokenizer_type: str) -> Vocabulary:
+def load(path: Path, tokenizer_type: str) -> TokenizerFile:
     """Read a file of one of TOKENIZER_TYPES; ConfigError says what is wrong with it."""
     library, read = TOKENIZER_TYPES[tokenizer_type]
     try:
@@ -49,7 +49,7 @@ def load(path: Path, tokenizer_type: str) -> Vocabulary:
         raise ConfigError(f"vocab_file '{path}' is not a file of {library}: {e}") from e
 
 
-def _read_bpe(path: Path) -> Vocabulary:
+def _read_bpe(path: Path) -> TokenizerFile:
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(path))
@@ -57,7 +57,7 @@ def _read_bpe(path: Path) -> Vocabulary:
     ids = [*tokenizer.get_vocab(with_added_tokens=True).values(), (tokenizer.padding or {}).get("pad_id", 0)]
     if max(ids) >= size:  # a model has a row for each token, and none for this one
         raise ConfigError(f"vocab_file '{path}' has {size} tokens, but an id {max(ids)}")
-    return Vocabulary(size, partial(_encode_bpe, tokenizer))
+    return TokenizerFile(size, partial(_encode_bpe, tokenizer))
 
 
 def _encode_bpe(tokenizer: Tokenizer, text: str) -> list[int]:
@@ -65,15 +65,15 @@ def _encode_bpe(tokenizer: Tokenizer, text: str) -> list[int]:
     return ids
 
 
-def _read_sentencepiece(path: Path) -> Vocabulary:
+def _read_sentencepiece(path: Path) -> TokenizerFile:
     from sentencepiece import SentencePieceProcessor
 
     processor = SentencePieceProcessor(model_file=str(path))
-    return Vocabulary(processor.vocab_size(), partial(processor.encode, out_type=int))
+    return TokenizerFile(processor.vocab_size(), partial(processor.encode, out_type=int))
 
 
 class _Read(Protocol):
-    def __call__(self, path: Path, /) -> Vocabulary: ...
+    def __call__(self, path: Path, /) -> TokenizerFile: ...
 
 
 #: `tokenizer_type` → the library that its files are of, and what reads one.
