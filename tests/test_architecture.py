@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHON = ROOT / "src" / "recserve"
 CPP = ROOT / "cpp"
 
-FOUNDATION = {"_core", "allocator", "errors", "columns", "messages", "bundle", "config", "__init__"}
+FOUNDATION = {"_core", "allocator", "errors", "columns", "messages", "bundle", "config", "source", "__init__"}
 PARTS = {"wire", "features", "items", "sources", "feature_store", "engines", "recall", "observe"}
 
 #: part → the parts that it may import besides the foundation and itself.
@@ -43,6 +43,7 @@ FOUNDATION_MAY_IMPORT = {
     "messages": {"columns", "errors"},
     "config": {"errors"},
     "bundle": {"errors", "messages"},
+    "source": {"errors"},
 }
 
 #: Libraries that not everybody installs → the one file per part that may import them.
@@ -53,8 +54,13 @@ EXTRAS = {
     "tensorflow",
     "onnxruntime",
     "faiss",
+    "adbc_driver_manager",
+    "adbc_driver_postgresql",
+    "duckdb",
+    "fsspec",
     "psycopg",
     "redis",
+    "yaml",
     "feast",
     "ray",
     "pyspark",

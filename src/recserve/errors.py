@@ -14,7 +14,8 @@ RecserveError                    500  something of ours failed
 └── LoadError                    500  something cannot be loaded; never leaves the process as an answer
     ├── ConfigError                   fg.json or the service file is wrong
     ├── BundleError                   the exported model directory is incomplete or does not fit
-    └── DataError                     a table or an Arrow array is not what was declared
+    ├── DataError                     a table or an Arrow array is not what was declared
+    └── SourceError                   where rows come from cannot be reached; asking again may help
 
 `status` is the HTTP status. 450 is the protocol's own number for a full queue.
 """
@@ -100,3 +101,7 @@ class BundleError(LoadError):
 
 class DataError(LoadError):
     """A table or an Arrow array is not what was declared."""
+
+
+class SourceError(LoadError):
+    """A database, a file or a stream cannot be reached, or failed; asking again may help."""

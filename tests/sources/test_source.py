@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from recserve.sources.source import Source
+    from recserve.source import Source
 
     Open = Callable[[pa.Table, str], Source]
 
@@ -32,7 +32,7 @@ TABLE = pa.table(
 )
 
 
-@pytest.fixture(params=sorted(SOURCES))
+@pytest.fixture(params=["file", "memory"])
 def source_of(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     """Write a table, and open it as the source of this name."""
 

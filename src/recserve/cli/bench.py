@@ -10,7 +10,8 @@ from recserve.cli.output import print_json, print_pairs, progress_bar
 
 if TYPE_CHECKING:
     from recserve.client.load import LoadResult
-    from recserve.config.service import Table
+    from recserve.config.items import Table
+    from recserve.config.service import ServiceSpec
 
 
 def bench(
@@ -105,19 +106,25 @@ def _made_up(path: Path, config: Path | None, rows: int, seed: int) -> list[byte
         for source in feature.inputs
         if feature.feature.group is not None and source.source == "user" and source.sequence
     }
-    items = [item for table in spec.model.tables for item in _item_ids(table)]
+    items = [item for table in spec.items.tables for item in _item_ids(spec, table)]
     samples = sample_requests(
         schema, items, rows=rows, count=64, seed=seed, clicked=clicked, beside_clicks=beside
     )
     return [encode_request(sample) for sample in samples]
 
 
-def _item_ids(table: "Table") -> list[str]:
+def _item_ids(spec: "ServiceSpec", table: "Table") -> list[str]:
     """The first ids of an item table."""
-    from pyarrow import dataset
+    from recserve.processors.load import table_source
 
-    column = dataset.dataset(table.path).head(100_000, columns=[table.key])[table.key]
-    return [str(item) for item in column.to_pylist()]
+    source = table_source(spec, table)
+    ids: list[str] = []
+    for batch in source.snapshot([]):
+        ids += (str(item) for item in batch.column(table.key).to_pylist())
+        if len(ids) >= 100_000:
+            break
+    source.close()
+    return ids
 
 
 def _print(result: "LoadResult") -> None:

@@ -12,7 +12,8 @@ from recserve.cli.findings import FailedError, Report
 
 if TYPE_CHECKING:
     from recserve.bundle import Bundle
-    from recserve.config.service import ServiceSpec, Table
+    from recserve.config.items import Table
+    from recserve.config.service import ServiceSpec
     from recserve.engines.engine import Engine
     from recserve.features.generator import Generator
     from recserve.items.store import ItemStore
@@ -42,8 +43,8 @@ def _check_all(report: Report, path: Path | None, service_file: Path | None) -> 
     for warning in spec.warnings:
         report.note("service file", None, warning)
     if path is None:
-        for table in spec.model.tables:
-            report.attempt("item table", partial(_table, table))
+        for table in spec.items.tables:
+            report.attempt("item table", partial(_table, spec, table))
         return
     bundle = report.attempt("bundle", lambda: open_bundle(path))
     if bundle.engine == "torchscript":
@@ -67,10 +68,10 @@ def read_service_file(path: Path | None) -> tuple["ServiceSpec", str]:
     return spec, f"'{spec.name}', fg_mode {spec.model.fg_mode}" if path else "none given, all defaults"
 
 
-def _table(table: "Table") -> tuple[None, str]:
-    from recserve.sources.files import FileSource
+def _table(spec: "ServiceSpec", table: "Table") -> tuple[None, str]:
+    from recserve.processors.load import table_source
 
-    source = FileSource(table.path, table.key)
+    source = table_source(spec, table)
     return (
         None,
         f"{table.name}: {source.rows()} rows, {len(source.schema().names)} columns, key '{table.key}'",
@@ -113,16 +114,15 @@ def check_model(bundle: "Bundle", spec: "ServiceSpec", features: "Generator | No
 
 
 def _items(report: Report, features: "Generator", spec: "ServiceSpec") -> tuple["ItemStore", str]:
-    from recserve.processors.load import load_items, missing_columns
-    from recserve.sources.files import FileSource
+    from recserve.processors.load import load_items, missing_columns, table_source
 
-    for table in spec.model.tables:
-        lacking = missing_columns(features, FileSource(table.path, table.key).schema(), table)
+    for table in spec.items.tables:
+        lacking = missing_columns(features, table_source(spec, table).schema(), table)
         if lacking:
             report.note("items", None, f"{table.name} lacks columns that features read: {', '.join(lacking)}")
     items = load_items(features, spec)
-    if spec.model.tables:
-        return items, f"{len(items)} rows of {spec.model.tables[0].name}"
+    if spec.items.tables:
+        return items, f"{len(items)} rows of {spec.items.tables[0].name}"
     return items, "no table; requests bring the item columns"
 
 

@@ -18,25 +18,16 @@ _CONTROL_PLANE = """
 """
 # jemalloc is preloaded by whoever starts the process, SIGTERM always drains, the rest is the hosted network.
 _PROCESS = "enable_jemalloc enable_sigterm io_threads proxy_path"
-# fg_threads: one native pass generates all features of a request and is too short to be shared out.
-_FEATURE_STORE = """
-    access_key_id access_key_secret featuredb_passwd featuredb_password featuredb_username fg_threads
-    load_feature_from_offlinestore period region url
-"""
-_TABLE_REFRESH = "static timekey"
+# One native pass generates all features of a request and is too short to be shared out among threads.
+_MODEL = "fg_threads"
 
 ACCEPTED: dict[str, frozenset[str]] = {
     "": frozenset(_CONTROL_PLANE.split()),
     "metadata": frozenset(_PLACEMENT.split()),
     "metadata.rpc": frozenset(_PROCESS.split()),
-    "model_config": frozenset(_FEATURE_STORE.split()),
-    "model_config.tables": frozenset(_TABLE_REFRESH.split()),
+    "model_config": frozenset({_MODEL, "featuredb_passwd"}),
 }
 
-_FROM_FILE = (
-    "item features come from requests, or from a file: "
-    '"remote_type": "file", "tables": [{"name": "items.parquet", "key": "item_id"}]'
-)
 _WARM_UP = "the model is warmed up with rows made from its inputs"
 _UNBATCHED = "requests are scored one by one, with the same results"
 _NOT_KEPT = "no request is kept"
@@ -51,9 +42,6 @@ NOT_YET: dict[str, dict[str, str]] = {
         "max_batch_timeout": _UNBATCHED,
     },
     "model_config": {
-        "fs_project": _FROM_FILE,
-        "fs_model": _FROM_FILE,
-        "fs_entity": _FROM_FILE,
         "warmup_data_path": _WARM_UP,
         "warmup_cnt_per_file": _WARM_UP,
         "warmup_pb_files_count": _WARM_UP,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from recserve.config.environment import Environment
 from recserve.config.hosted_keys import ACCEPTED, NOT_YET, REFUSED
-from recserve.config.service import ModelConfig, Rpc, ServiceSpec, Table
+from recserve.config.items import FeatureStoreSettings, ItemSettings, Table
+from recserve.config.service import ModelConfig, Rpc, ServiceSpec
 from recserve.config.settings import Setting, default_of, settings
 
 SECTIONS: dict[str, type] = {
     "Top level": ServiceSpec,
     "metadata.rpc": Rpc,
     "model_config": ModelConfig,
+    "model_config, where items come from": ItemSettings,
     "model_config.tables": Table,
+    "model_config, the feature store": FeatureStoreSettings,
     "Environment, or processor_envs": Environment,
 }
 

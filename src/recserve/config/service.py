@@ -21,6 +21,13 @@ from typing import TYPE_CHECKING, Any
 from recserve.config import hosted_keys
 from recserve.config.document import parse_json, read_json
 from recserve.config.environment import Environment, environment, process_environ
+from recserve.config.items import (
+    FeatureStoreSettings,
+    ItemSettings,
+    Table,
+    feature_store_settings,
+    item_settings,
+)
 from recserve.config.settings import read, setting, settings, unknown_key
 from recserve.errors import ConfigError
 
@@ -65,6 +72,9 @@ class Rpc:
         unit="ms",
         least=1000,
     )
+    admin_port: int = setting(
+        0, "A port of its own for `POST /items` and `GET /items/status`; 0 = none, -1 = a free one.", least=-1
+    )
     drain_ms: int = setting(
         5000,
         "After SIGTERM, answers say Connection: close for this long before the port is closed.",
@@ -75,19 +85,6 @@ class Rpc:
     def compute_threads(self, cores: int) -> int:
         """Threads that run the model: more than cores would only make all of them late."""
         return min(self.worker_threads, cores)
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One entry of `model_config.tables`: where the features of items come from."""
-
-    name: str = setting("", "The file, relative to the service file.", required=True)
-    key: str = setting("", "The column that holds the item id.", required=True)
-    value: tuple[str, ...] = setting(
-        (), "Columns to load, separated by commas; none named = those that features read."
-    )
-    condition: str = setting("", "A filter in SQL; refused for files: write the wanted rows only.")
-    path: Path = Path()  # `name` made absolute
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +104,6 @@ class ModelConfig:
         0.0, "The score of an item whose id is unknown and for which the request brings no feature."
     )
     device: str = setting("cpu", "Where the model runs: cpu, cuda, or cuda:<n> for the n-th GPU.")
-    remote_type: str = setting(
-        "none",
-        "file: item features come from `tables`; none: only from requests.",
-        choices=("file", "none"),
-    )
-    tables: tuple[Table, ...] = ()
-    item_columns: str = setting(
-        "warn",
-        "When the item table lacks a column that features read: warn, or refuse to start (strict).",
-        choices=("warn", "strict"),
-    )
     slow_request_ms: int = setting(
         200,
         "Requests slower than this are logged with the time of each stage.",
@@ -145,8 +131,13 @@ class ServiceSpec:
     processor: str = setting(
         "easyrec-torch", "The kind of model; the version of easyrec-torch-<version> is not looked at."
     )
+    admin_tokens: tuple[str, ...] = setting(
+        (), "Who may use the admin port; none = those who may ask for scores.", key="admin_token", secret=True
+    )
     rpc: Rpc = field(default_factory=Rpc)
     model: ModelConfig = field(default_factory=ModelConfig)
+    items: ItemSettings = field(default_factory=ItemSettings)
+    feature_store: FeatureStoreSettings | None = None
     envs: Mapping[str, str] = field(default_factory=dict, repr=False)  # processor_envs; may hold secrets
     environment: Environment = field(default_factory=Environment)
     base_dir: Path = Path()  # paths in the file are relative to it
@@ -192,7 +183,7 @@ def _spec(values: dict[str, Any], variables: Mapping[str, str], base_dir: Path) 
         ("", top, {*settings(ServiceSpec), "metadata", "model_config", "processor_envs"}),
         ("metadata", metadata, {"name", "token", "rpc"}),
         ("metadata.rpc", rpc, set(settings(Rpc))),
-        ("model_config", _without_leftovers(model_config), {*settings(ModelConfig), "tables"}),
+        ("model_config", _without_leftovers(model_config), {*_model_keys(), "tables"}),
         *(("model_config.tables", entry, set(settings(Table))) for entry in tables),
     ):
         warnings += _review(section, where, keys)
@@ -202,12 +193,18 @@ def _spec(values: dict[str, Any], variables: Mapping[str, str], base_dir: Path) 
     return replace(
         spec,
         rpc=read(Rpc, rpc, "metadata.rpc"),
-        model=_model(model_config, tables, base_dir),
+        model=_model(model_config),
+        items=item_settings(model_config, tables),
+        feature_store=feature_store_settings(model_config),
         envs=envs,
         environment=environment(variables, envs),
         base_dir=base_dir,
         warnings=tuple(warnings),
     )
+
+
+def _model_keys() -> set[str]:
+    return {*settings(ModelConfig), *settings(ItemSettings), *settings(FeatureStoreSettings)}
 
 
 def _section(values: Mapping[str, Any], key: str, where: str = "") -> dict[str, Any]:
@@ -275,14 +272,16 @@ def _review(section: Mapping[str, Any], where: str, keys: set[str]) -> list[str]
     return warnings + [f"{', '.join(names)}: no effect yet; {reason}" for reason, names in not_yet.items()]
 
 
-_SECTIONS: dict[str, type] = {"": ServiceSpec, "metadata.rpc": Rpc, "model_config": ModelConfig}
+_SECTIONS = {
+    "": set(settings(ServiceSpec)),
+    "metadata.rpc": set(settings(Rpc)),
+    "model_config": _model_keys(),
+}
 
 
 def _misplaced(key: str, where: str) -> str:
     """A key that is right elsewhere is the commonest mistake in nested files."""
-    home = next(
-        (name for name, section in _SECTIONS.items() if name != where and key in settings(section)), None
-    )
+    home = next((name for name, keys in _SECTIONS.items() if name != where and key in keys), None)
     if home is None:
         return ""
     return f"unknown key '{f'{where}.{key}' if where else key}': it belongs into {home or 'the top level'}"
@@ -330,38 +329,7 @@ def _processor_envs(entries: Any) -> dict[str, str]:
     return result
 
 
-def _model(values: Mapping[str, Any], entries: list[dict[str, Any]], base_dir: Path) -> ModelConfig:
-    remote_type = values.get("remote_type")
-    if remote_type not in (None, "file", "none"):
-        raise ConfigError(
-            f"model_config.remote_type: {str(remote_type)!r} cannot be read yet; write the table as Parquet "
-            'and use "file", or "none" if requests bring all item features'
-        )
+def _model(values: Mapping[str, Any]) -> ModelConfig:
     if values.get("fg_mode") == "tf":
         raise ConfigError("model_config.fg_mode: 'tf' is for TensorFlow models; known: bypass, normal, auto")
-    model = read(ModelConfig, values, "model_config")
-    if entries and model.remote_type == "none":
-        raise ConfigError(
-            'model_config.tables is given, but remote_type is "none"; '
-            'write "remote_type": "file" or remove the tables'
-        )
-    if model.remote_type == "file" and not entries:
-        raise ConfigError(
-            'model_config.remote_type is "file", but there are no tables; '
-            'write "tables": [{"name": "items.parquet", "key": "item_id"}]'
-        )
-    return replace(model, tables=tuple(_table(entry, base_dir) for entry in entries))
-
-
-def _table(entry: Mapping[str, Any], base_dir: Path) -> Table:
-    table = read(Table, entry, "model_config.tables")
-    if table.condition:
-        raise ConfigError(
-            f"model_config.tables: '{table.name}' has a condition; files are not filtered: write "
-            "the wanted rows into a file of their own"
-        )
-    if "://" in table.name and not table.name.startswith("file://"):
-        raise ConfigError(
-            f"model_config.tables: '{table.name}' is not a local file; copy it here and name its path"
-        )
-    return replace(table, path=base_dir / table.name.removeprefix("file://"))
+    return read(ModelConfig, values, "model_config")

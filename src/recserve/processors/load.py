@@ -19,7 +19,8 @@ from recserve.items.store import ItemStore, column_types, key_type
 from recserve.messages import InputSchema
 from recserve.processors.bypass import Bypass
 from recserve.processors.normal import Normal
-from recserve.sources.files import FileSource
+from recserve.source import TableSpec
+from recserve.sources import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from recserve.bundle import Bundle
-    from recserve.config.service import ServiceSpec, Table
+    from recserve.config.items import Table
+    from recserve.config.service import ServiceSpec
     from recserve.engines.engine import Engine
     from recserve.items.store import KeyType
+    from recserve.source import Source
 
 logger = logging.getLogger("recserve.load")
 
@@ -121,20 +124,20 @@ def sent_by(features: Generator) -> dict[str, TensorSpec]:
 
 def load_items(features: Generator, spec: ServiceSpec, progress: Progress = silent) -> ItemStore:
     """Read the item table of the service file and finish its features; without a table the store is empty."""
-    tables = spec.model.tables
+    tables = spec.items.tables
     if len(tables) > 1:
         names = ", ".join(table.name for table in tables)
         raise ConfigError(f"model_config.tables: {names}: one table is read; join them into one file")
     if not tables:
         return _store(features, "string", {})
     table = tables[0]
-    source = FileSource(table.path, table.key)
+    source = table_source(spec, table)
     schema = source.schema()
     wanted = features.raw_columns & set(table.value or features.raw_columns)
-    _check_columns(features, table, schema, wanted, strict=spec.model.item_columns == "strict")
+    _check_columns(features, table, schema, wanted, strict=spec.items.item_columns == "strict")
     key = key_type(schema.field(table.key).type, table.key)
     store = _store(features, key, column_types(schema, sorted(wanted)))
-    step, total, done = f"loading {table.path.name}", source.rows(), 0
+    step, total, done = f"loading {source.name}", source.rows(), 0
     progress(step, 0, total)
 
     def loaded(rows: int) -> None:
@@ -149,6 +152,22 @@ def load_items(features: Generator, spec: ServiceSpec, progress: Progress = sile
             extra={"table": table.name, "key": table.key, "repeated": report.repeated},
         )
     return store
+
+
+def table_source(spec: ServiceSpec, table: Table) -> Source:
+    """Open one table of the service file; nothing is read yet."""
+    return open_source(
+        spec.items.remote_type,
+        TableSpec(
+            name=table.name,
+            key=table.key,
+            url=spec.items.url,
+            condition=table.condition,
+            timekey=table.timekey,
+            overlap_seconds=spec.items.timekey_overlap_s,
+            base_dir=spec.base_dir,
+        ),
+    )
 
 
 def missing_columns(features: Generator, schema: pa.Schema, table: Table) -> list[str]:

@@ -1,9 +1,26 @@
-"""Where rows come from."""
+"""Where rows come from. The contract is `recserve/source.py`; a name here is a `remote_type`."""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from recserve.errors import ConfigError
+
+if TYPE_CHECKING:
+    from recserve.source import Source, TableSpec
+
 SOURCES = {
     "file": "recserve.sources.files:FileSource",
-    "memory": "recserve.sources.memory:MemorySource",
 }
-"""Sources by the name that configurations use (`remote_type`)."""
+"""Sources by the name that configurations use (`remote_type`); each class has a classmethod `open(spec)`."""
+
+
+def open_source(kind: str, spec: TableSpec) -> Source:
+    """Open a table as the source named `kind`; nothing is read yet."""
+    if kind not in SOURCES:
+        raise ConfigError(f"unknown source '{kind}'; known: {', '.join(SOURCES)}")
+    module, name = SOURCES[kind].split(":")
+    opened: Any = getattr(import_module(module), name).open(spec)
+    source: Source = opened
+    return source

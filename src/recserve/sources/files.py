@@ -9,10 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recserve.errors import DataError
+from recserve.sources.moment import NoMoment
 from recserve.sources.table import check_keys, require_key, wanted_columns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+
+    from recserve.source import Ability, Moment, TableSpec
 
 _BATCH_ROWS = 1 << 15
 _WINDOW_BYTES = 1 << 18
@@ -25,9 +28,25 @@ class FileSource:
     writers use them for what is not finished or not data.
     """
 
+    abilities: frozenset[Ability] = frozenset()
+
     def __init__(self, path: str | Path, key: str) -> None:
         self.path = Path(path)
         self.key = key
+        self.name = self.path.name
+        self.origin = str(self.path)
+
+    @classmethod
+    def open(cls, spec: TableSpec) -> FileSource:
+        """Open the file or directory that a service file names."""
+        return cls(spec.base_dir / spec.name.removeprefix("file://"), spec.key)
+
+    def moment(self) -> NoMoment:
+        """Files have no moments: they are read as they are."""
+        return NoMoment(self.origin)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def schema(self) -> pa.Schema:
         """Read the columns of the first file and check that the others have them too."""
@@ -42,7 +61,9 @@ class FileSource:
         """Add up the row counts that the files state; no row is read."""
         return sum(_open(file).metadata.num_rows for file in self._files())
 
-    def snapshot(self, columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
+    def snapshot(
+        self, columns: Collection[str] | None = None, *, at: Moment | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """Stream the files, only the columns asked for; no row group is in memory as a whole."""
         wanted = wanted_columns(self.schema(), self.key, columns)
         for file in self._files():

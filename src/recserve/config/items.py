@@ -1,0 +1,198 @@
+"""Where item features come from, as `model_config` says it: tables, a feature store, or requests alone.
+
+    {"remote_type": "hologres", "url": "postgresql://user:secret@host/db", "period": 1440,
+     "tables": [{"name": "public.items", "key": "item_id", "timekey": "updated_at"}]}
+
+    {"fs_project": "shop", "fs_model": "rank_v1", "fs_entity": "item"}
+
+Sources: the hosted TorchEasyRec and EasyRec processors' pages, "Item Feature Cache" and "FeatureStore";
+spec keys that are ours say so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from recserve.config.settings import read, setting
+from recserve.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FILE_EXAMPLE = '"remote_type": "file", "tables": [{"name": "items.parquet", "key": "item_id"}]'
+_NEEDS_URL = {
+    "hologres": "postgresql://user:password@host:5432/database",
+    "postgresql": "postgresql://user:password@host:5432/database",
+    "redis": "redis://:password@host:6379/0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One entry of `model_config.tables`. Where two tables have a column, the later one's cell counts."""
+
+    name: str = setting(
+        "", "The table, also as schema.table; of files the file, directory or URL.", required=True
+    )
+    key: str = setting("", "The column that holds the item id.", required=True)
+    value: tuple[str, ...] = setting(
+        (), "Columns to load, separated by commas; none named = those that features read."
+    )
+    condition: str = setting("", "Which rows to load: what stands behind WHERE in SQL.")
+    timekey: str = setting(
+        "", "A column that grows with every change, timestamp or integer: newer rows are followed."
+    )
+    static: bool = setting(False, "Load once and never again.")
+
+
+@dataclass(frozen=True, slots=True)
+class ItemSettings:
+    """The keys of `model_config` about the item store."""
+
+    remote_type: str = setting(
+        "none",
+        "Where `tables` are: file, hologres or postgresql, redis, feast; none: requests bring item features.",
+        choices=("none", "file", "hologres", "postgresql", "redis", "feast"),
+    )
+    url: str = setting("", "How the database is reached; a password in it is never shown.", secret=True)
+    tables: tuple[Table, ...] = ()
+    period_minutes: float = setting(
+        0.0, "Minutes between full refreshes; 0 = only at start.", unit="min", key="period", least=0
+    )
+    poll_interval_ms: int = setting(
+        1000, "How often a table with a `timekey` is asked for newer rows.", unit="ms", least=10
+    )
+    timekey_overlap_s: float = setting(
+        60.0, "How far behind the newest timestamp rows are read again, for late commits.", unit="s", least=0
+    )
+    refresh_mode: str = setting(
+        "diff",
+        "diff: a full refresh writes what changed, near 1x memory; swap: it builds a second store, 2x.",
+        choices=("diff", "swap"),
+    )
+    null_overwrites: bool = setting(
+        True, "Whether a null of a later table hides the value of an earlier one; false: it does not."
+    )
+    keep_raw_items: bool = setting(
+        True,
+        "False: drop raw columns that only single-input item features read; then requests cannot send them.",
+    )
+    item_columns: str = setting(
+        "warn",
+        "When the item tables lack a column that features read: warn, or refuse to start (strict).",
+        choices=("warn", "strict"),
+    )
+    load_timeout_s: float = setting(
+        3600.0,
+        "How long the first load may take before the start fails.",
+        unit="s",
+        key="load_timeout",
+        least=1,
+    )
+    min_rows_percent: float = setting(
+        50.0,
+        "A full refresh with fewer rows than this share of the present ones is refused.",
+        unit="%",
+        least=0,
+    )
+    max_null_increase_percent: float = setting(
+        50.0,
+        "A full refresh in which a column has more nulls than now, by these percentage points, is refused.",
+        unit="%",
+        least=0,
+    )
+    item_snapshot: str = setting(
+        "", "A file that keeps the item store, for a start in seconds; relative to the service file."
+    )
+    item_watermarks: bool = setting(
+        False, "Answers say how fresh the items are, in the header X-Recserve-Item-Watermark."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureStoreSettings:
+    """The keys of `model_config` about the feature store."""
+
+    project: str = setting("", "The project in the registry file.", key="fs_project")
+    model: str = setting(
+        "", "The model feature: which columns are read, and under which names.", key="fs_model"
+    )
+    entities: tuple[str, ...] = setting(
+        ("item",), "The entities whose features are held in memory, separated by commas.", key="fs_entity"
+    )
+    offline: bool = setting(
+        False,
+        "Load from the offline store; false: from the online store, whose changes are followed.",
+        key="load_feature_from_offlinestore",
+    )
+    registry: str = setting(
+        "feature_store.yaml", "The registry file, relative to the service file.", key="fs_registry"
+    )
+    region: str = setting("", "Handed to providers that want it.")
+    access_key_id: str = setting("", "Handed to providers that want it.", secret=True)
+    access_key_secret: str = setting("", "Handed to providers that want it.", secret=True)
+    featuredb_username: str = setting("", "Handed to providers that want it.")
+    featuredb_password: str = setting(
+        "", "Handed to providers that want it; also featuredb_passwd.", secret=True
+    )
+    user_entity: str = setting(
+        "", "Look user features up too, of this entity; empty: requests bring them.", key="fs_user_entity"
+    )
+    user_key: str = setting(
+        "", "The request's column with the user id; empty = the entity's join id.", key="fs_user_key"
+    )
+    user_timeout_ms: int = setting(
+        20, "A user look-up that takes longer gives defaults.", unit="ms", key="fs_user_timeout_ms", least=1
+    )
+    user_cache_s: float = setting(
+        10.0, "How long a user's features are kept; 0 = not at all.", unit="s", key="fs_user_cache_s", least=0
+    )
+
+
+def item_settings(values: Mapping[str, Any], entries: list[dict[str, Any]]) -> ItemSettings:
+    """Read the keys of `model_config` and its tables.
+
+    Raises ConfigError where they contradict one another.
+    """
+    items = read(ItemSettings, values, "model_config")
+    if entries and items.remote_type == "none":
+        raise ConfigError(
+            'model_config.tables is given, but remote_type is "none"; '
+            'write "remote_type": "file" or remove the tables'
+        )
+    if not entries and items.remote_type != "none":
+        raise ConfigError(
+            f'model_config.remote_type is "{items.remote_type}", but there are no tables; '
+            'write "tables": [{"name": "items.parquet", "key": "item_id"}]'
+        )
+    if not items.url and items.remote_type in _NEEDS_URL:
+        raise ConfigError(
+            f'model_config.url is missing: "{items.remote_type}" is reached by one, such as '
+            f'"{_NEEDS_URL[items.remote_type]}"'
+        )
+    tables = tuple(read(Table, entry, "model_config.tables") for entry in entries)
+    names = [table.name for table in tables]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"model_config.tables: '{name}' is listed twice; list each table once")
+    if len(tables) > 1 and not items.keep_raw_items:
+        raise ConfigError(
+            "model_config.keep_raw_items is false, but rows of several tables are merged from them; "
+            "join the tables into one, or keep the raw columns"
+        )
+    return replace(items, tables=tables)
+
+
+def feature_store_settings(values: Mapping[str, Any]) -> FeatureStoreSettings | None:
+    """The feature store, if `fs_project` names one and `remote_type` no other place."""
+    if "remote_type" in values or not values.get("fs_project"):
+        return None
+    named = {"featuredb_password": values.get("featuredb_passwd"), **values}
+    store = read(FeatureStoreSettings, named, "model_config")
+    if not store.model:
+        raise ConfigError(
+            "model_config.fs_model is missing: the model feature says which columns are read; or write "
+            + _FILE_EXAMPLE
+        )
+    return store
