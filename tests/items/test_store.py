@@ -455,7 +455,7 @@ def test_a_scan_reads_every_item_as_of_its_start() -> None:
     store.upsert(batch(price=[11, 40]), ids("a", "d"))
     store.delete(ids("b"))
 
-    found = {}
+    found: dict[str, int] = {}
     for keys, rows in scan:
         assert rows.names == ["price"]
         assert len(keys) <= 2
