@@ -10,4 +10,5 @@ NB_MODULE(_core, core) {
   bind_formulas(core);
   bind_features(core);
   bind_items(core);
+  bind_item_refresh(core);
 }
