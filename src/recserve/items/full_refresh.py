@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING
 from recserve.columns import to_arrow
 from recserve.errors import SourceError
 from recserve.items.clock import ClosedError
-from recserve.items.gate import Counts, RefusedError, Watch, check_counts, check_rows, check_schema, count_present
+from recserve.items.gate import (
+    Counts,
+    RefusedError,
+    Watch,
+    check_counts,
+    check_rows,
+    check_schema,
+    count_present,
+)
 from recserve.items.part_rows import PartRows, part_rows
 from recserve.items.read_ahead import ReadAhead
 from recserve.items.status import TableReport, told
@@ -85,10 +93,12 @@ class FullRefresh:
     def _open(
         self, stack: ExitStack, parts: Sequence[Part]
     ) -> tuple[dict[int, Refresh], dict[int, tuple[Cursor, float]], Moment]:
-        """Open the refreshes and, then, the moment; the order makes what is followed in between the fresher."""
+        """Open the refreshes first and then the moment, so that what is followed in between is fresher."""
         up = self._up
         with _opening(up, parts):
-            refreshes = {part.number: stack.enter_context(_open_refresh(self._target, part)) for part in parts}
+            refreshes = {
+                part.number: stack.enter_context(_open_refresh(self._target, part)) for part in parts
+            }
             asked = up.bell.clock.now()
             moment = stack.enter_context(up.source(parts[0]).moment())
             cursors = {}
@@ -195,21 +205,20 @@ class FullRefresh:
 
 
 def copy_part(
-    upkeep: Upkeep,
     part: Part,
-    batches: Iterable[tuple[Column, Batch]],
+    scan: Callable[[], Iterable[tuple[Column, Batch]]],
     target: StoreWriter,
     *,
     progress: Progress = silent,
     total: int = 0,
 ) -> None:
-    """Make a table's part of `target` that of another store or of an image, whose scan `batches` is.
+    """Make a table's part of `target` that of another store or of an image.
 
-    What is followed meanwhile wins, as in a refresh. `batches` has to begin after the call.
+    `scan` is called when what is followed from then on is known to win, as in a refresh.
     """
     counted = _Counted(f"copying {part.name}", total, progress)
     with _open_refresh(target, part) as refresh:
-        rows = (_scanned(part, keys, batch) for keys, batch in batches)
+        rows = (_scanned(part, keys, batch) for keys, batch in scan())
         target.refresh(part, counted.through(rows), refresh)
         target.sweep(part, refresh)
     counted.finished()

@@ -50,10 +50,10 @@ class Counts:
 
 
 def count_present(writer: StoreWriter, part: Part, before: Counts | None) -> Counts:
-    """Count what the store has of a table; for columns that are not kept, the last snapshot (`before`) tells."""
+    """Count what the store has of a table; of columns that are not kept, `before`, the last snapshot, tells."""
     kept = {column: stored for column, stored in part.stored.items() if stored in writer.store.raw_columns}
     rows = 0
-    nulls: Counter[str] = Counter({column: 0 for column in kept})
+    nulls: Counter[str] = Counter(dict.fromkeys(kept, 0))
     for _, batch in writer.store.scan([part.hash_column, *kept.values()]):
         absent = to_arrow(batch[part.hash_column]).null_count  # they are null in all columns of the part
         rows += batch.rows - absent
@@ -79,9 +79,7 @@ def check_schema(part: Part, schema: pa.Schema, key_kind: str) -> None:
         if column not in found:
             raise RefusedError(_refused(part, f"its column '{column}', which features read, is gone"))
         if found[column] != kind:
-            raise RefusedError(
-                _refused(part, f"its column '{column}' was {kind} and became {found[column]}")
-            )
+            raise RefusedError(_refused(part, f"its column '{column}' was {kind} and became {found[column]}"))
 
 
 def check_counts(part: Part, counts: Counts | Profile, present: Counts, limits: Limits) -> None:

@@ -1,4 +1,4 @@
-"""Rows as one table gives them, on their way into the store: keys, cells, and the hash of each row's cells."""
+"""Rows as one table gives them, on their way into the store: keys, cells, and a hash of each row's cells."""
 
 from __future__ import annotations
 
@@ -68,9 +68,7 @@ def part_rows(batch: pa.RecordBatch | pa.Table, part: Part) -> PartRows:
     _check(batch.schema, part)
     try:
         cells = {name: as_stored(batch.column(name), name) for name in part.types}
-        return hashed(
-            part, as_stored(batch.column(part.key), part.key), cells, order=_order(batch, part)
-        )
+        return hashed(part, as_stored(batch.column(part.key), part.key), cells, order=_order(batch, part))
     except RecserveError as error:
         raise DataError(f"table '{part.name}': {error}") from error
 
@@ -132,4 +130,6 @@ def check_keys(found: pa.DataType, part: Part, wanted: str) -> None:
     """Raise DataError when the key column became another kind."""
     kind = key_type(found, part.key)
     if kind != wanted:
-        raise DataError(f"table '{part.name}': key column '{part.key}' became {found}, the store has {wanted}")
+        raise DataError(
+            f"table '{part.name}': key column '{part.key}' became {found}, the store has {wanted}"
+        )

@@ -162,13 +162,15 @@ def lay_out(
     ]
     owners: dict[str, list[int]] = {}
     for number, columns in enumerate(types):
-        for column, kind in columns.items():
+        for column, type_ in columns.items():
             if "#" in column:
-                raise DataError(f"table '{names[number]}': column '{column}': '#' is kept for our own columns")
-            first = owners.setdefault(column, [])
-            if first and types[first[0]][column] != kind:
                 raise DataError(
-                    f"column '{column}' is {types[first[0]][column]} in table '{names[first[0]]}' and {kind} "
+                    f"table '{names[number]}': column '{column}': '#' is kept for our own columns"
+                )
+            first = owners.setdefault(column, [])
+            if first and types[first[0]][column] != type_:
+                raise DataError(
+                    f"column '{column}' is {types[first[0]][column]} in table '{names[first[0]]}' and {type_} "
                     f"in '{names[number]}'; cast one of them"
                 )
             first.append(number)

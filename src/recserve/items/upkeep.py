@@ -1,4 +1,4 @@
-"""What the threads of a keeper share: the store that serves, the one being built, and how both are written."""
+"""What the threads of a keeper share: the store that serves, the one being built, how both are written."""
 
 from __future__ import annotations
 
@@ -134,9 +134,7 @@ class Upkeep:
         tracker = self.trackers[part.number]
         tracker.last_error = told(error)
         kind = kind_of(error)
-        new = self.alarms.raise_(
-            Alarm(part.name, kind, doing, tracker.last_error, self.bell.clock.time())
-        )
+        new = self.alarms.raise_(Alarm(part.name, kind, doing, tracker.last_error, self.bell.clock.time()))
         extra = {"table": part.name, "doing": doing}
         if kind == "unexpected":
             logger.error("%s items failed unexpectedly\n%s", doing, trace_of(error), extra=extra)
