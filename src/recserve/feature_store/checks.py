@@ -93,7 +93,7 @@ def _check_sequence(place: Place, where: str, view: View, sequence: Sequence, pr
     for name in sequence.columns:
         if name not in behaviour:
             problems.unknown(place, f"{where}.columns: there is no field", name, behaviour)
-        elif name in ("item_id", "event", "event_time", "ts"):
+        elif name in ("item_id", "event", "event_time", "ts", view.event_time):
             problems.note(place, f"{where}.columns: '{sequence.name}__{name}' is there without being asked")
     if sequence.events and not view.event:
         problems.note(place, f"{where}.events: the view does not say which field is the 'event'")
