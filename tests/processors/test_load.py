@@ -116,7 +116,7 @@ def test_columns_that_the_service_file_does_not_name_are_not_loaded(bundle: Path
         ([{"name": "items.parquet", "key": "id"}], "no key column 'id'"),
         ([{"name": "nowhere.parquet", "key": "id"}], "does not exist"),
         ([{"name": "items.parquet", "key": "item_id", "value": "colour"}], "no column 'colour'"),
-        ([{"name": "items.parquet", "key": "item_id"}] * 2, "one table is read"),
+        ([{"name": "items.parquet", "key": "item_id"}] * 2, "listed twice"),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused(bundle: Path, tables: list[Any], error: str) -> None:

@@ -78,7 +78,7 @@ def run(
     """
     tune_allocator()
     faulthandler.enable()
-    logs.configure(level=log_level, secrets=spec.tokens)
+    logs.configure(level=log_level, secrets=spec.secrets)
     environment.export(spec.envs)
     for warning in spec.warnings:
         logger.warning(warning)
