@@ -33,7 +33,8 @@ from recserve.errors import ConfigError
 from recserve.observe import logs
 from recserve.observe.metrics import Metrics
 from recserve.processors.load import load
-from recserve.server.app import App, Endpoint, ScoreEndpoint, TensorEndpoint
+from recserve.server.app import App
+from recserve.server.endpoint import Endpoint, ScoreEndpoint, TensorEndpoint
 from recserve.server.lifecycle import Lifecycle, State
 from recserve.server.progress import shown_progress
 from recserve.server.protocol import Connection
