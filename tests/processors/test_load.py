@@ -36,7 +36,7 @@ def test_the_service_file_or_else_the_bundle_says_what_requests_bring(
 def test_loading_reports_its_steps(bundle: Path) -> None:
     steps: list[tuple[str, int, int]] = []
 
-    def progress(step: str, done: int, total: int) -> None:
+    def progress(step: str, done: int, total: int, memory_bytes: int = 0) -> None:
         steps.append((step, done, total))
 
     load(Bundle.open(bundle), service.load(service_of(), {}, base_dir=bundle.parent), progress)

@@ -32,10 +32,15 @@ if TYPE_CHECKING:
     from recserve.server.door import Exchange, Message, Receive, Send
     from recserve.server.endpoint import Endpoint
     from recserve.server.lifecycle import Lifecycle
+    from recserve.server.progress import WatchedProgress
     from recserve.server.workers import WorkerPool
     from recserve.wire.auth import Authorizer
 
+    #: status, content type, body
+    Told = tuple[int, bytes, bytes]
+
 PREDICT = "/api/predict/"
+JSON = b"application/json"
 
 
 class App:
@@ -54,6 +59,7 @@ class App:
         self.limits = self.door.limits
         self.endpoint: Endpoint | None = None  # set when it has answered the warm-up
         self.signature = b""
+        self.progress: WatchedProgress | None = None  # while it loads
         self._lifecycle = lifecycle
         self._pool = pool
         self._metrics = metrics
@@ -78,7 +84,7 @@ class App:
         path = scope["path"]
         operators = self._for_operators.get(path)
         if operators is not None and scope["method"] in ("GET", "HEAD"):
-            await self.door.tell(send, *operators())
+            await self.door.tell(send, *operators(scope))
             return
         exchange = self.door.open(scope, receive, send)
         try:
@@ -118,7 +124,7 @@ class App:
         allowed = ("GET",) if exchange.scope["path"] in ("/", *self._for_operators) else ("GET", "POST")
         self._check_route(exchange.scope, allowed)
         self._admit(exchange)
-        await self.door.answer(exchange, 200, self.signature, [(b"content-type", b"application/json")])
+        await self.door.answer(exchange, 200, self.signature, [(b"content-type", JSON)])
 
     def _check_route(self, scope: Message, allowed: tuple[str, ...]) -> None:
         path, method = scope["path"], scope["method"]
@@ -158,18 +164,20 @@ class App:
 
     # --- for operators ---
 
-    def _healthz(self) -> tuple[int, bytes, bytes]:
+    def _healthz(self, scope: Message) -> Told:
         """The process lives: its event loop answers."""
         return 200, TEXT, b"ok\n"
 
-    def _readyz(self) -> tuple[int, bytes, bytes]:
-        """New traffic should come here."""
-        state = self._lifecycle.state.value
-        return (
-            (200, TEXT, b"ready\n")
-            if self._lifecycle.ready
-            else (503, TEXT, error_body(f"not ready: {state}\n"))
-        )
+    def _readyz(self, scope: Message) -> Told:
+        """Whether new traffic should come here; while it loads, how far that is."""
+        ready, state = self._lifecycle.ready, self._lifecycle.state.value
+        stage = self.progress.now() if self.progress is not None and not self._lifecycle.draining else None
+        if (b"accept", JSON) in scope["headers"]:
+            figures = {"ready": ready, "state": state, **(stage.as_json() if stage else {})}
+            return 200 if ready else 503, JSON, json.dumps(figures).encode()
+        if ready:
+            return 200, TEXT, b"ready\n"
+        return 503, TEXT, error_body(f"not ready: {stage.in_words() if stage else state}\n")
 
-    def _show_metrics(self) -> tuple[int, bytes, bytes]:
+    def _show_metrics(self, scope: Message) -> Told:
         return 200, METRICS_CONTENT_TYPE.encode(), self._metrics.render()

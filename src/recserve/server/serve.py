@@ -36,7 +36,7 @@ from recserve.processors.load import load
 from recserve.server.app import App
 from recserve.server.endpoint import Endpoint, ScoreEndpoint, TensorEndpoint
 from recserve.server.lifecycle import Lifecycle, State
-from recserve.server.progress import shown_progress
+from recserve.server.progress import WatchedProgress, shown_progress
 from recserve.server.protocol import Connection
 from recserve.server.warm_up import warm_up
 from recserve.server.workers import WorkerPool
@@ -61,7 +61,7 @@ EXIT_WRITTEN_OFF = 3
 class Loader(Protocol):
     """Builds the processor; runs in a thread while the port answers 503."""
 
-    def __call__(self, progress: Progress) -> Processor:
+    def __call__(self, progress: Progress, /) -> Processor:
         """Raises LoadError with one line that says what to mend."""
 
 
@@ -223,7 +223,8 @@ class Server:
         self._clock = self._loop.call_later(1.0, self._tell_time)
 
     async def _become_ready(self) -> None:
-        with shown_progress() as progress:
+        with shown_progress() as shown:
+            progress = self._app.progress = WatchedProgress(shown)
             processor = await self._load(progress)
             self.lifecycle.move(State.WARMING)
             self._endpoint = _endpoint(processor, self.spec)
@@ -232,6 +233,7 @@ class Server:
         # What is loaded stays: the collector need not look at it again, which it would do for tens of ms.
         gc.collect()
         gc.freeze()
+        self._app.progress = None
         self.lifecycle.move(State.READY)
         if self._on_ready is not None:
             self._on_ready(self)
