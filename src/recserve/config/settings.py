@@ -82,6 +82,11 @@ def read(section: type[S], values: Mapping[str, Any], where: str) -> S:
     return section(**arguments)
 
 
+def checked(name: str, value: Any, known: Setting, entry: Field[Any]) -> Any:
+    """One value of a setting, converted; raises ConfigError with `name`, the value and what would be right."""
+    return _checked(name, value, _KINDS[str(entry.type)], known)
+
+
 def unknown_key(key: str, where: str, known: Iterable[str]) -> str:
     """The warning for a key that no section has, with the nearest one that there is."""
     name = f"{where}.{key}" if where else key
