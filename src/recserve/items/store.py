@@ -145,7 +145,8 @@ class ItemStore:
         dropped: Mapping[str, str] | None = None,
     ) -> None:
         self.key = key
-        self._raw = frozenset(raw) | frozenset(dropped or ())
+        self.raw_columns = frozenset(raw)  # those that are kept
+        self._raw = self.raw_columns | frozenset(dropped or ())
         self._native = _core.ItemStore(
             text_keys=key == "string",
             raw=list(raw.items()),
