@@ -19,16 +19,14 @@ if TYPE_CHECKING:
 
 KEY = "item_id"
 ROW_HASH = "#0"
-BATCH_ROWS = 1 << 15
+BATCH_ROWS = 1 << 13
 KINDS = {"int": pa.int64(), "float": pa.float32(), "code": pa.int32()}
 
 
 def schema(ints: int, floats: int, codes: int) -> pa.Schema:
     """The columns beside the key."""
     counts = {"int": ints, "float": floats, "code": codes}
-    return pa.schema(
-        [(f"{kind}_{i}", KINDS[kind]) for kind, count in counts.items() for i in range(count)]
-    )
+    return pa.schema([(f"{kind}_{i}", KINDS[kind]) for kind, count in counts.items() for i in range(count)])
 
 
 FIFTY = schema(20, 20, 10)  # 280 bytes: as the specification measured it
@@ -55,7 +53,9 @@ def batch(columns: pa.Schema, numbers: NDArray[np.int64], *, version: int = 0) -
         if field.type == pa.float32():
             arrays.append(pa.array(rng.random(len(numbers), np.float32)))
         else:
-            arrays.append(pa.array(rng.integers(0, 1 << 30, len(numbers)).astype(field.type.to_pandas_dtype())))
+            arrays.append(
+                pa.array(rng.integers(0, 1 << 30, len(numbers)).astype(field.type.to_pandas_dtype()))
+            )
     return pa.RecordBatch.from_arrays(arrays, names=[KEY, *columns.names])
 
 
