@@ -229,6 +229,10 @@ class Keeper:
         finally:
             self._refinishing = False
 
+    def wait_for(self, done: Callable[[], bool], seconds: float) -> bool:
+        """Wait until `done()`, looking whenever something was applied, refreshed or failed."""
+        return self._bell.watch(done, seconds)
+
     # --- what operators see -------------------------------------------------------------------------------
 
     def status(self) -> StoreStatus:
