@@ -128,7 +128,10 @@ def plain_store(key: KeyType, raw: Mapping[str, str]) -> ItemStore:
 def keeper_of(*tables: KeptTable, clock: Any = None, **options: Any) -> Keeper:
     """A keeper that asks every 10 ms for changes."""
     return Keeper(
-        tables, plain_store, KeeperOptions(**{"poll_seconds": 0.01, "close_seconds": 5.0, **options}), clock=clock
+        tables,
+        plain_store,
+        KeeperOptions(**{"poll_seconds": 0.01, "close_seconds": 5.0, **options}),
+        clock=clock,
     )
 
 
