@@ -14,6 +14,7 @@ SOURCES = {
     "file": "recserve.sources.files:FileSource",
     "hologres": "recserve.sources.postgres:PostgresSource",
     "postgresql": "recserve.sources.postgres:PostgresSource",
+    "redis": "recserve.sources.redis:RedisSource",
 }
 """Sources by the name that configurations use (`remote_type`); each class has a classmethod `open(spec)`."""
 
