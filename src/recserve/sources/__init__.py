@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 SOURCES = {
     "file": "recserve.sources.files:FileSource",
+    "redis": "recserve.sources.redis:RedisSource",
 }
 """Sources by the name that configurations use (`remote_type`); each class has a classmethod `open(spec)`."""
 
