@@ -11,7 +11,7 @@ import pyarrow as pa
 from recserve.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
 _BATCH_ROWS = 1 << 15
@@ -60,7 +60,9 @@ class Database:
         """Execute one statement."""
         self._tried(self._connection.execute, sql)
 
-    def read(self, sql: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    def read(
+        self, sql: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], parameters: Sequence[Any] = ()
+    ) -> None:
         """Execute a statement over `batches`, which it calls `rows`; they are streamed."""
         failed: list[Exception] = []
 
@@ -73,7 +75,7 @@ class Database:
 
         self._connection.register("rows", pa.RecordBatchReader.from_batches(schema, streamed()))
         try:
-            self._connection.execute(sql)
+            self._connection.execute(sql, list(parameters))
         except self._error as error:
             raise (failed[0] if failed else _told(error)) from None
         finally:

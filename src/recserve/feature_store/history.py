@@ -10,8 +10,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,11 +29,8 @@ if TYPE_CHECKING:
     from recserve.source import Source
 
 
-class Progress(Protocol):
-    """Told how far a step is; `total` 0 means that nobody knows."""
-
-    def __call__(self, step: str, done: int, total: int) -> None:
-        """The rows of a step that are done."""
+Progress = Callable[[str, int, int], None]
+"""Told a step, the rows of it that are done and all of them; 0 means that nobody knows."""
 
 
 def silent(step: str, done: int, total: int) -> None:
