@@ -6,7 +6,8 @@
 // reads stand together, so that a gather touches few cache lines; in each part the widest come first.
 //
 // `born` is the epoch that published the row, `previous` the row that it replaced: a reader pinned before
-// `born` reads on there. A slot holds offsets only, never a pointer, and no bit of it changes once published.
+// `born` reads on there. A tombstone, bit 63 of `born`, has a key and no cells. A slot holds offsets only,
+// never a pointer, and no bit of it changes once published.
 #pragma once
 
 #include <cstdint>
@@ -60,6 +61,9 @@ using ColumnTypes = std::vector<std::pair<std::string, ColumnType>>;
 /// Offsets of everything in a slot. Raw columns come first, then finished ones, each in the order given.
 struct Layout {
   static constexpr int32_t kBorn = 0, kPrevious = 8, kKey = 12;
+  static constexpr uint64_t kTombstone = uint64_t{1} << 63;
+  static constexpr uint64_t epoch(uint64_t born) { return born & ~kTombstone; }
+  static constexpr bool tombstone(uint64_t born) { return (born & kTombstone) != 0; }
 
   /// `limits`: integer columns whose values are all >= 0 and below. `always_raw`: raw columns that every
   /// request reads, as it does the finished ones.

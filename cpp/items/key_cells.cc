@@ -16,9 +16,15 @@ bool KeyCells::matches(const uint8_t* cell, const Keys& keys, int64_t i) const {
 }
 
 bool KeyCells::matches_long(const uint8_t* cell, std::string_view key) const {
+  return bytes_of(cell, true) == key;
+}
+
+std::string_view KeyCells::bytes_of(const uint8_t* cell, bool text) const {
+  if (!text) return {reinterpret_cast<const char*>(cell), 8};
+  if (cell[0] != kLong) return {reinterpret_cast<const char*>(cell + 1), cell[0]};
   const uint8_t* bytes = texts_.at(load<uint32_t>(cell + 4));
   const uint64_t size = take_length(bytes);
-  return size == key.size() && std::memcmp(bytes, key.data(), size) == 0;
+  return {reinterpret_cast<const char*>(bytes), size};
 }
 
 void KeyCells::prefetch(const uint8_t* cell, const Keys& keys) const {

@@ -18,6 +18,8 @@ class KeyCells {
   static constexpr int32_t bytes(bool text) { return text ? 16 : 8; }
 
   bool matches(const uint8_t* cell, const Keys& keys, int64_t i) const;
+  /// The key's text, or the int64 as it lies in memory: equal keys have equal bytes (`Keys::bytes`).
+  std::string_view bytes_of(const uint8_t* cell, bool text) const;
   /// Asks memory for what `matches` will read beside the cell.
   void prefetch(const uint8_t* cell, const Keys& keys) const;
   /// Writes key i into `cell`, zeroed before. `known`: a cell that has this key already, or null; a long text
