@@ -156,6 +156,13 @@ bool Refresh::keep(uint32_t row, int64_t order) {
   return false;
 }
 
+void Refresh::check_hash(std::span<const uint32_t> rows) const {
+  for (uint32_t row : rows) {
+    if (!has_hash(store_.slots_.at(row)))
+      throw DataError("a row that is published for a refresh has no hash in '" + hash_->name + "'");
+  }
+}
+
 bool Refresh::lands(std::string_view key, const uint8_t* slot) {
   landed_order_ = kLeast;
   bool wins = true;

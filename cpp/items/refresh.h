@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -82,6 +83,8 @@ class Refresh {
 
   // For the store, which holds its mutex.
 
+  /// Throws DataError when a row that is to be published for this refresh has no hash.
+  void check_hash(std::span<const uint32_t> rows) const;
   /// Asked for every row that is published for this refresh: 0 when it has lost meanwhile.
   bool lands(std::string_view key, const uint8_t* slot);
   /// `row` has replaced `old` (0: nothing). Tells the row's bit in any case: slots are used again.

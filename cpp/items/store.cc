@@ -158,6 +158,7 @@ void ItemStore::write_rows(const Batch& raw, const Batch& finished, std::span<ui
 
 Published ItemStore::publish(Prepared prepared, uint64_t since, Refresh* refresh) {
   std::lock_guard lock(mutex_);
+  if (refresh != nullptr) refresh->check_hash(prepared.rows_);
   Published published;
   const uint64_t epoch = epochs_.current() + 1;
   const Keys& keys = prepared.keys_;

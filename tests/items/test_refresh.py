@@ -347,3 +347,14 @@ def test_bad_batches_are_refused_by_name(
 def test_a_refresh_needs_a_column_of_hashes(name: str) -> None:
     with pytest.raises(DataError, match=f"'{name}', which is no raw int64 column of the store"):
         store_of({}).refresh(name)
+
+
+def test_a_row_without_its_hash_is_not_published_for_a_refresh() -> None:
+    store = store_of({1: row(1)})
+    refresh = store.refresh("#0")
+    prepared = store.prepare(batch_from_arrow({"price": pa.array([2])}), column([1]))
+
+    with pytest.raises(DataError, match="published for a refresh has no hash in '#0'"):
+        store.publish(prepared, refresh)
+    assert content(store) == {1: row(1)}
+    assert store.figures().free_slots == 1
