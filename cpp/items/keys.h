@@ -22,6 +22,8 @@ class Keys {
   /// One key per row. Throws RequestError when the column holds neither texts nor integers.
   Keys(bool text, const Column& ids);
 
+  /// Makes room for about so many keys.
+  void reserve(int64_t keys);
   void add(std::string_view id);
   void add(int64_t id);
   /// A null or empty id.
