@@ -9,5 +9,6 @@ NB_MODULE(_core, core) {
   bind_wire(core);
   bind_formulas(core);
   bind_features(core);
+  bind_item_image(core);
   bind_items(core);
 }

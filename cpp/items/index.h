@@ -42,6 +42,7 @@ class Index {
       }
     }
     Cell& cell(uint64_t at) { return cells_[at & mask_]; }
+    const Cell& cell(uint64_t at) const { return cells_[at & mask_]; }
     uint64_t cells() const { return mask_ + 1; }
 
    private:
