@@ -156,13 +156,16 @@ std::pair<ColumnPtr, Batch> Image::read(uint64_t from, uint64_t to,
   from = std::min(from, to);
   std::vector<const uint8_t*> slots;
   for (uint64_t row = from; row < to; ++row) slots.push_back(slot(row + 1));
-  Batch batch(static_cast<int64_t>(slots.size()));
-  SlotReader reader(layout_, slots);
+  std::vector<int32_t> fields;
   for (int32_t i = 0; i < layout_.raw_fields; ++i) {
-    const Field& field = layout_.fields[i];
-    if (names.contains(field.name)) batch.add(field.name, reader.read(field, heaps_[i].get()));
+    if (names.contains(layout_.fields[i].name)) fields.push_back(i);
   }
-  return {keys_.column(directory_.text_keys, slots), std::move(batch)};
+  Batch batch(static_cast<int64_t>(slots.size()));
+  std::vector<ColumnPtr> columns = SlotReader(layout_, slots).read(fields, heaps_);
+  for (size_t i = 0; i < fields.size(); ++i) batch.add(layout_.fields[fields[i]].name, std::move(columns[i]));
+  KeysBuilder keys(directory_.text_keys);
+  for (const uint8_t* at : slots) keys.add(keys_.bytes_of(at + Layout::kKey, directory_.text_keys));
+  return {keys.finish(), std::move(batch)};
 }
 
 }  // namespace recserve::items

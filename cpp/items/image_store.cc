@@ -2,8 +2,7 @@
 #include <chrono>
 
 #include "items/cell_codec.h"
-#include "items/hash.h"
-#include "items/store.h"
+#include "items/scan.h"
 
 namespace recserve::items {
 
@@ -11,7 +10,7 @@ namespace {
 
 /// Rows that are looked at side by side, so that their cache misses overlap.
 constexpr size_t kBlockRows = 64;
-constexpr int32_t kLine = 64;
+constexpr int64_t kScanRows = 4096;
 
 std::span<const uint8_t> bytes_of(const void* data, uint64_t size) {
   return {static_cast<const uint8_t*>(data), size};
@@ -73,15 +72,15 @@ uint64_t ItemStore::save(const std::string& path, const std::string& meta) {
   file.start();
   file.write(std::vector<uint8_t>(kSectionAlign));  // where the preamble goes when all else is known
   file.finish();
-  const Epochs::Pin pin = epochs_.pin();
+  Scan scan(*this, nullptr);
   Directory directory = this->directory();
   directory.created_ms = now_ms();
   directory.meta = meta;
   file.start();
   file.write({slots_.at(0), static_cast<size_t>(layout_.slot_bytes)});
-  for_each_row(pin, [&](std::span<const uint8_t* const> slots) {
-    std::vector<uint8_t> slot(layout_.slot_bytes);
-    constexpr uint64_t kBorn = 1;
+  std::vector<uint8_t> slot(layout_.slot_bytes);
+  constexpr uint64_t kBorn = 1;
+  for (auto slots = scan.next_slots(kScanRows); !slots.empty(); slots = scan.next_slots(kScanRows)) {
     for (const uint8_t* at : slots) {
       std::memcpy(slot.data(), at, slot.size());
       std::memcpy(slot.data() + Layout::kBorn, &kBorn, sizeof(kBorn));
@@ -89,9 +88,9 @@ uint64_t ItemStore::save(const std::string& path, const std::string& meta) {
       file.write(slot);
     }
     directory.rows += slots.size();
-  });
+  }
   directory.slots = file.finish();
-  // Taken after the pin, the heaps hold every string of the rows above.
+  // Taken after the scan's pin, the heaps hold every string of the rows above.
   for (Heap* heap : all_heaps()) directory.texts.push_back(write_texts(file, *heap));
   file.start();
   file.write(directory.encoded());
@@ -103,37 +102,13 @@ uint64_t ItemStore::save(const std::string& path, const std::string& meta) {
   return preamble.file_bytes;
 }
 
-void ItemStore::for_each_row(const Epochs::Pin& pin,
-                             const std::function<void(std::span<const uint8_t* const>)>& use) const {
-  const Index::Table& table = index_.table();
-  std::vector<uint32_t> rows;
-  std::vector<const uint8_t*> slots;
-  for (uint64_t from = 0; from < table.cells();) {
-    rows.clear();
-    slots.clear();
-    for (; from < table.cells() && rows.size() < kBlockRows; ++from) {
-      const uint32_t row = table.cell(from).row.load(std::memory_order_acquire);
-      if (row == 0 || row == Index::kDeleted) continue;
-      rows.push_back(row);
-      for (int32_t line = 0; line < layout_.slot_bytes; line += kLine)
-        __builtin_prefetch(slots_.at(row) + line);
-    }
-    for (uint32_t row : rows) {
-      row = version_at(row, pin.epoch());
-      if (row != 0) slots.push_back(slots_.at(row));
-    }
-    use(slots);
-  }
-}
-
 void ItemStore::restore(const Image& image) {
   const std::string difference = image.directory().difference(directory());
   if (!difference.empty()) {
     throw DataError("item image '" + image.path() + "' keeps other columns than this store: " + difference +
                     "; read its rows with Image.scan and write them");
   }
-  if (index_.keys() > 0 || epochs_.current() != 1)
-    throw DataError("only a new store is restored from an image");
+  if (rows_ > 0 || epochs_.current() != 1) throw DataError("only a new store is restored from an image");
   image.check();
   image_ = image.map();
   std::vector<std::unique_ptr<Heap>> heaps = image.heaps(*image_, true);
@@ -147,7 +122,8 @@ void ItemStore::restore(const Image& image) {
   }
   const uint64_t rows = image.directory().rows;
   slots_.adopt(image_->data() + image.directory().slots.offset, rows + 1);
-  index_.reserve(static_cast<int64_t>(rows));
+  rows_ = static_cast<int64_t>(rows);
+  index_.reserve(rows_);
   std::vector<uint32_t> hashes(kBlockRows);
   for (uint64_t from = 1; from <= rows; from += kBlockRows) {
     const uint64_t to = std::min(from + kBlockRows, rows + 1);

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "items/cell_codec.h"
-#include "items/fields.h"
 
 namespace recserve::items {
 
@@ -58,21 +57,6 @@ void KeyCells::write(const Keys& keys, int64_t i, const uint8_t* known, uint8_t*
 
 uint32_t KeyCells::hash(const uint8_t* cell, bool text) const {
   return text ? Keys::hash_of(bytes_of(cell, true)) : Keys::hash_of(load<int64_t>(cell));
-}
-
-ColumnPtr KeyCells::column(bool text, std::span<const uint8_t* const> slots) const {
-  auto column = std::make_shared<Column>();
-  column->rows = static_cast<int64_t>(slots.size());
-  if (text) {
-    StringsBuilder texts;
-    for (const uint8_t* slot : slots) texts.append(bytes_of(slot + Layout::kKey, true));
-    column->values = texts.finish();
-  } else {
-    std::vector<int64_t> numbers;
-    for (const uint8_t* slot : slots) numbers.push_back(load<int64_t>(slot + Layout::kKey));
-    column->values = values_of(std::move(numbers));
-  }
-  return column;
 }
 
 bool KeyCells::sound(const uint8_t* cell) const {

@@ -7,7 +7,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string_view>
 #include <utility>
 
@@ -30,8 +29,6 @@ class KeyCells {
   /// Writes key i into `cell`, zeroed before. `known`: a cell that has this key already, or null; a long text
   /// is stored only when there is none.
   void write(const Keys& keys, int64_t i, const uint8_t* known, uint8_t* cell);
-  /// The keys of these rows as a column.
-  ColumnPtr column(bool text, std::span<const uint8_t* const> slots) const;
   /// Whether a text's cell holds what it says, in the slot or in the heap: asked of cells that come from a
   /// file.
   bool sound(const uint8_t* cell) const;

@@ -1,6 +1,7 @@
 #include "items/keys.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
 #include "columns/text.h"
@@ -70,6 +71,22 @@ void Keys::add_none() {
   }
   hashes_.push_back(0);
   none_.push_back(1);
+}
+
+void KeysBuilder::add(std::string_view bytes) {
+  if (text_) {
+    texts_.append(bytes);
+  } else {
+    std::memcpy(&ints_.emplace_back(), bytes.data(), sizeof(int64_t));
+  }
+}
+
+ColumnPtr KeysBuilder::finish() {
+  if (!text_) return column_of(std::move(ints_));
+  auto column = std::make_shared<Column>();
+  column->rows = texts_.size();
+  column->values = texts_.finish();
+  return column;
 }
 
 namespace {

@@ -37,6 +37,10 @@ class Keys {
   uint32_t hash(int64_t i) const { return hashes_[i]; }
   std::string_view text_key(int64_t i) const { return texts_[i]; }
   int64_t int_key(int64_t i) const { return ints_[i]; }
+  /// A text, or the int64 as it lies in memory.
+  std::string_view bytes(int64_t i) const {
+    return text_ ? texts_[i] : std::string_view(reinterpret_cast<const char*>(&ints_[i]), sizeof(int64_t));
+  }
   /// As an error message shows it.
   std::string shown(int64_t i) const { return text_ ? std::string(texts_[i]) : std::to_string(ints_[i]); }
 
@@ -49,6 +53,20 @@ class Keys {
   std::vector<std::string_view> texts_;  // text keys only
   std::vector<int64_t> ints_;            // integer keys only
   std::deque<std::array<char, 32>> formatted_;
+};
+
+/// Collects keys by their bytes, as `Keys::bytes` gives them: a column of texts or of int64.
+class KeysBuilder {
+ public:
+  explicit KeysBuilder(bool text) : text_(text) {}
+  void add(std::string_view bytes);
+  int64_t size() const { return text_ ? texts_.size() : static_cast<int64_t>(ints_.size()); }
+  ColumnPtr finish();
+
+ private:
+  bool text_;
+  StringsBuilder texts_;
+  std::vector<int64_t> ints_;
 };
 
 /// The ids of a user's sequence: row 0 of `column`, a text cut at `delimiter`, a list of texts or integers,

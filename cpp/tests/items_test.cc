@@ -9,6 +9,7 @@
 #include "columns/text.h"
 #include "items/heap.h"
 #include "items/store.h"
+#include "tests/item_versions.h"
 #include "tests/test.h"
 #include "tests/versions.h"
 
@@ -25,7 +26,7 @@ void read_while_written(bool text_keys) {
   for (int64_t g = 0; g < kGroups; ++g) upsert(store, group(g, kGroupSize), 1);
 
   std::atomic<bool> stop{false};
-  std::atomic<int64_t> read{0}, torn{0}, mixed{0}, changed{0};
+  std::atomic<int64_t> read{0}, gone{0}, torn{0}, mixed{0}, changed{0};
   auto reader = [&](uint64_t seed) {
     std::mt19937_64 random(seed);
     while (!stop) {
@@ -34,6 +35,10 @@ void read_while_written(bool text_keys) {
       const Gathered first = gather(store, pin, keys);
       const Gathered again = gather(store, pin, keys);
       for (int64_t row = 0; row < kGroupSize; ++row) {
+        mixed += first.known[row] != first.known[0];
+        changed += first.known[row] != again.known[row];
+        gone += !first.known[row];
+        if (!first.known[row]) continue;
         const int64_t version = version_of(first.raw, row);
         torn += version < 0;
         mixed += version != version_of(first.raw, 0);
@@ -43,7 +48,7 @@ void read_while_written(bool text_keys) {
     }
   };
   std::thread one(reader, 1), two(reader, 2);
-  // Old keys change, new ones make the index grow, and those go again.
+  // Old keys change or go for a while, new ones make the index grow, and those go again.
   std::mt19937_64 random(3);
   int64_t version = 1, fresh = kGroups;
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1200);
@@ -52,6 +57,8 @@ void read_while_written(bool text_keys) {
     upsert(store, group(static_cast<int64_t>(random() % kGroups), kGroupSize), version);
     upsert(store, group(fresh, kGroupSize), version);
     if (++fresh % 3 == 0) store.remove(*column_of(group(fresh - 1, kGroupSize)));
+    if (version % 5 == 0)
+      store.remove(*column_of(group(static_cast<int64_t>(random() % kGroups), kGroupSize)));
   }
   stop = true;
   one.join();
@@ -59,6 +66,7 @@ void read_while_written(bool text_keys) {
   std::printf("  %lld rows read while %lld versions were written\n", static_cast<long long>(read.load()),
               static_cast<long long>(version));
   CHECK(read > 0);
+  CHECK(gone > 0);
   CHECK(version > 100);
   CHECK_EQ(torn.load(), 0);
   CHECK_EQ(mixed.load(), 0);
