@@ -49,7 +49,7 @@ struct Selection {
   std::vector<int32_t> raw;
   std::vector<int32_t> finished;
   std::vector<std::string> sent;
-  int32_t reach = 0;  // bytes of a slot, from its start, that hold their cells
+  std::vector<Span> spans;  // of a slot that are read
 };
 
 /// One row per id that was asked for.
@@ -122,7 +122,7 @@ class ItemStore {
 
   Epochs::Pin pin() { return epochs_.pin(); }
   uint64_t epoch() const { return epochs_.current(); }
-  /// One row per key, in their order; unknown keys give the empty row. Cost: benchmarks/items.py.
+  /// One row per key, in their order; unknown keys give the empty row. Cost: benchmarks/items/gather.py.
   Gathered gather(const Epochs::Pin& pin, const Keys& keys, const Selection& selection,
                   const Batch& overrides = {}) const;
   /// `rows` times the empty row: items that nothing is known about but what the request brings.
@@ -152,8 +152,8 @@ class ItemStore {
     return key_cells_.matches(slots_.at(row) + Layout::kKey, keys, i);
   }
   uint32_t look_up(const Index::Table& table, const Keys& keys, int64_t i) const;
-  void look_up_range(const Epochs::Pin& pin, const Keys& keys, int64_t first, int64_t end, int32_t reach,
-                     std::span<uint32_t> rows) const;
+  void look_up_range(const Epochs::Pin& pin, const Keys& keys, int64_t first, int64_t end,
+                     std::span<const Span> spans, std::span<uint32_t> rows) const;
   uint32_t version_at(uint32_t row, uint64_t epoch) const;
   Gathered transpose(std::span<const uint8_t* const> slots, const Selection& selection,
                      const Batch& overrides) const;

@@ -280,7 +280,8 @@ class _Counted:
             self._progress(self._step, self._rows, self._total)
 
     def finished(self) -> Counts:
-        self._progress(self._step, self._rows, self._rows)
+        if self._rows != self._total or not self._rows:  # else the last batch has said so
+            self._progress(self._step, self._rows, self._rows)
         return Counts(self._rows, self._nulls)
 
 

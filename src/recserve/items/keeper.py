@@ -15,10 +15,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from recserve.columns import column_from_arrow, to_arrow
 from recserve.errors import LoadError, SourceError, UnavailableError
+from recserve.items import admin
 from recserve.items.clock import Backoff, Bell, ClosedError, SystemClock
+from recserve.items.compare import Difference, differences
 from recserve.items.following import Follower
 from recserve.items.full_refresh import FullRefresh
 from recserve.items.refreshing import OriginRefresher
@@ -36,13 +39,17 @@ from recserve.items.tables import lay_out
 from recserve.items.upkeep import KeeperOptions, Upkeep, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
 
     from recserve.items.clock import Clock
     from recserve.items.status import Gauges, Tracker
     from recserve.items.store import ItemStore, Rows, StoreFigures
     from recserve.items.tables import KeptTable, Part
-    from recserve.items.upkeep import MakeStore, Progress
+    from recserve.items.upkeep import MakeStore, Progress, RestoreStore
+    from recserve.items.writer import Applied
 
 T = TypeVar("T")
 logger = logging.getLogger("recserve.items")
@@ -61,11 +68,17 @@ class Keeper:
         make_store: MakeStore,
         options: KeeperOptions | None = None,
         *,
+        image_path: Path | None = None,
+        fingerprint: str = "",
+        restore_store: RestoreStore | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._tables = tuple(tables)
         self._make_store = make_store
         self._options = options or KeeperOptions()
+        self._image_path = image_path
+        self._fingerprint = fingerprint
+        self._restore_store = restore_store
         self._bell = Bell(clock or SystemClock())
         self._upkeep: Upkeep | None = None
         self._loaded = False
@@ -144,6 +157,36 @@ class Keeper:
         if self._upkeep is not None:
             self._upkeep.pool.shutdown(wait=False, cancel_futures=True)
 
+    # --- single rows --------------------------------------------------------------------------------------
+
+    def upsert(self, rows: pa.Table) -> Applied:
+        """Write rows that somebody brings, complete or not, under the key column of a table (`admin.py`).
+
+        Raises DataError, naming the column, where they do not fit the tables.
+        """
+        return admin.upsert(self._require_loaded(), rows)
+
+    def delete(self, keys: pa.Array | pa.ChunkedArray) -> int:
+        """Forget items; returns how many there were. Their tables bring them back with the next refresh."""
+        return admin.delete(self._require_loaded(), keys)
+
+    def get(self, keys: pa.Array | pa.ChunkedArray) -> list[dict[str, Any] | None]:
+        """Read rows as they are: columns by name, and None where no item has the key."""
+        up = self._up
+        columns = up.layout.columns.keys() & up.live.store.raw_columns
+        ids = column_from_arrow(admin.read_keys(up.layout, keys), "keys")
+        with up.live.store.pin() as rows:
+            found = rows.look_up(ids, columns)
+        cells = {name: to_arrow(found.raw[name]).to_pylist() for name in sorted(found.raw.names)}
+        return [
+            {name: values[row] for name, values in cells.items()} if known else None
+            for row, known in enumerate(found.known)
+        ]
+
+    def diff(self, limit: int | None = None) -> Iterator[Difference]:
+        """Compare the store with its sources and tell the rows that differ, at most `limit`."""
+        return differences(self._require_loaded(), limit)
+
     # --- work ---------------------------------------------------------------------------------------------
 
     def refresh_now(self, progress: Progress = silent) -> RefreshReport:
@@ -185,6 +228,10 @@ class Keeper:
                     turn.release()
         finally:
             self._refinishing = False
+
+    def wait_for(self, done: Callable[[], bool], seconds: float) -> bool:
+        """Wait until `done()`, looking whenever something was applied, refreshed or failed."""
+        return self._bell.watch(done, seconds)
 
     # --- what operators see -------------------------------------------------------------------------------
 

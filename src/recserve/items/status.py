@@ -1,4 +1,4 @@
-"""What operators see of the item store, for JSON and metrics: how fresh each table is, and what went wrong."""
+"""What operators see of the item store, for JSON and metrics: how fresh tables are, and what went wrong."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from recserve.errors import DataError, SourceError
 from recserve.items.gate import Limits, RefusedError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from recserve.source import Source
 
     MakeStore = Callable[[KeyType, Mapping[str, str]], ItemStore]
+    RestoreStore = Callable[[Any, KeyType, Mapping[str, str]], ItemStore]
     #: (what is done, how many, of how many); 0 of all: nobody knows.
     Progress = Callable[[str, int, int], None]
 

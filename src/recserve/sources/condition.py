@@ -12,6 +12,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from recserve.config.nearest import did_you_mean
@@ -28,6 +29,7 @@ _CLOSED: dict[str, str | bool | int | float | list[str]] = {
     "threads": "1",  # a batch is one thread's work
 }
 _ROW = "#row"
+_PLACE = re.compile(r"LINE \d+:")  # behind it the query, which the operator did not write
 _UNKNOWN_COLUMN = re.compile(r'Referenced (?:column|table) "([^"]+)" not found')
 
 
@@ -54,7 +56,7 @@ class Condition:
 
     def _chosen(self, cursor: Any, batch: pa.RecordBatch) -> pa.Array:
         arrays = {name: batch.column(name) for name in self.columns}
-        cursor.register("rows", pa.table({**arrays, _ROW: pa.array(range(batch.num_rows), pa.int64())}))
+        cursor.register("rows", pa.table({**arrays, _ROW: np.arange(batch.num_rows)}))
         return pa.array(self._run(cursor.execute, self._query).fetchnumpy()[_ROW], pa.int64())
 
     def _columns_read(self, text: str, schema: pa.Schema) -> list[str]:
@@ -103,9 +105,8 @@ class Condition:
         try:
             return execute(*query)
         except duckdb.Error as error:
-            raise DataError(
-                f"{self._where}: {' '.join(str(error).partition('LINE 1:')[0].split())}"
-            ) from None
+            said = _PLACE.split(str(error))[0]
+            raise DataError(f"{self._where}: {' '.join(said.split())}") from None
 
 
 def _open(where: str) -> Any:

@@ -79,13 +79,12 @@ class CsvTable:
                 raise DataError(f"table {self._shown}, after row {row}: {error}; write it again") from error
 
     def _header(self) -> list[str]:
-        with self._open() as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
-            try:
+        with self._open() as file, io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="") as text:
+            try:  # what is decoded goes far beyond the header
                 names = next(csv.reader(text), None)
-            except (UnicodeDecodeError, csv.Error) as error:
-                raise DataError(
-                    f"table {self._shown}, row 1: the header is not UTF-8 text: {error}"
-                ) from None
+                "".join(names or ()).encode()
+            except (UnicodeEncodeError, csv.Error) as error:
+                raise DataError(f"table {self._shown}, row 1: the header is no UTF-8 text: {error}") from None
         if not names:
             raise DataError(f"table {self._shown} is empty; a CSV file has a header")
         return names

@@ -49,7 +49,8 @@ class FileReader:
         with reading(self._storage, f"table {self._shown}", "cannot be listed"):
             entry = self._storage.entry(self._folder.path)
             if entry is None:
-                raise DataError(f"table {self._shown} does not exist; paths are relative to the service file")
+                hint = "" if self._storage.far else "; paths are relative to the service file"
+                raise DataError(f"table {self._shown} does not exist{hint}")
             if not entry.is_folder:
                 return FileState((entry,), None)
             manifest = self._folder.manifest()

@@ -97,7 +97,7 @@ class FileSource:
         self._condition_text = condition
         self._condition: tuple[pa.Schema, Condition] | None = None
         self._reader = FileReader(self._folder, key)
-        self._has_manifest = False
+        self._has_manifest: bool | None = None
 
     @classmethod
     def open(cls, spec: TableSpec) -> FileSource:
@@ -109,8 +109,8 @@ class FileSource:
 
     @property
     def abilities(self) -> frozenset[Ability]:
-        """A table with a manifest has all of them."""
-        if not self._has_manifest:
+        """A table with a manifest has all of them; whether there is one is looked up once."""
+        if self._has_manifest is None:
             self._has_manifest = self._folder.manifest() is not None
         return _READS | _WRITES if self._has_manifest else _READS
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 1 << 16
 _WINDOW_BYTES = 1 << 18
+_END_MARK = b"\xff\xff\xff\xff\0\0\0\0"  # of the format since 2019
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class ParquetTable:
 
     def __init__(self, storage: Storage, entry: Entry) -> None:
         file = storage.open(entry, in_order=False)
-        self._far = storage.far
+        self._far, self._shown = storage.far, entry.shown
         self._file = pq.ParquetFile(
             file, pre_buffer=storage.far, buffer_size=0 if storage.far else _WINDOW_BYTES
         )
@@ -82,9 +83,16 @@ class ParquetTable:
 
     def batches(self, columns: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """Read row group by row group from afar, else the file in one go."""
-        every = range(self._file.num_row_groups)
+        every, rows = range(self._file.num_row_groups), 0
         for groups in [[group] for group in every] if self._far else [list(every)]:
-            yield from self._file.iter_batches(BATCH_ROWS, row_groups=groups, columns=list(columns))
+            for batch in self._file.iter_batches(BATCH_ROWS, row_groups=groups, columns=list(columns)):
+                rows += batch.num_rows
+                yield batch
+        if rows != self._file.metadata.num_rows:  # Arrow takes a cut between row groups for the end
+            raise DataError(
+                f"table {self._shown} cannot be read to its end: {rows} of "
+                f"{self._file.metadata.num_rows} rows are there; write it again"
+            )
 
 
 def _flat_columns(file: pq.ParquetFile) -> list[tuple[int, str]]:
@@ -122,9 +130,13 @@ class IpcTable:
 
 
 class IpcStream:
-    """An Arrow IPC stream: nobody knows its rows before its end."""
+    """An Arrow IPC stream: nobody knows its rows before its end, so the mark at its end must be there."""
 
     def __init__(self, storage: Storage, entry: Entry) -> None:
+        with storage.open(entry, in_order=False) as file:
+            file.seek(max(entry.size - len(_END_MARK), 0))
+            if file.read(len(_END_MARK)) != _END_MARK:
+                raise pa.ArrowInvalid("it has no mark at its end, so its writer did not finish")
         self._reader = pa.ipc.open_stream(storage.open(entry, in_order=True))
 
     def facts(self) -> Facts:

@@ -41,7 +41,12 @@ class ObjectStore:
 
     def shown(self, path: str) -> str:
         """The URL without user, password and query."""
-        return without_secrets(f"{self._scheme}://{path.lstrip('/')}", self._secrets)
+        url = path if "://" in path else f"{self._scheme}://{path.lstrip('/')}"
+        return without_secrets(url, self._secrets)
+
+    def told(self, error: Exception) -> str:
+        """The driver's words, and what kind of error it has."""
+        return without_secrets(f"{type(error).__name__}: {reason(error)}", self._secrets)
 
     def entry(self, path: str) -> Entry | None:
         """Look at an object or a prefix."""
@@ -106,12 +111,9 @@ class ObjectStore:
         try:
             yield
         except PermissionError as error:
-            raise SourceError(f"{self.shown(path)}: access is denied: {self._reason(error)}") from None
+            raise SourceError(f"{self.shown(path)}: access is denied: {self.told(error)}") from None
         except Exception as error:
-            raise SourceError(f"{self.shown(path)} cannot be reached: {self._reason(error)}") from None
-
-    def _reason(self, error: Exception) -> str:
-        return without_secrets(f"{type(error).__name__}: {reason(error)}", self._secrets)
+            raise SourceError(f"{self.shown(path)} cannot be reached: {self.told(error)}") from None
 
 
 _LOCKS: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)

@@ -44,6 +44,9 @@ class Storage(Protocol):
     def shown(self, path: str) -> str:
         """The path for messages, without secrets."""
 
+    def told(self, error: Exception) -> str:
+        """What an error says, in one line, without secrets."""
+
     def entry(self, path: str) -> Entry | None:
         """Look at one path; None if there is nothing."""
 
@@ -75,6 +78,10 @@ class LocalStorage:
     def shown(self, path: str) -> str:
         """A path has no secrets."""
         return path
+
+    def told(self, error: Exception) -> str:
+        """The system's own words."""
+        return reason(error)
 
     def entry(self, path: str) -> Entry | None:
         """Look at a file or folder."""
@@ -160,7 +167,7 @@ def reading(storage: Storage, shown: str, doing: str = "cannot be read to its en
     except RecserveError:
         raise
     except (pa.ArrowException, *storage.failures) as error:
-        raise _read_error(error, shown, doing) from error
+        raise _read_error(error, storage.told(error), shown, doing) from None
 
 
 @contextmanager
@@ -172,22 +179,22 @@ def writing(storage: Storage, shown: str) -> Iterator[None]:
         raise
     except (pa.ArrowException, *storage.failures) as error:
         raise SourceError(
-            f"{shown} cannot be written: {reason(error)}; the table is as it was before"
-        ) from error
+            f"{shown} cannot be written: {storage.told(error)}; the table is as it was before"
+        ) from None
 
 
-def _read_error(error: Exception, shown: str, doing: str) -> LoadError:
+def _read_error(error: Exception, told: str, shown: str, doing: str) -> LoadError:
     if isinstance(error, FileNotFoundError):
         return SourceError(f"{shown} vanished while it was read; read the table again")
     if isinstance(error, PermissionError):
-        return DataError(f"{shown} may not be read: {reason(error)}")
+        return DataError(f"{shown} may not be read: {told}")
     # Arrow calls damaged content an OSError too, but one without the system's number.
     damaged = isinstance(error, pa.ArrowException) or (
         isinstance(error, OSError) and error.errno is None and type(error) is OSError
     )
     if damaged or isinstance(error, IsADirectoryError):
-        return DataError(f"{shown} {doing}: {reason(error)}; write it again")
-    return SourceError(f"{shown} cannot be reached: {reason(error)}")
+        return DataError(f"{shown} {doing}: {told}; write it again")
+    return SourceError(f"{shown} cannot be reached: {told}")
 
 
 def reason(error: BaseException) -> str:
