@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from recserve.config.environment import process_environ
@@ -13,10 +13,13 @@ from recserve.source import TableSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import pyarrow as pa
+
     from recserve.feature_store.records import Labels, Place, Registry, View
     from recserve.source import Source
 
     OpenSource = Callable[[str, TableSpec], Source]
+    MakeTable = Callable[[str, TableSpec, pa.Schema], Source]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 
@@ -45,6 +48,11 @@ class Tables:
         timekey = (view.timekey or view.event_time) if view.kind == "stream" else ""
         place = self.registry.project.online
         return self._open(place, "online", view.online_table or view.name, view.key, timekey)
+
+    def make_online(self, view: View, schema: pa.Schema, make_table: MakeTable) -> None:
+        """Make the empty online table of a view."""
+        maker = replace(self, open_source=lambda kind, spec: make_table(kind, spec, schema))
+        maker.online(view).close()
 
     def labels(self, labels: Labels) -> Source:
         """The label table; its rows have no key of their own, so the event time stands for one."""

@@ -1,5 +1,6 @@
 """`recserve store training-set`: labels with the features of their moment."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,14 @@ import typer
 
 from recserve.cli.store.tables import REGISTRY, MemoryOption, RegistryOption, open_tables, step_bars
 from recserve.errors import ConfigError
+
+
+class TimeUnit(StrEnum):
+    """What an integer counts."""
+
+    S = "s"
+    MS = "ms"
+    US = "us"
 
 
 def training_set(
@@ -20,6 +29,9 @@ def training_set(
     event_time: Annotated[
         str, typer.Option(help="The column of the file that says when; without it that of the label table.")
     ] = "",
+    time_unit: Annotated[
+        TimeUnit, typer.Option(help="With --event-time: what integers in that column count since 1970.")
+    ] = TimeUnit.S,
     output: Annotated[
         Path | None,
         typer.Option(help="The Parquet file to write; without it the model's.", show_default=False),
@@ -45,7 +57,7 @@ def training_set(
         raise ConfigError(
             f"{registry}: model '{model}' has no label table; say --labels and --event-time, or give it one"
         )
-    unit = table.unit if table else "s"
+    unit = table.unit if table and not event_time else time_unit.value
     if labels is not None:
         source = open_source("file", TableSpec(name=str(labels.absolute()), key=column))
         rows = LabelRows(source, column, unit)
