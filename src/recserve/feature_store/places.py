@@ -55,9 +55,13 @@ class Tables:
         maker.online(view).close()
 
     def labels(self, labels: Labels) -> Source:
-        """The label table; its rows have no key of their own, so the event time stands for one."""
+        """The label table. Its rows have no key of their own: a column that is never null stands for one."""
         place = self.registry.project.offline
-        return self._open(place, "offline", labels.table or labels.name, labels.event_time)
+        key = labels.event_time
+        if place.kind != "file":  # keys of databases are texts or integers
+            ids = [entity.join_id for entity in self.registry.entities.values()]
+            key = next((name for name in ids if name in labels.fields), key)
+        return self._open(place, "offline", labels.table or labels.name, key)
 
     def _open(self, place: Place, role: str, table: str, key: str, timekey: str = "") -> Source:
         path = self._expanded(place.path, f"project.{role}.path")

@@ -1,5 +1,6 @@
 """`recserve store training-set`: labels with the features of their moment."""
 
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -68,7 +69,7 @@ def training_set(
     target = output or (registry.parent / found.training_set if found.training_set else None)
     if target is None:
         raise ConfigError(f"{registry}: model '{model}' has no 'training_set'; say --output")
-    with step_bars() as show:
+    with closing(rows.source), step_bars() as show:
         report = write_training_set(
             tables, found, rows, target, memory_mb=memory_mb, force=force, progress=show
         )
