@@ -1,4 +1,5 @@
-// The hash of keys and of interned cells. It never leaves the process, so it may change.
+// The hash of keys and of interned cells. Images hold tables that are made of it, and
+// refuse to be read when it has changed (image_directory.cc).
 #pragma once
 
 #include <cstdint>

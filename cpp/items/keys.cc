@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "columns/text.h"
-#include "items/hash.h"
 
 namespace recserve::items {
 
@@ -48,7 +47,7 @@ void Keys::add(std::string_view id) {
     add_none();
   } else if (text_) {
     texts_.push_back(id);
-    hashes_.push_back(static_cast<uint32_t>(hash_bytes(id)));
+    hashes_.push_back(hash_of(id));
     none_.push_back(0);
   } else if (auto number = parse_int64(id)) {
     add(*number);
@@ -63,7 +62,7 @@ void Keys::add(int64_t id) {
     add(format(id, formatted_.back().data()));
   } else {
     ints_.push_back(id);
-    hashes_.push_back(static_cast<uint32_t>(mix(static_cast<uint64_t>(id) + 1)));
+    hashes_.push_back(hash_of(id));
     none_.push_back(0);
   }
 }

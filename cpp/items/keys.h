@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "columns/column.h"
+#include "items/hash.h"
 
 namespace recserve::items {
 
@@ -21,6 +22,9 @@ class Keys {
   explicit Keys(bool text) : text_(text) {}
   /// One key per row. Throws RequestError when the column holds neither texts nor integers.
   Keys(bool text, const Column& ids);
+
+  static uint32_t hash_of(std::string_view key) { return static_cast<uint32_t>(hash_bytes(key)); }
+  static uint32_t hash_of(int64_t key) { return static_cast<uint32_t>(mix(static_cast<uint64_t>(key) + 1)); }
 
   /// Makes room for about so many keys.
   void reserve(int64_t keys);

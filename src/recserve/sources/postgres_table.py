@@ -86,6 +86,10 @@ class CatalogTable:
         """As SQL has it."""
         return f"{quoted(self.schema_name)}.{quoted(self.table_name)}"
 
+    def qualified(self, column: str) -> str:
+        """A column as ORDER BY needs it, which takes a bare name for one that is selected."""
+        return f"{quoted(self.table_name)}.{quoted(column)}"
+
     @property
     def schema(self) -> pa.Schema:
         """Names and types of all columns."""
