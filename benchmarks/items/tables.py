@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 KEY = "item_id"
 ROW_HASH = "#0"
-BATCH_ROWS = 1 << 15
+BATCH_ROWS = 1 << 13
 KINDS = {"int": pa.int64(), "float": pa.float32(), "code": pa.int32()}
 
 

@@ -137,7 +137,7 @@ class ItemStore {
 
   Epochs::Pin pin() { return epochs_.pin(); }
   uint64_t epoch() const { return epochs_.current(); }
-  /// One row per key, in their order; unknown keys give the empty row. Cost: benchmarks/items.py.
+  /// One row per key, in their order; unknown keys give the empty row. Cost: benchmarks/items/gather.py.
   Gathered gather(const Epochs::Pin& pin, const Keys& keys, const Selection& selection,
                   const Batch& overrides = {}) const;
   /// `rows` times the empty row: items that nothing is known about but what the request brings.

@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from recserve.columns import arrow_type
 from recserve.errors import ContentTypeError, RequestError, TooLargeError
-from recserve.wire.item_rows import ARROW_STREAM, ItemChanges, ItemSchema, arrow_type, decode, key_of
+from recserve.wire.item_rows import ARROW_STREAM, ItemChanges, ItemSchema, decode, encode, key_of
 
 TYPES = {
     "price": "float32",
@@ -50,32 +51,35 @@ def post_table(table: pa.Table, schema: ItemSchema = TEXTS, max_bytes: int = 1 <
     return decode(stream(table), ARROW_STREAM, schema, max_bytes=max_bytes)
 
 
-def test_rows_have_the_types_of_the_store_and_lack_what_was_not_sent() -> None:
-    changes = post({"upsert": [ROW, {"item_id": "i2", "price": 2, "colour": "red"}], "delete": ["i3"]})
+def test_rows_have_the_types_of_the_store_and_the_columns_that_they_bring() -> None:
+    some = {"item_id": "i2", "price": 2, "colour": "red"}
+    none = {"item_id": "i3", "price": None}
 
-    assert changes.upserts is not None
-    assert changes.upserts.schema == pa.schema(
+    changes = post({"upsert": [ROW, some, none, {"item_id": "i4"}], "delete": ["i5"]})
+
+    whole, prices, nothing = changes.upserts
+    assert whole.schema == pa.schema(
         {"item_id": pa.string(), **{name: arrow_type(kind) for name, kind in TYPES.items()}}
     )
-    first, second = changes.upserts.to_pylist()
-    assert first == {**ROW, "weights": [(3, 0.5)]}
-    assert second == {"item_id": "i2", **dict.fromkeys(TYPES), "price": 2.0}
+    assert whole.to_pylist() == [{**ROW, "weights": [(3, 0.5)]}]
+    assert prices.to_pylist() == [{"item_id": "i2", "price": 2.0}, {"item_id": "i3", "price": None}]
+    assert nothing.to_pylist() == [{"item_id": "i4"}]
     assert changes.deleted is not None
-    assert changes.deleted.to_pylist() == ["i3"]
+    assert changes.deleted.to_pylist() == ["i5"]
     assert changes.ignored == ("colour",)
 
 
 def test_a_key_that_features_read_stands_in_its_own_column() -> None:
-    changes = post({"upsert": [{"item_id": "7", "price": 1}, {"item_id": -8}], "delete": [9, "0"]}, NUMBERS)
+    changes = post({"upsert": [{"item_id": "7", "price": 1}], "delete": [9, "0"]}, NUMBERS)
 
-    assert changes.upserts is not None
-    assert changes.upserts.to_pydict() == {"item_id": [7, -8], "price": [1.0, None]}
+    (rows,) = changes.upserts
+    assert rows.to_pydict() == {"item_id": [7], "price": [1.0]}
     assert changes.deleted is not None
     assert changes.deleted.to_pylist() == [9, 0]
 
 
 def test_nothing_to_do_is_no_error() -> None:
-    assert post({}) == post({"upsert": [], "delete": []}) == ItemChanges(None, None)
+    assert post({}) == post({"upsert": [], "delete": []}) == ItemChanges()
 
 
 @pytest.mark.parametrize(
@@ -161,21 +165,18 @@ def test_a_stream_of_batches_is_cast_where_no_value_changes() -> None:
 
     changes = post_table(table)
 
-    assert changes.upserts is not None
-    assert changes.upserts.schema == pa.schema(
-        {"item_id": pa.string(), **{name: arrow_type(kind) for name, kind in TYPES.items()}}
-    )
-    assert changes.upserts["price"].to_pylist() == [1.0, None]
-    assert changes.upserts["vector"].to_pylist() == [[1.0, 2.0], None]
-    assert changes.upserts["tags"].null_count == 2
+    (rows,) = changes.upserts
+    kinds = {name: arrow_type(TYPES[name]) for name in ("price", "stock", "vector")}
+    assert rows.schema == pa.schema({"item_id": pa.string(), **kinds})
+    assert rows["price"].to_pylist() == [1.0, None]
+    assert rows["vector"].to_pylist() == [[1.0, 2.0], None]
     assert changes.ignored == ("colour",)
 
 
 def test_a_stream_without_rows_changes_nothing() -> None:
-    changes = post_table(pa.table({"item_id": pa.array([], pa.string())}))
+    (rows,) = post_table(pa.table({"item_id": pa.array([], pa.string())})).upserts
 
-    assert changes.upserts is not None
-    assert changes.upserts.num_rows == 0
+    assert rows.num_rows == 0
 
 
 @pytest.mark.parametrize(
@@ -227,3 +228,15 @@ def test_an_id_in_a_path_is_one_of_the_store() -> None:
     assert key_of("12", NUMBERS).to_pylist() == [12]
     with pytest.raises(RequestError, match="'item_id' is 'x'; ids are an integer"):
         key_of("x", NUMBERS)
+
+
+def test_cells_are_written_as_json_has_them() -> None:
+    row = {"vector": [1.0, float("nan")], "weights": [(3, 0.5)], "raw": b"\xffa", "name": "ä", "none": None}
+
+    assert encode(row) == {
+        "vector": [1.0, "nan"],
+        "weights": {"3": 0.5},
+        "raw": "\\xffa",
+        "name": "ä",
+        "none": None,
+    }

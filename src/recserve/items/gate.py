@@ -50,8 +50,8 @@ class Counts:
 
 
 def count_present(writer: StoreWriter, part: Part, before: Counts | None) -> Counts:
-    """Count what the store has of a table; of columns that are not kept, `before`, the last snapshot, tells."""
-    kept = {column: stored for column, stored in part.stored.items() if stored in writer.store.raw_columns}
+    """Count what the store has of a table. `before`, the last snapshot, tells of columns not kept."""
+    kept = _kept(writer, part)
     rows = 0
     nulls: Counter[str] = Counter(dict.fromkeys(kept, 0))
     for _, batch in writer.store.scan([part.hash_column, *kept.values()]):
@@ -64,6 +64,12 @@ def count_present(writer: StoreWriter, part: Part, before: Counts | None) -> Cou
             if column not in kept:
                 nulls[column] = round(count * rows / before.rows)
     return Counts(rows, nulls)
+
+
+def _kept(writer: StoreWriter, part: Part) -> dict[str, str]:
+    """The columns of the part that can be read back, and where they are stored."""
+    raw = writer.store.raw_columns
+    return {column: stored for column, stored in part.stored.items() if stored in raw}
 
 
 def check_schema(part: Part, schema: pa.Schema, key_kind: str) -> None:
@@ -138,8 +144,7 @@ class Watch:
     def check(self, rows: PartRows) -> None:
         """Look at a batch before it is written. Raises RefusedError."""
         self.rows += len(rows)
-        store = self.present.store
-        kept = {column: stored for column, stored in self.part.stored.items() if stored in store.raw_columns}
+        kept = _kept(self.present, self.part)
         keys = column_from_arrow(rows.keys, self.part.key)
         cells, _ = self.present.present(keys, [self.part.hash_column, *kept.values()])
         known = cells[self.part.hash_column].is_valid()

@@ -304,7 +304,7 @@ class ItemStore:
         batch, in order. `progress` is told the rows of each batch that has become visible.
         """
         report = self._load(batches, key, threads or min(os.cpu_count() or 1, 8), progress)
-        _give_back_memory()
+        give_back_memory()
         return report
 
     def _load(
@@ -497,7 +497,7 @@ _SCALAR_NAMES: dict[Any, str] = {
 }
 
 
-def _give_back_memory() -> None:
+def give_back_memory() -> None:
     """Let go of what loading used: both allocators keep it, and nothing will need as much again."""
     pa.default_memory_pool().release_unused()
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only

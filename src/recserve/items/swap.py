@@ -11,6 +11,7 @@ So it is the referee of the streamed diff, too.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from recserve.errors import DataError
@@ -54,16 +55,9 @@ def refinish(upkeep: Upkeep, make_store: MakeStore, progress: Progress = silent)
 
 
 def _copy(upkeep: Upkeep, building: StoreWriter, parts: Sequence[Part], progress: Progress = silent) -> None:
-    live = upkeep.live
     for part in parts:
-        columns = [part.hash_column, *part.stored.values()]
-        copy_part(
-            part,
-            lambda columns=columns: live.store.scan(columns),
-            building,
-            progress=progress,
-            total=live.rows(part),
-        )
+        scan = partial(upkeep.live.store.scan, [part.hash_column, *part.stored.values()])
+        copy_part(part, scan, building, progress=progress, total=upkeep.live.rows(part))
 
 
 @contextmanager

@@ -162,16 +162,15 @@ def lay_out(
     ]
     owners: dict[str, list[int]] = {}
     for number, columns in enumerate(types):
+        name = names[number]
         for column, type_ in columns.items():
             if "#" in column:
-                raise DataError(
-                    f"table '{names[number]}': column '{column}': '#' is kept for our own columns"
-                )
+                raise DataError(f"table '{name}': column '{column}': '#' is kept for our own columns")
             first = owners.setdefault(column, [])
-            if first and types[first[0]][column] != type_:
+            if first and (other := types[first[0]][column]) != type_:
                 raise DataError(
-                    f"column '{column}' is {types[first[0]][column]} in table '{names[first[0]]}' and {type_} "
-                    f"in '{names[number]}'; cast one of them"
+                    f"column '{column}' is {other} in table '{names[first[0]]}' and {type_} in '{name}'; "
+                    "cast one of them"
                 )
             first.append(number)
     shared = {column: tuple(numbers) for column, numbers in owners.items() if len(numbers) > 1}
@@ -196,6 +195,28 @@ _KINDS = {"string": "texts", "int64": "integers"}
 def _key_if_read(table: KeptTable) -> frozenset[str]:
     """Features may read the id itself, as any other column."""
     return table.columns & {table.source.key}
+
+
+def arrow_type(kind: str) -> pa.DataType:
+    """The Arrow type that a column of the store has: "list<int64>", "map<string,float32>", "float32[16]"."""
+    if kind.startswith("map<"):
+        key, _, value = kind[4:-1].partition(",")
+        return pa.map_(arrow_type(key), arrow_type(value))
+    if kind.startswith("list<"):
+        return pa.list_(arrow_type(kind[5:-1]))
+    if kind.endswith("]"):
+        entry, _, size = kind[:-1].partition("[")
+        return pa.list_(arrow_type(entry), int(size))
+    return _ARROW_TYPES[kind]
+
+
+_ARROW_TYPES = {
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "string": pa.string(),
+}
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

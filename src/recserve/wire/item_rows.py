@@ -4,13 +4,14 @@
 
     Content-Type: application/vnd.apache.arrow.stream     rows to upsert, the key among the columns
 
-Rows are complete: a column that a row lacks is missing from then on. Cells have the types that the item store
-keeps, a map is a JSON object, a vector a list of its length. Columns that the store does not keep are left
-out, and named in the answer. All of it is ours.
+A row that brings some columns keeps the others as they are; null takes a cell away. Cells have the types that
+the item store keeps, a map is a JSON object, a vector a list of its length. Columns that the store does not
+keep are left out, and named in the answer. All of it is ours.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pyarrow as pa
 
-from recserve.columns import storage_type
+from recserve.columns import arrow_type, storage_type
 from recserve.config.document import parse_json
 from recserve.config.nearest import did_you_mean
 from recserve.errors import ConfigError, ContentTypeError, DataError, RequestError, TooLargeError
@@ -43,8 +44,10 @@ class ItemSchema:
 class ItemChanges:
     """What to do with which items."""
 
-    upserts: pa.Table | None  # the key column and all of the schema's columns
-    deleted: pa.Array | None  # keys
+    upserts: tuple[
+        pa.Table, ...
+    ] = ()  # the key column and those that the rows bring; one for each set of them
+    deleted: pa.Array | None = None  # keys
     ignored: tuple[str, ...] = ()  # columns that came and are not kept
 
 
@@ -82,18 +85,27 @@ def _from_json(body: bytes, schema: ItemSchema) -> ItemChanges:
     if not isinstance(deleted, list):
         raise RequestError(f"delete is a {type(deleted).__name__}; a list of ids is expected")
     gone = _keys(deleted, schema, "delete") if deleted else None
-    if not rows:
-        return ItemChanges(None, gone)
     keys = _keys([row.get(schema.key) for row in rows], schema, "upsert")
-    columns = {schema.key: keys}
-    columns |= {
-        name: _column([row.get(name) for row in rows], name, kind, keys)
-        for name, kind in schema.types.items()
+    known = {schema.key, *schema.types}
+    alike: dict[tuple[str, ...], list[int]] = {}  # columns that are sent → the rows that send them
+    for place, row in enumerate(rows):
+        alike.setdefault(tuple(name for name in schema.types if name in row), []).append(place)
+    tables = [
+        pa.table({schema.key: keys.take(pa.array(places))} | _columns(rows, names, places, keys, schema))
+        for names, places in alike.items()
+    ]
+    ignored = dict.fromkeys(name for row in rows for name in row if name not in known)
+    return _checked(tables, gone, tuple(ignored), schema)
+
+
+def _columns(
+    rows: list[dict[str, Any]], names: Sequence[str], places: list[int], keys: pa.Array, schema: ItemSchema
+) -> dict[str, pa.Array]:
+    return {
+        name: _column([rows[place][name] for place in places], name, schema.types[name], places, keys)
+        for name in names
         if name != schema.key
     }
-    known = {schema.key, *schema.types}
-    ignored = dict.fromkeys(name for row in rows for name in row if name not in known)
-    return _checked(pa.table(columns), gone, tuple(ignored), schema)
 
 
 def _keys(values: Sequence[Any], schema: ItemSchema, where: str) -> pa.Array:
@@ -116,12 +128,13 @@ def _keys(values: Sequence[Any], schema: ItemSchema, where: str) -> pa.Array:
         raise RequestError(f"{where}: '{schema.key}' has a text that is not Unicode") from error
 
 
-def _column(cells: list[Any], name: str, kind: str, keys: pa.Array) -> pa.Array:
+def _column(cells: list[Any], name: str, kind: str, places: list[int], keys: pa.Array) -> pa.Array:
     wanted, convert = arrow_type(kind), _CONVERT[_shape(kind)]
 
     def refuse(row: int) -> NoReturn:
+        place = places[row]
         raise RequestError(
-            f"upsert, row {row} ({keys[row].as_py()!r:.100}): column '{name}' is {cells[row]!r:.100}; "
+            f"upsert, row {place} ({keys[place].as_py()!r:.100}): column '{name}' is {cells[row]!r:.100}; "
             f"{kind} is expected"
         )
 
@@ -190,26 +203,6 @@ def _shape(kind: str) -> str:
     )
 
 
-_SCALARS = {
-    "int32": pa.int32(),
-    "int64": pa.int64(),
-    "float32": pa.float32(),
-    "float64": pa.float64(),
-    "string": pa.string(),
-}
-
-
-def arrow_type(kind: str) -> pa.DataType:
-    """The Arrow type behind the name of a stored type."""
-    if found := re.fullmatch(r"map<(\w+),(\w+)>", kind):
-        return pa.map_(_SCALARS[found[1]], _SCALARS[found[2]])
-    if found := re.fullmatch(r"list<(.+)>", kind):
-        return pa.list_(arrow_type(found[1]))
-    if found := re.fullmatch(r"(\w+)\[(\d+)\]", kind):
-        return pa.list_(_SCALARS[found[1]], int(found[2]))
-    return _SCALARS[kind]
-
-
 # --- Arrow ------------------------------------------------------------------------------------------------
 
 
@@ -222,14 +215,13 @@ def _from_arrow(body: bytes, schema: ItemSchema, max_bytes: int) -> ItemChanges:
     twice = {name for name in table.schema.names if table.schema.names.count(name) > 1}
     if twice:
         raise RequestError(f"columns stand twice: {', '.join(sorted(twice))}")
-    columns = {}
-    for name, kind in {schema.key: schema.key_type, **schema.types}.items():
-        if name in table.schema.names:
-            columns[name] = _cast(table.column(name).combine_chunks(), name, kind)
-        else:
-            columns[name] = pa.nulls(table.num_rows, arrow_type(kind))
+    columns = {
+        name: _cast(table.column(name).combine_chunks(), name, kind)
+        for name, kind in {schema.key: schema.key_type, **schema.types}.items()
+        if name in table.schema.names
+    }
     ignored = tuple(name for name in table.schema.names if name not in columns)
-    return _checked(pa.table(columns), None, ignored, schema)
+    return _checked([pa.table(columns)], None, ignored, schema)
 
 
 def _read_stream(body: bytes, max_bytes: int) -> pa.Table:
@@ -278,12 +270,30 @@ def _cast(array: pa.Array, name: str, kind: str) -> pa.Array:
 
 
 def _checked(
-    rows: pa.Table, deleted: pa.Array | None, ignored: tuple[str, ...], schema: ItemSchema
+    tables: list[pa.Table], deleted: pa.Array | None, ignored: tuple[str, ...], schema: ItemSchema
 ) -> ItemChanges:
-    keys = rows.column(schema.key)
-    empty = [row for row, key in enumerate(keys.to_pylist()) if key is None or key == ""]
+    keys = [key for table in tables for key in table.column(schema.key).to_pylist()]
+    empty = [row for row, key in enumerate(keys) if key is None or key == ""]
     if empty:
         raise RequestError(f"upsert, row {empty[0]}: '{schema.key}' is missing; every row has an id")
-    if deleted is not None and (both := set(keys.to_pylist()) & set(deleted.to_pylist())):
-        raise RequestError(f"{sorted(both)[0]!r:.100} stands in upsert and in delete; send it in one of them")
-    return ItemChanges(rows, deleted, ignored)
+    if deleted is not None and (both := set(keys) & set(deleted.to_pylist())):
+        raise RequestError(f"{min(both)!r:.100} stands in upsert and in delete; send it in one of them")
+    return ItemChanges(tuple(tables), deleted, ignored)
+
+
+# --- answers ----------------------------------------------------------------------------------------------
+
+
+def encode(value: Any) -> Any:
+    """Cells as JSON has them: a map as an object, bytes as text, what is no number by its name."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, dict):
+        return {str(key): encode(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        if value and all(isinstance(entry, tuple) and len(entry) == 2 for entry in value):
+            return {str(key): encode(entry) for key, entry in value}
+        return [encode(entry) for entry in value]
+    return value
