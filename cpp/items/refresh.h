@@ -68,6 +68,7 @@ class Refresh {
   };
 
  private:
+  friend class Compactor;
   friend class ItemStore;
 
   struct HashBytes {

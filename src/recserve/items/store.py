@@ -24,6 +24,7 @@ import pyarrow as pa
 from recserve import _core
 from recserve.columns import Batch, Column, batch_from_arrow, column_from_arrow, storage_type
 from recserve.errors import DataError, RecserveError
+from recserve.items.compaction import CompactedColumn, Compaction
 from recserve.items.image import Image
 from recserve.items.refresh import Refresh
 from recserve.items.rows import Rows, Sequence
@@ -62,6 +63,7 @@ class StoreFigures:
     arena_bytes: int  # texts and lists that hardly repeat
     dictionary_bytes: int  # texts and lists that do, kept once each
     index_bytes: int  # keys included
+    garbage_bytes: int  # of the arenas: what the last `compact` found and left
     lookups: int  # ids asked for
     misses: int  # of them not in the store
 
@@ -168,6 +170,16 @@ class ItemStore:
         one; the file that was there is as it was then.
         """
         return self._native.save(os.fspath(path), json.dumps(dict(meta)))
+
+    def compact(self, threshold: float = 0.3) -> Compaction:
+        """Give back memory of texts and lists that no row refers to any more; the rows stay as they are.
+
+        Only columns of which more than `threshold` is garbage are compacted; 1 only counts it. Takes a
+        thread for itself: readers never wait for it, writers for about a millisecond at a time. It waits for
+        batches that are being written and for pinned readers, half a minute at most: then a column stays.
+        """
+        columns, rows_moved = self._native.compact(threshold)
+        return Compaction(tuple(CompactedColumn(*column) for column in columns), rows_moved)
 
     def __len__(self) -> int:
         return self.figures().rows
