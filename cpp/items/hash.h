@@ -6,6 +6,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "columns/text.h"
+
 namespace recserve::items {
 
 inline uint64_t mix(uint64_t x) {
@@ -23,8 +25,7 @@ inline uint64_t hash_bytes(std::string_view bytes) {
     hash = (hash ^ word) * 0xa0761d6478bd642fULL;
     hash ^= hash >> 29;
   }
-  uint64_t rest = 0;
-  std::memcpy(&rest, bytes.data() + i, bytes.size() - i);
+  const uint64_t rest = i == bytes.size() ? 0 : short_word(bytes.data() + i, bytes.size() - i);
   return mix(hash ^ rest);
 }
 

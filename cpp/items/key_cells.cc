@@ -5,15 +5,34 @@
 #include <mutex>
 #include <vector>
 
+#include "columns/text.h"
 #include "items/cell_codec.h"
 
 namespace recserve::items {
+
+namespace {
+
+template <class Word>
+bool same_ends(const uint8_t* a, const char* b, size_t size) {
+  const auto* at = reinterpret_cast<const uint8_t*>(b);
+  return load<Word>(a) == load<Word>(at) &&
+         load<Word>(a + size - sizeof(Word)) == load<Word>(at + size - sizeof(Word));
+}
+
+/// Two texts of 1 to 15 bytes: their first and last words, which overlap, and no call.
+bool same_short(const uint8_t* a, const char* b, size_t size) {
+  if (size >= 8) return same_ends<uint64_t>(a, b, size);
+  if (size >= 4) return same_ends<uint32_t>(a, b, size);
+  return short_word(reinterpret_cast<const char*>(a), size) == short_word(b, size);
+}
+
+}  // namespace
 
 bool KeyCells::matches(const uint8_t* cell, const Keys& keys, int64_t i) const {
   if (!keys.text()) return load<int64_t>(cell) == keys.int_key(i);
   const std::string_view key = keys.text_key(i);
   if (cell[0] == kLong) return matches_long(cell, key);
-  return cell[0] == key.size() && std::memcmp(cell + 1, key.data(), key.size()) == 0;
+  return cell[0] == key.size() && same_short(cell + 1, key.data(), key.size());
 }
 
 bool KeyCells::matches_long(const uint8_t* cell, std::string_view key) const {

@@ -11,8 +11,8 @@
 #include <random>
 #include <thread>
 
+#include "tests/item_versions.h"
 #include "tests/test.h"
-#include "tests/versions.h"
 
 using namespace recserve;
 using namespace recserve::items;
@@ -40,6 +40,13 @@ class ScratchFile {
   void write(const Bytes& bytes) const {
     std::ofstream out(path, std::ios::binary | std::ios::trunc);
     out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  }
+
+  /// Changes one byte in place.
+  void put(size_t at, uint8_t byte) const {
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::streamoff>(at));
+    file.put(static_cast<char>(byte));
   }
 
   std::string path;
@@ -128,13 +135,13 @@ TEST(an_image_holds_one_moment_of_a_store_that_is_written) {
   std::atomic<bool> stop{false};
   std::thread writer([&] {
     std::mt19937_64 random(1);
-    int64_t version = 1, fresh = kGroups;
-    while (!stop) {
+    int64_t version = 1;
+    for (int64_t fresh = kGroups; !stop; ++fresh) {
       upsert(store, group(static_cast<int64_t>(random() % kGroups), kGroupSize), ++version);
-      upsert(store, group(fresh++, kGroupSize), version);
+      if (fresh < 10 * kGroups) upsert(store, group(fresh, kGroupSize), version);
     }
   });
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 10; ++i) {
     store.save(file.path, "{}");
     ItemStore restored = version_store(true);
     restored.restore(Image(file.path));
@@ -163,10 +170,9 @@ TEST(an_image_with_any_bit_changed_is_refused) {
   std::mt19937_64 random(1);
   for (size_t i = 0; i < 4000; ++i) {
     const size_t at = i < 64 ? i : random() % image.size();
-    Bytes changed = image;
-    changed[at] ^= static_cast<uint8_t>(1u << (random() % 8));
-    file.write(changed);
-    check_refused(file, "the bit at " + std::to_string(at) + " changed");
+    file.put(at, image[at] ^ static_cast<uint8_t>(1u << (random() % 8)));
+    check_refused(file, "a bit of byte " + std::to_string(at) + " changed");
+    file.put(at, image[at]);
   }
 }
 

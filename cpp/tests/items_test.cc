@@ -11,11 +11,9 @@
 #include "items/store.h"
 #include "tests/item_versions.h"
 #include "tests/test.h"
-#include "tests/versions.h"
 
 using namespace recserve;
 using namespace recserve::items;
-using namespace recserve::testing;
 
 namespace {
 
