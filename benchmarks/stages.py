@@ -27,7 +27,7 @@ from recserve.config.service import load as load_service
 from recserve.observe.trace import Trace
 from recserve.processors.load import load
 from recserve.processors.normal import Normal
-from recserve.server.app import ScoreEndpoint, answer_body
+from recserve.server.endpoint import ScoreEndpoint, answer_body
 from recserve.wire.torchrec import Decoder, encode, encode_request
 
 if TYPE_CHECKING:

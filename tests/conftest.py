@@ -1,5 +1,3 @@
-"""Servers that tests of several parts need; each is started when the first test asks for it."""
+"""Servers that any test may ask for; each starts with the first test that does."""
 
-from tests.servers.postgres import database, postgres
-
-__all__ = ["database", "postgres"]
+pytest_plugins = ["tests.servers.postgres", "tests.servers.redis"]

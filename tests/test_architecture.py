@@ -73,7 +73,7 @@ EXTRAS = {
 #: Feature types that a Python library computes (features/python_step.py): there is no kernel of their name.
 PYTHON_STEPS = {"regex_replace", "text_normalizer", "tokenize"}
 
-CPP_PARTS = {"columns", "wire", "features", "items", "recall", "engines"}
+CPP_PARTS = {"columns", "wire", "features", "items", "sources", "recall", "engines"}
 
 
 def part_of(path: Path) -> str:

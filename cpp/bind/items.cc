@@ -10,7 +10,8 @@
 
 #include "bind/bind.h"
 #include "bind/free_interpreter.h"
-#include "items/store.h"
+#include "bind/mask.h"
+#include "items/refresh.h"
 
 using namespace recserve;
 using namespace recserve::items;
@@ -19,24 +20,20 @@ namespace {
 
 using NamedTypes = std::vector<std::pair<std::string, std::string>>;
 
-void make_store(ItemStore* self, bool text_keys, const NamedTypes& raw, std::shared_ptr<RowFinisher> finisher,
-                std::map<std::string, std::set<std::string>> reads, std::set<std::string> always_raw,
-                std::map<std::string, int64_t> limits) {
+void make_store(ItemStore* self, bool text_keys, const NamedTypes& raw, const NamedTypes& dropped,
+                std::shared_ptr<RowFinisher> finisher, std::map<std::string, std::set<std::string>> reads,
+                std::set<std::string> always_raw, std::map<std::string, int64_t> limits) {
   StoreSpec spec{.text_keys = text_keys,
                  .raw = {},
+                 .dropped = {},
                  .finisher = std::move(finisher),
                  .reads = std::move(reads),
                  .always_raw = std::move(always_raw),
                  .limits = std::move(limits)};
   for (const auto& [name, type] : raw) spec.raw.emplace_back(name, parse_type(type));
+  for (const auto& [name, type] : dropped) spec.dropped.emplace_back(name, parse_type(type));
   nb::gil_scoped_release release;  // finishes the empty row
   new (self) ItemStore(std::move(spec));
-}
-
-nb::ndarray<nb::numpy, const bool> mask(std::vector<uint8_t> known) {
-  auto* owned = new std::vector<uint8_t>(std::move(known));
-  nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<uint8_t>*>(p); });
-  return nb::ndarray<nb::numpy, const bool>(owned->data(), {owned->size()}, owner);
 }
 
 nb::tuple gather(const ItemStore& store, const Epochs::Pin& pin, const Column& ids, int64_t rows,
@@ -80,6 +77,13 @@ nb::dict figures(const ItemStore& store) {
   return named;
 }
 
+nb::list column_bytes(const ItemStore& store) {
+  nb::list columns;
+  for (const ColumnBytes& c : store.column_bytes())
+    columns.append(nb::make_tuple(c.name, c.type, c.finished, c.slot_bytes, c.heap_bytes));
+  return columns;
+}
+
 }  // namespace
 
 void bind_items(nb::module_& core) {
@@ -92,19 +96,23 @@ void bind_items(nb::module_& core) {
   nb::class_<ItemStore::Prepared>(core, "PreparedRows", "Item rows that are written but not yet visible.");
 
   nb::class_<ItemStore>(core, "ItemStore", "The native row store; recserve/items/store.py is its face.")
-      .def("__init__", &make_store, nb::arg("text_keys"), nb::arg("raw"), nb::arg("finisher").none(),
-           nb::arg("reads"), nb::arg("always_raw"), nb::arg("limits"))
+      .def("__init__", &make_store, nb::arg("text_keys"), nb::arg("raw"), nb::arg("dropped"),
+           nb::arg("finisher").none(), nb::arg("reads"), nb::arg("always_raw"), nb::arg("limits"))
       .def("prepare", &ItemStore::prepare, nb::arg("raw"), nb::arg("keys"), nb::keep_alive<0, 1>(),
            nb::call_guard<nb::gil_scoped_release>())
       .def(
           "publish",
-          [](ItemStore& store, ItemStore::Prepared& prepared, uint64_t since) {
-            const Published published = store.publish(std::move(prepared), since);
+          [](ItemStore& store, ItemStore::Prepared& prepared, uint64_t since, Refresh* refresh) {
+            const Published published = store.publish(std::move(prepared), since, refresh);
             return std::make_tuple(published.inserted, published.replaced, published.repeated);
           },
-          nb::arg("prepared"), nb::arg("since"), nb::call_guard<nb::gil_scoped_release>(),
+          nb::arg("prepared"), nb::arg("since"), nb::arg("refresh").none() = nb::none(),
+          nb::call_guard<nb::gil_scoped_release>(),
           "Rows inserted, rows replaced, and of these the ones published after epoch `since`.")
       .def("remove", &ItemStore::remove, nb::arg("keys"), nb::call_guard<nb::gil_scoped_release>())
+      .def("save", &ItemStore::save, nb::arg("path"), nb::arg("meta"),
+           nb::call_guard<nb::gil_scoped_release>())
+      .def("restore", &ItemStore::restore, nb::arg("image"), nb::call_guard<nb::gil_scoped_release>())
       .def("pin", &ItemStore::pin, nb::keep_alive<0, 1>())
       .def_prop_ro("epoch", &ItemStore::epoch)
       .def(
@@ -134,5 +142,7 @@ void bind_items(nb::module_& core) {
                      }
                      return columns;
                    })
+      .def("column_bytes", &column_bytes,
+           nb::sig("def column_bytes(self) -> list[tuple[str, str, bool, int, int]]"))
       .def("figures", &figures, nb::sig("def figures(self) -> dict[str, int]"));
 }

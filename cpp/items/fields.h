@@ -6,12 +6,14 @@
 // reads stand together, so that a gather touches few cache lines; in each part the widest come first.
 //
 // `born` is the epoch that published the row, `previous` the row that it replaced: a reader pinned before
-// `born` reads on there. A slot holds offsets only, never a pointer, and no bit of it changes once published.
+// `born` reads on there. A tombstone, bit 63 of `born`, has a key and no cells. A slot holds offsets only,
+// never a pointer, and no bit of it changes once published.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -57,14 +59,25 @@ struct Field {
 
 using ColumnTypes = std::vector<std::pair<std::string, ColumnType>>;
 
+/// Bytes [from, to) of a slot.
+struct Span {
+  int32_t from, to;
+};
+
 /// Offsets of everything in a slot. Raw columns come first, then finished ones, each in the order given.
 struct Layout {
   static constexpr int32_t kBorn = 0, kPrevious = 8, kKey = 12;
+  static constexpr uint64_t kTombstone = uint64_t{1} << 63;
+  static constexpr uint64_t epoch(uint64_t born) { return born & ~kTombstone; }
+  static constexpr bool tombstone(uint64_t born) { return (born & kTombstone) != 0; }
 
   /// `limits`: integer columns whose values are all >= 0 and below. `always_raw`: raw columns that every
   /// request reads, as it does the finished ones.
   Layout(int32_t key_bytes, const ColumnTypes& raw, const ColumnTypes& finished,
          const std::map<std::string, int64_t>& limits, const std::set<std::string>& always_raw);
+
+  /// Where the header, the bits and the cells of these fields lie in a slot.
+  std::vector<Span> spans(std::span<const int32_t> some, std::span<const int32_t> more) const;
 
   std::vector<Field> fields;
   int32_t raw_fields = 0;  // fields[0, raw_fields) are raw

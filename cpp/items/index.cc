@@ -17,6 +17,14 @@ void Index::Table::insert(uint32_t hash, uint32_t row) {
   cell(at).row.store(row, std::memory_order_release);
 }
 
+Index::Cell* Index::Table::find(uint32_t hash, uint32_t row) {
+  for (uint64_t at = hash;; ++at) {
+    const uint32_t found = cell(at).row.load(std::memory_order_relaxed);
+    if (found == row) return &cell(at);
+    if (found == 0) return nullptr;
+  }
+}
+
 void Index::insert(uint32_t hash, uint32_t row) {
   owned_->insert(hash, row);
   ++used_;
@@ -35,6 +43,7 @@ std::unique_ptr<Index::Table> Index::reserve(int64_t more) {
       bigger->insert(owned_->cell(at).tag.load(std::memory_order_relaxed), row);
     }
   }
+  ++generation_;
   used_ = keys();
   deleted_ = 0;
   std::swap(owned_, bigger);

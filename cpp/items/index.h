@@ -42,6 +42,9 @@ class Index {
       }
     }
     Cell& cell(uint64_t at) { return cells_[at & mask_]; }
+    const Cell& cell(uint64_t at) const { return cells_[at & mask_]; }
+    /// The cell that points at `row`, or null.
+    Cell* find(uint32_t hash, uint32_t row);
     uint64_t cells() const { return mask_ + 1; }
 
    private:
@@ -66,6 +69,8 @@ class Index {
   /// it.
   std::unique_ptr<Table> reserve(int64_t more);
   int64_t keys() const { return used_ - deleted_; }
+  /// Changes when `reserve` lays all cells anew.
+  int64_t generation() const { return generation_; }
   int64_t bytes() const { return static_cast<int64_t>(owned_->cells() * sizeof(Cell)); }
 
  private:
@@ -73,6 +78,7 @@ class Index {
   std::atomic<Table*> table_;
   int64_t used_ = 0;  // cells that are not empty
   int64_t deleted_ = 0;
+  int64_t generation_ = 0;
 };
 
 }  // namespace recserve::items

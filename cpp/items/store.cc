@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "items/cell_codec.h"
+#include "items/refresh.h"
 
 namespace recserve::items {
 
@@ -11,9 +12,6 @@ namespace {
 
 /// Rows that are written column by column while their slots are in the cache.
 constexpr int64_t kBlockRows = 256;
-/// Keys that are looked up side by side, so that their cache misses overlap.
-constexpr int64_t kLookUps = 32;
-constexpr int32_t kLine = 64;
 
 template <class T>
 void store_at(uint8_t* at, T value) {
@@ -32,23 +30,14 @@ ColumnPtr missing_row(const ColumnType& type) {
   return column;
 }
 
-void check_type(const Field& field, const Column& column) {
+void check_type(const std::string& name, const ColumnType& expected, const Column& column) {
   const ColumnType type = column_type(column);
-  if (type == field.type) return;
+  if (type == expected) return;
   const bool nulls =
-      type.shape == Shape::Nested && field.type.shape == Shape::List && type.type == field.type.type;
-  throw DataError("item column '" + field.name + "' holds " + name_of(type) + "; the store was made for " +
-                  name_of(field.type) +
+      type.shape == Shape::Nested && expected.shape == Shape::List && type.type == expected.type;
+  throw DataError("item column '" + name + "' holds " + name_of(type) + "; the store was made for " +
+                  name_of(expected) +
                   (nulls ? " (numbers with nulls between them come as lists of lists: drop the nulls)" : ""));
-}
-
-/// A row is known when the request itself says something about it.
-void mark_brought(const Batch& overrides, std::vector<uint8_t>& known) {
-  for (const auto& [name, column] : overrides.columns()) {
-    for (size_t row = 0; row < known.size(); ++row) {
-      if (!known[row]) known[row] = !column->missing(column->row_for(static_cast<int64_t>(row)));
-    }
-  }
 }
 
 }  // namespace
@@ -81,12 +70,16 @@ ColumnTypes ItemStore::finish_empty_row() {
   return types;
 }
 
-/// The columns that were declared and no others; one missing row stands for an absent one.
+/// The columns that were declared, kept or dropped, and no others; one missing row stands for an absent one.
 Batch ItemStore::declared(const Batch& raw) const {
   Batch batch(raw.rows());
-  for (const auto& [name, type] : spec_.raw) {
-    ColumnPtr column = raw.share(name);
-    batch.add(name, column != nullptr ? std::move(column) : missing_row(type));
+  for (const ColumnTypes* columns : {&spec_.raw, &spec_.dropped}) {
+    for (const auto& [name, type] : *columns) {
+      ColumnPtr column = raw.share(name);
+      if (column == nullptr) column = missing_row(type);
+      check_type(name, type, *column);
+      batch.add(name, std::move(column));
+    }
   }
   return batch;
 }
@@ -136,7 +129,7 @@ void ItemStore::write_keys(const Keys& keys, std::span<uint8_t* const> slots) {
   // Items that are there already keep their key's bytes.
   const Epochs::Pin pin = epochs_.pin();
   std::vector<uint32_t> rows(keys.size());
-  look_up_all(pin, keys, Layout::kKey, rows);
+  look_up_range(pin, keys, 0, keys.size(), {}, rows);
   for (int64_t i = 0; i < keys.size(); ++i) {
     const uint8_t* known = rows[i] == 0 ? nullptr : slots_.at(rows[i]) + Layout::kKey;
     key_cells_.write(keys, i, known, slots[i] + Layout::kKey);
@@ -149,7 +142,7 @@ void ItemStore::write_rows(const Batch& raw, const Batch& finished, std::span<ui
     const Column* column =
         (columns.size() < static_cast<size_t>(layout_.raw_fields) ? raw : finished).find(field.name);
     if (column == nullptr) throw DataError("finished item column '" + field.name + "' is not in every batch");
-    check_type(field, *column);
+    check_type(field.name, field.type, *column);
     columns.push_back(column);
   }
   const auto rows = static_cast<int64_t>(slots.size());
@@ -163,7 +156,7 @@ void ItemStore::write_rows(const Batch& raw, const Batch& finished, std::span<ui
   }
 }
 
-Published ItemStore::publish(Prepared prepared, uint64_t since) {
+Published ItemStore::publish(Prepared prepared, uint64_t since, Refresh* refresh) {
   std::lock_guard lock(mutex_);
   Published published;
   const uint64_t epoch = epochs_.current() + 1;
@@ -171,40 +164,66 @@ Published ItemStore::publish(Prepared prepared, uint64_t since) {
   if (auto replaced = index_.reserve(keys.size())) retired_tables_.emplace_back(epoch, std::move(replaced));
   for (int64_t i = 0; i < keys.size(); ++i) {
     const uint32_t row = prepared.rows_[i];
-    uint8_t* slot = slots_.at(row);
-    store_at(slot + Layout::kBorn, epoch);
-    Index::Cell* cell = cell_of(keys, i);
-    if (cell == nullptr) {
-      index_.insert(keys.hash(i), row);
-      ++published.inserted;
+    if (refresh != nullptr && !refresh->lands(keys.bytes(i), slots_.at(row))) {
+      slots_.release(row);
       continue;
     }
-    const uint32_t old = cell->row.load(std::memory_order_relaxed);
-    store_at(slot + Layout::kPrevious, old);
-    cell->row.store(row, std::memory_order_release);
-    retired_.emplace_back(epoch, old);
-    ++published.replaced;
-    published.repeated += load<uint64_t>(slots_.at(old) + Layout::kBorn) > since ? 1 : 0;
+    const uint32_t old = repoint(keys, i, row, epoch);
+    for (Refresh* open : refreshes_) open->follow(old, row, open == refresh);
+    if (old == 0) {
+      ++published.inserted;
+    } else {
+      ++published.replaced;
+      published.repeated += load<uint64_t>(slots_.at(old) + Layout::kBorn) > since ? 1 : 0;
+    }
   }
+  rows_ += published.inserted;
   prepared.rows_.clear();
   epochs_.advance();
   reclaim();
   return published;
 }
 
+/// Makes `row`, which is `born` now, the version of key i; returns the row that it replaces, or 0.
+uint32_t ItemStore::repoint(const Keys& keys, int64_t i, uint32_t row, uint64_t born) {
+  uint8_t* slot = slots_.at(row);
+  store_at(slot + Layout::kBorn, born);
+  Index::Cell* cell = cell_of(keys, i);
+  if (cell == nullptr) {
+    index_.insert(keys.hash(i), row);
+    return 0;
+  }
+  const uint32_t old = cell->row.load(std::memory_order_relaxed);
+  store_at(slot + Layout::kPrevious, old);
+  cell->row.store(row, std::memory_order_release);
+  retired_.emplace_back(Layout::epoch(born), old);
+  return is_tombstone(old) ? 0 : old;
+}
+
 int64_t ItemStore::remove(const Column& ids) {
   const Keys keys(spec_.text_keys, ids);
   std::lock_guard lock(mutex_);
+  reclaim();
   const uint64_t epoch = epochs_.current() + 1;
-  int64_t removed = 0;
+  std::vector<std::pair<int64_t, uint32_t>> tombstones;  // all of them are allocated, or nothing happens
   for (int64_t i = 0; i < keys.size(); ++i) {
-    Index::Cell* cell = keys.none(i) ? nullptr : cell_of(keys, i);
-    if (cell == nullptr) continue;
-    retired_.emplace_back(epoch, cell->row.load(std::memory_order_relaxed));
-    cell->row.store(Index::kDeleted, std::memory_order_release);
-    index_.removed();
+    if (!keys.none(i) && live_row(keys, i) != 0) tombstones.emplace_back(i, slots_.allocate());
+  }
+  int64_t removed = 0;
+  for (const auto& [i, row] : tombstones) {
+    const uint32_t old = live_row(keys, i);
+    if (old == 0) {  // the key was named twice
+      slots_.release(row);
+      continue;
+    }
+    std::memcpy(slots_.at(row) + Layout::kKey, slots_.at(old) + Layout::kKey,
+                KeyCells::bytes(spec_.text_keys));
+    repoint(keys, i, row, epoch | Layout::kTombstone);
+    for (Refresh* open : refreshes_) open->follow(0, row, false);
+    tombstones_.push_back({epoch, keys.hash(i), row});
     ++removed;
   }
+  rows_ -= removed;
   epochs_.advance();
   reclaim();
   return removed;
@@ -219,147 +238,50 @@ Index::Cell* ItemStore::cell_of(const Keys& keys, int64_t i) {
   return nullptr;
 }
 
+uint32_t ItemStore::live_row(const Keys& keys, int64_t i) {
+  const Index::Cell* cell = cell_of(keys, i);
+  if (cell == nullptr) return 0;
+  const uint32_t row = cell->row.load(std::memory_order_relaxed);
+  return is_tombstone(row) ? 0 : row;
+}
+
+bool ItemStore::is_tombstone(uint32_t row) const {
+  return Layout::tombstone(load<uint64_t>(slots_.at(row) + Layout::kBorn));
+}
+
 void ItemStore::reclaim() {
   const uint64_t oldest = epochs_.oldest();
+  // Tombstones first: a row that has replaced one is told from it by its number, which is not reused yet.
+  for (; !tombstones_.empty() && tombstones_.front().epoch <= oldest; tombstones_.pop_front()) {
+    bury(tombstones_.front());
+  }
   for (; !retired_.empty() && retired_.front().first <= oldest; retired_.pop_front()) {
     slots_.release(retired_.front().second);
   }
   while (!retired_tables_.empty() && retired_tables_.front().first <= oldest) retired_tables_.pop_front();
 }
 
-// --- reading -----------------------------------------------------------------------------------------------
-
-uint32_t ItemStore::look_up(const Index::Table& table, const Keys& keys, int64_t i) const {
-  uint64_t at = keys.hash(i);
-  while (const uint32_t row = table.next(keys.hash(i), at)) {
-    if (has_key(row, keys, i)) return row;
-  }
-  return 0;
+/// Nobody sees the row before the tombstone any more, so the key need not be found at all.
+void ItemStore::bury(const Tombstone& tombstone) {
+  Index::Cell* cell = index_.writable().find(tombstone.hash, tombstone.row);
+  if (cell == nullptr) return;  // the key has come back
+  cell->row.store(Index::kDeleted, std::memory_order_release);
+  index_.removed();
+  // Whoever is pinned now may have found the tombstone itself.
+  retired_.emplace_back(epochs_.current() + 1, tombstone.row);
 }
 
-uint32_t ItemStore::version_at(uint32_t row, uint64_t epoch) const {
-  while (row != 0 && load<uint64_t>(slots_.at(row) + Layout::kBorn) > epoch) {
-    row = load<uint32_t>(slots_.at(row) + Layout::kPrevious);
-  }
-  return row;
-}
-
-/// Row numbers as of the pin, 0 for what is not there. Each step asks memory for what the next one reads, and
-/// for `reach` bytes of each slot.
-void ItemStore::look_up_all(const Epochs::Pin& pin, const Keys& keys, int32_t reach,
-                            std::span<uint32_t> rows) const {
-  const Index::Table& table = index_.table();
-  for (int64_t from = 0; from < keys.size(); from += kLookUps) {
-    const int64_t to = std::min(from + kLookUps, keys.size());
-    for (int64_t i = from; i < to; ++i) table.prefetch(keys.hash(i));
-    for (int64_t i = from; i < to; ++i) {
-      uint64_t at = keys.hash(i);
-      rows[i] = keys.none(i) ? 0 : table.next(keys.hash(i), at);
-      __builtin_prefetch(slots_.at(rows[i]));
-    }
-    for (int64_t i = from; i < to; ++i) {
-      const uint8_t* slot = slots_.at(rows[i]);
-      key_cells_.prefetch(slot + Layout::kKey, keys);
-      for (int32_t line = kLine; line < reach + kLine; line += kLine) __builtin_prefetch(slot + line);
-    }
-    for (int64_t i = from; i < to; ++i) {
-      if (rows[i] == 0) continue;
-      if (!has_key(rows[i], keys, i)) rows[i] = look_up(table, keys, i);
-      rows[i] = version_at(rows[i], pin.epoch());
-    }
-  }
-}
-
-Gathered ItemStore::gather(const Epochs::Pin& pin, const Keys& keys, const Selection& selection,
-                           const Batch& overrides) const {
-  std::vector<uint32_t> rows(keys.size());
-  look_up_all(pin, keys, selection.reach, rows);
-  std::vector<const uint8_t*> slots(rows.size());
-  std::vector<uint8_t> known(rows.size());
-  int64_t misses = 0;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    slots[i] = slots_.at(rows[i]);
-    known[i] = rows[i] != 0;
-    misses += rows[i] == 0;
-  }
-  lookups_.fetch_add(keys.size(), std::memory_order_relaxed);
-  if (misses > 0) misses_.fetch_add(misses, std::memory_order_relaxed);
-  Gathered gathered = transpose(slots, selection, overrides);
-  gathered.known = std::move(known);
-  if (misses > 0) mark_brought(overrides, gathered.known);
-  return gathered;
-}
-
-Gathered ItemStore::gather_empty(int64_t rows, const Selection& selection, const Batch& overrides) const {
-  const std::vector<const uint8_t*> slots(rows, slots_.at(0));
-  Gathered gathered = transpose(slots, selection, overrides);
-  gathered.known.assign(rows, 0);
-  mark_brought(overrides, gathered.known);
-  return gathered;
-}
-
-Gathered ItemStore::transpose(std::span<const uint8_t* const> slots, const Selection& selection,
-                              const Batch& overrides) const {
-  const auto rows = static_cast<int64_t>(slots.size());
-  Gathered gathered{Batch(rows), Batch(rows), {}};
-  SlotReader reader(layout_, slots);
-  for (int32_t i : selection.raw) {
-    gathered.raw.add(layout_.fields[i].name, reader.read(layout_.fields[i], heaps_[i].get()));
-  }
-  for (const std::string& name : selection.sent) gathered.raw.add(name, overrides.share(name));
-  for (int32_t i : selection.finished) {
-    gathered.finished.add(layout_.fields[i].name, reader.read(layout_.fields[i], heaps_[i].get()));
-  }
-  return gathered;
-}
-
-// --- what to gather ----------------------------------------------------------------------------------------
-
-Selection ItemStore::selection(std::span<const std::string> sent) const {
-  std::set<std::string> raw = spec_.always_raw;
-  std::set<std::string> finished;
-  for (size_t i = layout_.raw_fields; i < layout_.fields.size(); ++i) {
-    const std::string& name = layout_.fields[i].name;
-    auto reads = spec_.reads.find(name);
-    const bool hidden = reads != spec_.reads.end() &&
-                        std::ranges::any_of(sent, [&](const auto& s) { return reads->second.contains(s); });
-    if (hidden) {
-      raw.insert(reads->second.begin(), reads->second.end());
-    } else {
-      finished.insert(name);
-    }
-  }
-  std::vector<std::string> wanted;
-  for (const std::string& name : sent) {
-    if (raw.erase(name) > 0) wanted.push_back(name);
-  }
-  Selection selected = selection(raw, finished);
-  selected.sent = std::move(wanted);
-  return selected;
-}
-
-Selection ItemStore::selection(const std::set<std::string>& raw,
-                               const std::set<std::string>& finished) const {
-  Selection selected;
-  for (int32_t i = 0; i < static_cast<int32_t>(layout_.fields.size()); ++i) {
-    const Field& field = layout_.fields[i];
-    const bool is_raw = i < layout_.raw_fields;
-    if (!(is_raw ? raw : finished).contains(field.name)) continue;
-    (is_raw ? selected.raw : selected.finished).push_back(i);
-    selected.reach = std::max(selected.reach, field.offset + field.cell_bytes);
-  }
-  return selected;
-}
+// --- figures -----------------------------------------------------------------------------------------------
 
 StoreFigures ItemStore::figures() const {
   std::lock_guard lock(mutex_);
   StoreFigures figures;
-  figures.rows = index_.keys();
+  figures.rows = rows_;
   figures.slots = slots_.allocated();
   figures.free_slots = slots_.free();
   figures.slot_bytes = layout_.slot_bytes;
   figures.rows_bytes = slots_.bytes();
-  figures.index_bytes = index_.bytes() + key_cells_.arena_bytes();
+  figures.index_bytes = index_.bytes() + key_cells_.texts().arena_bytes();
   for (const auto& heap : heaps_) {
     if (heap == nullptr) continue;
     std::lock_guard heap_lock(heap->mutex());
@@ -369,6 +291,22 @@ StoreFigures ItemStore::figures() const {
   figures.lookups = lookups_.load(std::memory_order_relaxed);
   figures.misses = misses_.load(std::memory_order_relaxed);
   return figures;
+}
+
+std::vector<ColumnBytes> ItemStore::column_bytes() const {
+  std::lock_guard lock(mutex_);
+  std::vector<ColumnBytes> columns;
+  for (size_t i = 0; i < layout_.fields.size(); ++i) {
+    const Field& field = layout_.fields[i];
+    columns.push_back({.name = field.name,
+                       .type = name_of(field.type),
+                       .finished = static_cast<int32_t>(i) >= layout_.raw_fields,
+                       .slot_bytes = slots_.allocated() * field.cell_bytes});
+    if (heaps_[i] == nullptr) continue;
+    std::lock_guard heap_lock(heaps_[i]->mutex());
+    columns.back().heap_bytes = heaps_[i]->arena_bytes() + heaps_[i]->table_bytes();
+  }
+  return columns;
 }
 
 }  // namespace recserve::items

@@ -5,7 +5,8 @@
 // A write never changes a row that readers may see. It fills a free slot with the complete new row and then
 // repoints the item's index cell at it; the old slot is used again when every request that started earlier
 // has ended (epochs.h). A pinned reader sees the rows as of its epoch: all of an upsert or nothing of it, and
-// for candidates and sequences of one request the same version.
+// for candidates and sequences of one request the same version. A delete is such a write, too: of a
+// tombstone, which goes from the index when nobody can see the row before it any more.
 #pragma once
 
 #include <atomic>
@@ -25,6 +26,7 @@
 #include "items/cells.h"
 #include "items/epochs.h"
 #include "items/fields.h"
+#include "items/image.h"
 #include "items/index.h"
 #include "items/key_cells.h"
 #include "items/keys.h"
@@ -36,6 +38,7 @@ namespace recserve::items {
 struct StoreSpec {
   bool text_keys = true;  // keys are bytes ("007" is not "7"), or else int64 (ids are parsed)
   ColumnTypes raw = {};
+  ColumnTypes dropped = {};  // raw columns that only the finisher sees: they are not kept
   std::shared_ptr<const RowFinisher> finisher = nullptr;    // null: raw columns only
   std::map<std::string, std::set<std::string>> reads = {};  // finished column -> raw columns that it reads
   std::set<std::string> always_raw = {};                    // gathered raw for every request
@@ -47,7 +50,7 @@ struct Selection {
   std::vector<int32_t> raw;
   std::vector<int32_t> finished;
   std::vector<std::string> sent;
-  int32_t reach = 0;  // bytes of a slot, from its start, that hold their cells
+  std::vector<Span> spans;  // of a slot that are read
 };
 
 /// One row per id that was asked for.
@@ -66,11 +69,21 @@ struct StoreFigures {
   int64_t lookups = 0, misses = 0;
 };
 
+/// Memory of one column.
+struct ColumnBytes {
+  std::string name, type;
+  bool finished = false;
+  int64_t slot_bytes = 0;  // of its cells in all slots, free ones included
+  int64_t heap_bytes = 0;  // its texts, lists and maps, and the table that shares them
+};
+
 struct Published {
   int64_t inserted = 0;
   int64_t replaced = 0;
   int64_t repeated = 0;  // of the replaced: rows that were published after the epoch asked about
 };
+
+class Refresh;
 
 class ItemStore {
  public:
@@ -100,16 +113,17 @@ class ItemStore {
   /// Finishes and writes complete rows. `keys` and the columns of `raw` have as many rows; a raw column that
   /// is absent is missing in all of them. Throws DataError for a null or empty key and for other types.
   Prepared prepare(const Batch& raw, ColumnPtr keys);
-  /// Makes the rows visible at once; of equal keys the last wins.
-  Published publish(Prepared prepared, uint64_t since = UINT64_MAX);
-  /// Returns how many of the keys were there. Readers that are pinned lose them at once.
+  /// Makes the rows visible at once; of equal keys the last wins. `refresh`: on whose behalf, it may drop
+  /// some (refresh.h).
+  Published publish(Prepared prepared, uint64_t since = UINT64_MAX, Refresh* refresh = nullptr);
+  /// Returns how many of the keys were there. Readers that are pinned go on seeing them.
   int64_t remove(const Column& keys);
 
   // Reading: lock-free, from any thread, with a pin that lives as long as the call.
 
   Epochs::Pin pin() { return epochs_.pin(); }
   uint64_t epoch() const { return epochs_.current(); }
-  /// One row per key, in their order; unknown keys give the empty row. Cost: benchmarks/items.py.
+  /// One row per key, in their order; unknown keys give the empty row. Cost: benchmarks/items/gather.py.
   Gathered gather(const Epochs::Pin& pin, const Keys& keys, const Selection& selection,
                   const Batch& overrides = {}) const;
   /// `rows` times the empty row: items that nothing is known about but what the request brings.
@@ -121,11 +135,24 @@ class ItemStore {
   /// The fields of these names; names that the store does not have are left out.
   Selection selection(const std::set<std::string>& raw, const std::set<std::string>& finished) const;
 
+  // Images (image.h): one at a time, beside readers and writers, which never wait for it.
+
+  /// Writes all rows as of one moment, and `meta` (JSON, the caller's own), to `path`; returns the bytes
+  /// written. Throws SourceError when the system refuses; the file that was there is as it was then.
+  uint64_t save(const std::string& path, const std::string& meta);
+  /// Becomes the store that was saved. To be called on a store that is new. Throws DataError when the image
+  /// keeps other columns, or was changed.
+  void restore(const Image& image);
+
   const Layout& layout() const { return layout_; }
   bool text_keys() const { return spec_.text_keys; }
   StoreFigures figures() const;
+  std::vector<ColumnBytes> column_bytes() const;
 
  private:
+  friend class Refresh;
+  friend class Scan;
+
   void write_rows(const Batch& raw, const Batch& finished, std::span<uint8_t* const> slots);
   void write_keys(const Keys& keys, std::span<uint8_t* const> slots);
   Batch declared(const Batch& raw) const;
@@ -135,14 +162,29 @@ class ItemStore {
     return key_cells_.matches(slots_.at(row) + Layout::kKey, keys, i);
   }
   uint32_t look_up(const Index::Table& table, const Keys& keys, int64_t i) const;
-  void look_up_all(const Epochs::Pin& pin, const Keys& keys, int32_t reach, std::span<uint32_t> rows) const;
+  void look_up_range(const Epochs::Pin& pin, const Keys& keys, int64_t first, int64_t end,
+                     std::span<const Span> spans, std::span<uint32_t> rows) const;
   uint32_t version_at(uint32_t row, uint64_t epoch) const;
   Gathered transpose(std::span<const uint8_t* const> slots, const Selection& selection,
                      const Batch& overrides) const;
 
-  Index::Cell* cell_of(const Keys& keys, int64_t i);
-  void reclaim();
+  struct Tombstone {
+    uint64_t epoch;
+    uint32_t hash, row;
+  };
 
+  // With the mutex held.
+  Index::Cell* cell_of(const Keys& keys, int64_t i);
+  uint32_t live_row(const Keys& keys, int64_t i);
+  bool is_tombstone(uint32_t row) const;
+  uint32_t repoint(const Keys& keys, int64_t i, uint32_t row, uint64_t born);
+  void reclaim();
+  void bury(const Tombstone& tombstone);
+
+  Directory directory() const;
+  std::vector<Heap*> all_heaps();
+
+  std::unique_ptr<Mapping> image_;  // what the store was restored from: slots and heaps point into it
   StoreSpec spec_;
   Batch empty_finished_;
   Layout layout_;
@@ -153,8 +195,12 @@ class ItemStore {
   Index index_;
   Epochs epochs_;
 
+  std::mutex maintenance_;    // of what reads or rewrites every row
   mutable std::mutex mutex_;  // of what writers share: free slots, the index, what is retired
+  int64_t rows_ = 0;          // items, tombstones not counted
   std::deque<std::pair<uint64_t, uint32_t>> retired_;
+  std::deque<Tombstone> tombstones_;  // that the index still points at
+  std::vector<Refresh*> refreshes_;   // that are open
   std::deque<std::pair<uint64_t, std::unique_ptr<Index::Table>>> retired_tables_;
   mutable std::atomic<int64_t> lookups_{0}, misses_{0};
 };

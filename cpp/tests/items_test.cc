@@ -9,83 +9,13 @@
 #include "columns/text.h"
 #include "items/heap.h"
 #include "items/store.h"
+#include "tests/item_versions.h"
 #include "tests/test.h"
 
 using namespace recserve;
 using namespace recserve::items;
 
 namespace {
-
-constexpr int kNumbers = 12;
-
-std::string number_name(int i) { return std::string("n").append(std::to_string(i)); }
-
-ColumnTypes version_columns() {
-  ColumnTypes types;
-  for (int i = 0; i < kNumbers; ++i) types.emplace_back(number_name(i), ColumnType{.type = Type::Int64});
-  types.emplace_back("text", ColumnType{});
-  types.emplace_back("list", ColumnType{.shape = Shape::List, .type = Type::Int64});
-  return types;
-}
-
-ItemStore version_store(bool text_keys = false) {
-  return ItemStore({.text_keys = text_keys, .raw = version_columns()});
-}
-
-Selection everything(const ItemStore& store) {
-  Selection all;
-  all.raw.resize(store.layout().fields.size());
-  std::iota(all.raw.begin(), all.raw.end(), 0);
-  return all;
-}
-
-/// Rows in which every cell says the same version: numbers, a text, and a list of version % 4 of them.
-Batch version_rows(int64_t rows, int64_t version) {
-  Batch batch(rows);
-  for (int i = 0; i < kNumbers; ++i)
-    batch.add(number_name(i), column_of(std::vector<int64_t>(rows, version)));
-  const std::string text = "version " + std::to_string(version);
-  batch.add("text", column_of(std::vector<std::string_view>(rows, text)));
-  auto list = std::make_shared<Column>();
-  list->shape = Shape::List;
-  list->rows = rows;
-  std::vector<int32_t> offsets;
-  for (int64_t row = 0; row <= rows; ++row) offsets.push_back(static_cast<int32_t>(row * (version % 4)));
-  list->offsets = Array<int32_t>(std::move(offsets));
-  list->values = values_of(std::vector<int64_t>(rows * (version % 4), version));
-  batch.add("list", std::move(list));
-  return batch;
-}
-
-/// The version that row `row` says in all of its cells; -1 when they disagree: a torn row.
-int64_t version_of(const Batch& raw, int64_t row) {
-  const int64_t version = raw.find("n0")->values.as<int64_t>()[row];
-  for (int i = 1; i < kNumbers; ++i) {
-    if (raw.find(number_name(i))->values.as<int64_t>()[row] != version) return -1;
-  }
-  if (raw.find("text")->values.text(row) != "version " + std::to_string(version)) return -1;
-  const Column& list = *raw.find("list");
-  if (list.offsets[row + 1] - list.offsets[row] != version % 4) return -1;
-  for (int32_t i = list.offsets[row]; i < list.offsets[row + 1]; ++i) {
-    if (list.values.as<int64_t>()[i] != version) return -1;
-  }
-  return version;
-}
-
-void upsert(ItemStore& store, const std::vector<int64_t>& keys, int64_t version) {
-  store.publish(store.prepare(version_rows(static_cast<int64_t>(keys.size()), version), column_of(keys)));
-}
-
-Gathered gather(const ItemStore& store, const Epochs::Pin& pin, const std::vector<int64_t>& keys) {
-  return store.gather(pin, Keys(store.text_keys(), *column_of(keys)), everything(store));
-}
-
-/// Keys of one group are always written together, so one pin must see one version of all of them.
-std::vector<int64_t> group(int64_t number, int64_t size) {
-  std::vector<int64_t> keys(size);
-  std::iota(keys.begin(), keys.end(), number * size);
-  return keys;
-}
 
 void read_while_written(bool text_keys) {
   constexpr int64_t kGroups = 500;
@@ -94,7 +24,7 @@ void read_while_written(bool text_keys) {
   for (int64_t g = 0; g < kGroups; ++g) upsert(store, group(g, kGroupSize), 1);
 
   std::atomic<bool> stop{false};
-  std::atomic<int64_t> read{0}, torn{0}, mixed{0}, changed{0};
+  std::atomic<int64_t> read{0}, gone{0}, torn{0}, mixed{0}, changed{0};
   auto reader = [&](uint64_t seed) {
     std::mt19937_64 random(seed);
     while (!stop) {
@@ -103,6 +33,10 @@ void read_while_written(bool text_keys) {
       const Gathered first = gather(store, pin, keys);
       const Gathered again = gather(store, pin, keys);
       for (int64_t row = 0; row < kGroupSize; ++row) {
+        mixed += first.known[row] != first.known[0];
+        changed += first.known[row] != again.known[row];
+        gone += !first.known[row];
+        if (!first.known[row]) continue;
         const int64_t version = version_of(first.raw, row);
         torn += version < 0;
         mixed += version != version_of(first.raw, 0);
@@ -112,7 +46,7 @@ void read_while_written(bool text_keys) {
     }
   };
   std::thread one(reader, 1), two(reader, 2);
-  // Old keys change, new ones make the index grow, and those go again.
+  // Old keys change or go for a while, new ones make the index grow, and those go again.
   std::mt19937_64 random(3);
   int64_t version = 1, fresh = kGroups;
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1200);
@@ -121,6 +55,8 @@ void read_while_written(bool text_keys) {
     upsert(store, group(static_cast<int64_t>(random() % kGroups), kGroupSize), version);
     upsert(store, group(fresh, kGroupSize), version);
     if (++fresh % 3 == 0) store.remove(*column_of(group(fresh - 1, kGroupSize)));
+    if (version % 5 == 0)
+      store.remove(*column_of(group(static_cast<int64_t>(random() % kGroups), kGroupSize)));
   }
   stop = true;
   one.join();
@@ -128,6 +64,7 @@ void read_while_written(bool text_keys) {
   std::printf("  %lld rows read while %lld versions were written\n", static_cast<long long>(read.load()),
               static_cast<long long>(version));
   CHECK(read > 0);
+  CHECK(gone > 0);
   CHECK(version > 100);
   CHECK_EQ(torn.load(), 0);
   CHECK_EQ(mixed.load(), 0);

@@ -6,6 +6,7 @@ map, nested) and a type (int32, int64, float32, float64, string); `cpp/columns/c
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ __all__ = [
     "Column",
     "ModelInputs",
     "RowFinisher",
+    "arrow_type",
     "batch_from_arrow",
     "column_from_arrow",
     "to_arrow",
@@ -209,3 +211,23 @@ def batch_from_arrow(
 def to_arrow(column: Column) -> pa.Array:
     """Share a Column as an Arrow array."""
     return pa.array(column)
+
+
+_SCALARS = {
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "string": pa.string(),
+}
+
+
+def arrow_type(name: str) -> pa.DataType:
+    """The Arrow type behind the name of a column's type: as InputSchema writes them, and "float32[16]"."""
+    if found := re.fullmatch(r"map<(\w+),(\w+)>", name):
+        return pa.map_(_SCALARS[found[1]], _SCALARS[found[2]])
+    if found := re.fullmatch(r"list<(.+)>", name):
+        return pa.list_(arrow_type(found[1]))
+    if found := re.fullmatch(r"(\w+)\[(\d+)\]", name):
+        return pa.list_(_SCALARS[found[1]], int(found[2]))
+    return _SCALARS[name]

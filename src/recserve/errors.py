@@ -3,6 +3,7 @@
 RecserveError                    500  something of ours failed
 ├── RequestError                 400  what a caller sent cannot be answered
 │   ├── TooLargeError            413  a body, or what it inflates to, is over the limit
+│   ├── ContentTypeError         415  a body of a kind that this path does not take
 │   └── UnauthorizedError        401  no token, a wrong token or a wrong signature
 ├── NotFoundError                404  no such service or path
 ├── MethodNotAllowedError        405  the path exists, the method does not
@@ -39,6 +40,12 @@ class TooLargeError(RequestError):
     """A body, or what it inflates to, is over `max_body_bytes`."""
 
     status = 413
+
+
+class ContentTypeError(RequestError):
+    """The body is of a kind that this path does not take; `Content-Type` says which."""
+
+    status = 415
 
 
 class UnauthorizedError(RequestError):

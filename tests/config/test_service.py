@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -76,7 +75,7 @@ WARM_UP: dict[str, Any] = {
     "warmup_pb_files_count": 64,
 }
 
-ITEMS = {"remote_type": "file", "tables": [{"name": "items.parquet", "key": "item_id"}]}
+ITEMS = {"fg_mode": "normal", "remote_type": "file", "tables": [{"name": "items.parquet", "key": "item_id"}]}
 
 
 def read(values: dict[str, Any], **environ: str) -> Any:
@@ -99,14 +98,6 @@ def test_the_samples_of_the_hosted_product_are_accepted_as_written(
     assert spec.model.fg_mode == mode
     assert spec.rpc == Rpc(max_queue_size=256, worker_threads=16)
     assert not [warning for warning in spec.warnings if "unknown" in warning]
-
-
-def test_a_feature_store_is_accepted_with_one_warning_that_says_where_items_come_from_instead() -> None:
-    (warning,) = read(TORCHEASYREC_DOCS).warnings
-    assert warning.startswith(
-        "model_config.fs_project, model_config.fs_model, model_config.fs_entity: no effect yet; "
-        "item features come from requests, or from a file"
-    )
 
 
 def test_a_feature_store_beside_a_file_is_a_leftover_and_not_warned_about() -> None:
@@ -167,16 +158,6 @@ def test_a_list_of_tokens_allows_rotation_and_an_empty_token_means_everybody() -
 def test_dotted_keys_mean_the_same_as_nested_ones(values: dict[str, Any]) -> None:
     assert read(values).rpc == Rpc(max_queue_size=7, worker_threads=2)
     assert read(values).warnings == ()
-
-
-def test_tables_are_one_object_or_a_list_and_their_paths_start_at_the_service_file(tmp_path: Path) -> None:
-    one = {**ITEMS, "tables": {"name": "data/items.parquet", "key": "item_id", "value": "brand, price"}}
-    for model_config in (one, {**one, "tables": [one["tables"]]}):
-        path = tmp_path / "service.json"
-        path.write_text(json.dumps({"model_config": model_config}))
-        (table,) = load(path, {}).model.tables
-        assert table.path == tmp_path / "data/items.parquet"
-        assert table.value == ("brand", "price")
 
 
 def test_model_config_may_be_a_text() -> None:
@@ -254,32 +235,6 @@ def test_an_unknown_key_is_warned_about_with_the_nearest_one(values: dict[str, A
         (
             {"processor_envs": [{"name": "INPUT_TILE", "value": "5"}]},
             "environment.INPUT_TILE: '5' is none of its values; known: 0, 1, 2, 3",
-        ),
-        (
-            {"model_config": {"remote_type": "hologres"}},
-            "'hologres' cannot be read yet; write the table as Parquet",
-        ),
-        (
-            {"model_config": {**ITEMS, "remote_type": "none"}},
-            'model_config.tables is given, but remote_type is "none"',
-        ),
-        (
-            {"model_config": {"tables": ITEMS["tables"]}},
-            'but remote_type is "none"; write "remote_type": "file"',
-        ),
-        ({"model_config": {"remote_type": "file"}}, 'remote_type is "file", but there are no tables'),
-        ({"model_config": {"remote_type": "file", "tables": "items"}}, "a list of tables is expected"),
-        (
-            {"model_config": {"remote_type": "file", "tables": [{"name": "i.parquet"}]}},
-            "model_config.tables.key is missing: The column that holds the item id.",
-        ),
-        (
-            {"model_config": {**ITEMS, "tables": [{"name": "i", "key": "k", "condition": "a < 1"}]}},
-            "'i' has a condition; files are not filtered",
-        ),
-        (
-            {"model_config": {**ITEMS, "tables": [{"name": "oss://b/i", "key": "k"}]}},
-            "'oss://b/i' is not a local file; copy it here",
         ),
         ({"sinker": {"type": "sls"}}, "sinker is not supported: requests and responses are not persisted"),
         ({"containers": []}, "containers is not supported"),

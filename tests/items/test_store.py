@@ -12,12 +12,14 @@ import pytest
 
 from recserve.columns import Batch, Column, batch_from_arrow, column_from_arrow, to_arrow
 from recserve.errors import DataError, RequestError
+from recserve.features.config import load
+from recserve.features.generator import Generator
 from recserve.items.store import ItemStore, LoadReport, column_types, key_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from recserve.items.store import ItemRows, KeyType
+    from recserve.items.store import ItemRows, KeyType, Rows
 
 NO_IDS = column_from_arrow(pa.array([], pa.string()))
 
@@ -406,3 +408,136 @@ def test_other_threads_run_while_one_batch_is_loaded() -> None:
     ticks, _ = ticks_during(lambda: store.load(rows, key="key", threads=1))
 
     assert ticks > 5
+
+
+# -- deletes, scans, memory --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["string", "int64"])
+def test_a_pinned_reader_goes_on_seeing_what_is_deleted_replaced_or_comes_back(key: KeyType) -> None:
+    keys: list[Any] = ["a", "b", "a name longer than a slot holds"] if key == "string" else [1, 2, 3]
+    store = store_of(key, keys)
+    asked = column_from_arrow(pa.array(keys))
+
+    def prices(rows: Rows) -> list[Any]:
+        return values(rows.gather(asked, rows=3).raw, "price")
+
+    with store.pin() as first:
+        assert store.delete(column_from_arrow(pa.array(keys[1:]))) == 2
+        assert store.delete(column_from_arrow(pa.array([keys[1], keys[1]]))) == 0
+        with store.pin() as second:
+            store.upsert(batch(price=[7]), column_from_arrow(pa.array(keys[2:])))
+            assert prices(first) == [10, 20, 30]
+            assert prices(second) == [10, None, None]
+        with store.pin() as third:
+            assert prices(third) == [10, None, 7]
+    assert len(store) == 2
+    assert store.delete(column_from_arrow(pa.array([keys[0], keys[0]]))) == 1
+
+
+def test_deleted_items_leave_the_index_when_nobody_sees_them() -> None:
+    store = ItemStore("int64", {"price": "int64"})
+    keys = column_from_arrow(pa.array(range(5000)))
+    prices = batch(price=list(range(5000)))
+    for _ in range(20):
+        store.upsert(prices, keys)
+        assert store.delete(keys) == 5000
+
+    figures = store.figures()
+    assert figures.rows == 0
+    assert figures.slots < 4 * 5000
+    assert figures.index_bytes < 8 * 4 * 8192
+
+
+def test_a_scan_reads_every_item_as_of_its_start() -> None:
+    store = store_of("string")
+    scan = store.scan(["price"], batch_rows=2)
+    store.upsert(batch(price=[11, 40]), ids("a", "d"))
+    store.delete(ids("b"))
+
+    found: dict[str, int] = {}
+    for keys, rows in scan:
+        assert rows.names == ["price"]
+        assert len(keys) <= 2
+        found.update(zip(to_arrow(keys).to_pylist(), values(rows, "price"), strict=True))
+
+    assert found == {"a": 10, "b": 20, "c": 30}
+    again = [key for keys, _ in store.scan() for key in to_arrow(keys).to_pylist()]
+    assert sorted(again) == ["a", "c", "d"]
+
+
+def test_a_scan_of_a_column_that_is_not_kept_is_refused() -> None:
+    with pytest.raises(DataError, match="the store keeps no raw item column 'colour'"):
+        store_of().scan(["colour"])
+
+
+def test_rows_are_looked_up_by_key_and_column() -> None:
+    with store_of().pin() as rows:
+        found = rows.look_up(ids("c", "nobody"), ["price"])
+
+    assert found.raw.names == ["price"]
+    assert values(found.raw, "price") == [30, None]
+    assert found.known.tolist() == [True, False]
+
+
+def test_memory_is_told_by_column() -> None:
+    store = ItemStore("string", {"price": "int64", "name": "string", "#0": "int64", "name#0": "string"})
+    store.upsert(batch(price=[1], name=["x" * 1000]), ids("a"))
+
+    told = {c.name: c for c in store.column_bytes()}
+
+    assert {c.name: c.kind for c in told.values()} == {
+        "price": "raw",
+        "name": "raw",
+        "#0": "hidden",
+        "name#0": "hidden",
+    }
+    assert told["price"].type == "int64"
+    assert told["price"].slot_bytes == 8 * store.figures().slots
+    assert told["name"].heap_bytes - told["name#0"].heap_bytes > 1000
+
+
+# -- dropped columns ---------------------------------------------------------------------------------------
+
+
+def store_with_dropped() -> ItemStore:
+    config = {
+        "features": [
+            {"feature_name": "p", "feature_type": "raw_feature", "expression": "item:price"},
+            {"feature_name": "q", "feature_type": "raw_feature", "expression": "item:stock"},
+        ]
+    }
+    generator = Generator(load(config))
+    store = ItemStore(
+        "string",
+        {"stock": "int64"},
+        dropped={"price": "int64"},
+        finisher=generator.finisher,
+        hides=generator.finished,
+    )
+    store.upsert(batch(price=[10, 20], stock=[1, 2]), ids("a", "b"))
+    return store
+
+
+def test_a_dropped_column_is_finished_and_not_kept() -> None:
+    store = store_with_dropped()
+
+    assert "price" not in store.columns
+    finished = gather(store, ids("b", "a"), 2).finished
+    name = next(name for name in finished.names if "p" in name)
+    assert values(finished, name) == [[20.0], [10.0]] or values(finished, name) == [20.0, 10.0]
+    with pytest.raises(DataError, match="keeps no raw item column 'price'"):
+        store.scan(["price"])
+
+
+def test_a_request_that_sends_a_dropped_column_is_told_the_setting() -> None:
+    store = store_with_dropped()
+
+    with pytest.raises(RequestError, match=r"item column 'price' cannot be sent: .*keep_raw_items"):
+        gather(store, ids("a"), 1, price=[5])
+    assert len(gather(store, ids("a"), 1, stock=[5]).finished.names) == 1
+
+
+def test_a_dropped_column_of_another_type_is_refused_by_name() -> None:
+    with pytest.raises(DataError, match="item column 'price' holds string; the store was made for int64"):
+        store_with_dropped().upsert(batch(price=["x"]), ids("a"))

@@ -49,6 +49,15 @@ def test_an_exception_brings_its_trace(logger: tuple[logging.Logger, io.StringIO
     assert "ValueError: inner" in lines(logger[1])[0]["trace"]
 
 
+def test_a_secret_of_digits_breaks_no_number() -> None:
+    record = logging.LogRecord("recserve.test", logging.INFO, "", 0, "page 12 of 12", (), None)
+    record.rows = 1234
+
+    line = json.loads(JsonFormatter(["12"]).format(record))
+
+    assert (line["message"], line["rows"]) == ("page *** of ***", 1234)
+
+
 @pytest.mark.parametrize("secret", ["s3cret", "s3cret-longer", 'quo"te'])
 def test_a_secret_never_reaches_the_log(logger: tuple[logging.Logger, io.StringIO], secret: str) -> None:
     try:

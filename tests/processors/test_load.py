@@ -36,7 +36,7 @@ def test_the_service_file_or_else_the_bundle_says_what_requests_bring(
 def test_loading_reports_its_steps(bundle: Path) -> None:
     steps: list[tuple[str, int, int]] = []
 
-    def progress(step: str, done: int, total: int) -> None:
+    def progress(step: str, done: int, total: int, memory_bytes: int = 0) -> None:
         steps.append((step, done, total))
 
     load(Bundle.open(bundle), service.load(service_of(), {}, base_dir=bundle.parent), progress)
@@ -116,7 +116,7 @@ def test_columns_that_the_service_file_does_not_name_are_not_loaded(bundle: Path
         ([{"name": "items.parquet", "key": "id"}], "no key column 'id'"),
         ([{"name": "nowhere.parquet", "key": "id"}], "does not exist"),
         ([{"name": "items.parquet", "key": "item_id", "value": "colour"}], "no column 'colour'"),
-        ([{"name": "items.parquet", "key": "item_id"}] * 2, "one table is read"),
+        ([{"name": "items.parquet", "key": "item_id"}] * 2, "listed twice"),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused(bundle: Path, tables: list[Any], error: str) -> None:

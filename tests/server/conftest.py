@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recserve.observe.trace import Trace
+    from recserve.processors.load import Progress
     from recserve.processors.processor import Processor
 
 T = TypeVar("T")
@@ -252,14 +253,25 @@ class Rank(Running):
 @contextmanager
 def running(load: Callable[[], Doubler] | None = None, *, ready: bool = True, **rpc: Any) -> Iterator[Rank]:
     """Serve a Doubler as 'rank' with the token 'token'; `rpc` are keys of metadata.rpc."""
-    document = {"name": "rank", "token": "token", "metadata": {"rpc": {"drain_ms": 0, **rpc}}}
     processor = Doubler()
+    make = load or (lambda: processor)
+    with running_loader(lambda progress: make(), processor, ready=ready, **rpc) as rank:
+        yield rank
+
+
+@contextmanager
+def running_loader(
+    load: Callable[[Progress], Doubler],
+    processor: Doubler | None = None,
+    *,
+    ready: bool = False,
+    **rpc: Any,
+) -> Iterator[Rank]:
+    """Serve what `load` makes, and tells how far it is."""
+    document = {"name": "rank", "token": "token", "metadata": {"rpc": {"drain_ms": 0, **rpc}}}
+    processor = processor or Doubler()
     is_ready = threading.Event()
-
-    def load_processor(progress: Any) -> Doubler:
-        return (load or (lambda: processor))()
-
-    server = Server(service.load(document, {}), load_processor, on_ready=lambda _: is_ready.set())
+    server = Server(service.load(document, {}), load, on_ready=lambda _: is_ready.set())
     started = Rank(server, processor)
     try:
         if ready:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import socket
 import threading
 import time
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import urllib3
 import uvloop
-from tests.server.conftest import DOUBLE, Doubler, Rank, running, tensors_of
+from tests.server.conftest import DOUBLE, Doubler, Rank, running, running_loader, tensors_of
 
 from recserve.config import service
 from recserve.errors import BundleError, ConfigError
@@ -18,6 +20,8 @@ from recserve.server.serve import EXIT_WRITTEN_OFF, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from recserve.processors.load import Progress
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -50,6 +54,39 @@ def test_while_loading_clients_are_told_to_wait_in_the_words_they_know(method: s
             gate.set()
         wait_for(lambda: rank.get("/readyz").status == 200)
         assert rank.post().status == 200
+
+
+def test_while_loading_readyz_says_how_far_that_is_in_words_and_as_json() -> None:
+    gate = threading.Event()
+
+    def load(progress: Progress) -> Doubler:
+        progress("loading items.parquet", 1000, 4000, 1 << 30)
+        gate.wait(20)
+        return Doubler()
+
+    with running_loader(load) as rank:
+        wait_for(lambda: b"1,000 of 4,000 rows" in rank.get("/readyz").data)
+        words = rank.get("/readyz")
+        figures = rank.get("/readyz", Accept="application/json")
+        gate.set()
+        wait_for(lambda: rank.get("/readyz").status == 200)
+        at_last = rank.get("/readyz", Accept="application/json")
+
+    assert words.status == figures.status == 503
+    assert words.data.startswith(b"not ready: loading items.parquet: 1,000 of 4,000 rows, ")
+    assert re.search(rb" per second, 1\.00 GiB, \d+ s to go", words.data)
+    found = json.loads(figures.data)
+    assert found.pop("per_second") > 0
+    assert found.pop("seconds_left") >= 0
+    assert found == {
+        "ready": False,
+        "state": "loading",
+        "step": "loading items.parquet",
+        "done": 1000,
+        "total": 4000,
+        "memory_bytes": 1 << 30,
+    }
+    assert (at_last.status, json.loads(at_last.data)) == (200, {"ready": True, "state": "ready"})
 
 
 def test_warm_up_runs_the_whole_path_on_every_thread_before_ready() -> None:

@@ -3,7 +3,7 @@
 ClientError            a request that was not answered with scores
 ├── UnreachableError   no connection, or it broke
 ├── TimedOutError      no answer in time, ours or the service's (408)
-├── RefusedError       400, 404, 405, 413: sending it again will not help
+├── RefusedError       400, 404, 405, 413, 415: sending it again will not help
 ├── NotAuthorizedError 401
 ├── OverloadedError    429, 450: try later
 ├── NotReadyError      503: try later
@@ -33,7 +33,7 @@ class TimedOutError(ClientError):
 
 
 class RefusedError(ClientError):
-    """The service cannot answer this request, and never will (400, 404, 405, 413)."""
+    """The service cannot answer this request, and never will (400, 404, 405, 413, 415)."""
 
 
 class NotAuthorizedError(ClientError):

@@ -11,14 +11,16 @@ spec keys that are ours say so.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from recserve.config.settings import read, setting
 from recserve.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _FILE_EXAMPLE = '"remote_type": "file", "tables": [{"name": "items.parquet", "key": "item_id"}]'
 _NEEDS_URL = {
@@ -26,6 +28,9 @@ _NEEDS_URL = {
     "postgresql": "postgresql://user:password@host:5432/database",
     "redis": "redis://:password@host:6379/0",
 }
+
+#: Where a URL has its password: behind the user, up to the last @ (not all encode it), or in the query.
+_PASSWORDS = (re.compile(r"(://[^:/@]*:)(.*)(?=@)"), re.compile(r"(\bpassword=)([^&\s]*)"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,9 @@ class Table:
         "", "A column that grows with every change, timestamp or integer: newer rows are followed."
     )
     static: bool = setting(False, "Load once and never again.")
+
+    def __repr__(self) -> str:  # a name may be a URL
+        return f"Table(name={shown_url(self.name)!r}, key={self.key!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,43 +164,114 @@ def item_settings(values: Mapping[str, Any], entries: list[dict[str, Any]]) -> I
     Raises ConfigError where they contradict one another.
     """
     items = read(ItemSettings, values, "model_config")
+    _check_place(items, entries, feature_store=bool(values.get("fs_project")))
+    tables = tuple(read(Table, entry, "model_config.tables") for entry in entries)
+    for table in tables:
+        _check_table(table, tables)
+    if len(tables) > 1 and not items.keep_raw_items:
+        raise ConfigError(
+            "model_config.keep_raw_items is false, but rows of several tables are merged from them; "
+            "join the tables into one, or keep the raw columns"
+        )
+    return replace(items, url=_tidy(items.url), tables=tables)
+
+
+def _check_place(items: ItemSettings, entries: list[dict[str, Any]], *, feature_store: bool) -> None:
     if entries and items.remote_type == "none":
+        beside = "; fs_project names a feature store, which says itself what is read" if feature_store else ""
         raise ConfigError(
             'model_config.tables is given, but remote_type is "none"; '
-            'write "remote_type": "file" or remove the tables'
+            f'write "remote_type": "file" or remove the tables{beside}'
         )
     if not entries and items.remote_type != "none":
         raise ConfigError(
             f'model_config.remote_type is "{items.remote_type}", but there are no tables; '
             'write "tables": [{"name": "items.parquet", "key": "item_id"}]'
         )
-    if not items.url and items.remote_type in _NEEDS_URL:
+    if not items.url.strip() and items.remote_type in _NEEDS_URL:
         raise ConfigError(
             f'model_config.url is missing: "{items.remote_type}" is reached by one, such as '
             f'"{_NEEDS_URL[items.remote_type]}"'
         )
-    tables = tuple(read(Table, entry, "model_config.tables") for entry in entries)
-    names = [table.name for table in tables]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"model_config.tables: '{name}' is listed twice; list each table once")
-    if len(tables) > 1 and not items.keep_raw_items:
+
+
+def _check_table(table: Table, tables: tuple[Table, ...]) -> None:
+    where = f"model_config.tables: '{shown_url(table.name)}'"
+    if not table.name.strip() or not table.key.strip():
+        raise ConfigError(f"{where}: name and key are empty; name the table and the column with the item id")
+    if [other.name for other in tables].count(table.name) > 1:
+        raise ConfigError(f"{where} is listed twice; list each table once")
+    if table.static and table.timekey:
         raise ConfigError(
-            "model_config.keep_raw_items is false, but rows of several tables are merged from them; "
-            "join the tables into one, or keep the raw columns"
+            f"{where} is static and has the timekey '{table.timekey}': it is read once, or newer rows are "
+            "followed; keep one of the two"
         )
-    return replace(items, tables=tables)
+
+
+def _tidy(url: str) -> str:
+    """The hosted product's page prints a blank behind the scheme."""
+    return re.sub(r"(?<=://)\s+", "", url.strip())
+
+
+def shown_url(url: str) -> str:
+    """A URL as messages may show it, without its password."""
+    for pattern in _PASSWORDS:
+        url = pattern.sub(r"\1***", url)
+    return url
 
 
 def feature_store_settings(values: Mapping[str, Any]) -> FeatureStoreSettings | None:
-    """The feature store, if `fs_project` names one and `remote_type` no other place."""
-    if "remote_type" in values or not values.get("fs_project"):
+    """The feature store, if `fs_project` names one and `remote_type` no other place.
+
+    Raises ConfigError where something of it is asked for that could not be had.
+    """
+    if "remote_type" in values:
+        if values.get("fs_user_entity"):
+            raise ConfigError(
+                "model_config.fs_user_entity asks for look-ups in the feature store, but remote_type is "
+                f'"{values["remote_type"]}"; remove one of the two'
+            )
         return None
-    named = {"featuredb_password": values.get("featuredb_passwd"), **values}
-    store = read(FeatureStoreSettings, named, "model_config")
+    for key in ("fs_model", "fs_user_entity"):
+        if values.get(key) and not values.get("fs_project"):
+            raise ConfigError(
+                f"model_config.{key} is given, but fs_project is not; name the project of the registry file"
+            )
+    if not values.get("fs_project"):
+        return None
+    return _feature_store(values)
+
+
+def _feature_store(values: Mapping[str, Any]) -> FeatureStoreSettings:
+    password, short = values.get("featuredb_password"), values.get("featuredb_passwd")
+    if password is not None and short is not None and password != short:
+        raise ConfigError(
+            "model_config.featuredb_password and featuredb_passwd mean the same and differ; keep one of them"
+        )
+    store = read(
+        FeatureStoreSettings,
+        {**values, "featuredb_password": short if password is None else password},
+        "model_config",
+    )
     if not store.model:
         raise ConfigError(
             "model_config.fs_model is missing: the model feature says which columns are read; or write "
             + _FILE_EXAMPLE
         )
     return store
+
+
+def secrets_of(items: ItemSettings, store: FeatureStoreSettings | None) -> tuple[str, ...]:
+    """Everything in the settings that nobody may read in a log: keys, and the passwords inside of URLs."""
+    urls = (items.url, *(table.name for table in items.tables))
+    secrets = [password for url in urls for password in _passwords(url)]
+    if store is not None:
+        secrets += [store.access_key_id, store.access_key_secret, store.featuredb_password]
+    return tuple(dict.fromkeys(secret for secret in secrets if secret))
+
+
+def _passwords(url: str) -> Iterator[str]:
+    """The password of a URL as it is written there, and as it is."""
+    for pattern in _PASSWORDS:
+        for _, password in pattern.findall(url):
+            yield from (password, unquote(password))

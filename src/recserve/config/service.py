@@ -27,12 +27,13 @@ from recserve.config.items import (
     Table,
     feature_store_settings,
     item_settings,
+    secrets_of,
 )
 from recserve.config.settings import read, setting, settings, unknown_key
 from recserve.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,10 @@ class Rpc:
         least=1000,
     )
     admin_port: int = setting(
-        0, "A port of its own for `POST /items` and `GET /items/status`; 0 = none, -1 = a free one.", least=-1
+        0,
+        "A port of its own for `POST /items` and `GET /items/status`; 0 = none, -1 = a free one.",
+        least=-1,
+        most=65535,
     )
     drain_ms: int = setting(
         5000,
@@ -143,6 +147,11 @@ class ServiceSpec:
     base_dir: Path = Path()  # paths in the file are relative to it
     warnings: tuple[str, ...] = ()  # what a person should know; never an error, never a secret
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not appear in a log: tokens, keys, passwords inside of URLs."""
+        return (*self.tokens, *self.admin_tokens, *secrets_of(self.items, self.feature_store))
+
 
 def load(
     source: Path | str | Mapping[str, Any] | None = None,
@@ -190,7 +199,7 @@ def _spec(values: dict[str, Any], variables: Mapping[str, str], base_dir: Path) 
     envs = _processor_envs(top.get("processor_envs"))
     spec = read(ServiceSpec, _identity(top, metadata), "")
     _check_identity(spec)
-    return replace(
+    spec = replace(
         spec,
         rpc=read(Rpc, rpc, "metadata.rpc"),
         model=_model(model_config),
@@ -199,8 +208,19 @@ def _spec(values: dict[str, Any], variables: Mapping[str, str], base_dir: Path) 
         envs=envs,
         environment=environment(variables, envs),
         base_dir=base_dir,
-        warnings=tuple(warnings),
     )
+    return replace(spec, warnings=(*warnings, *_remarks(spec)))
+
+
+def _remarks(spec: ServiceSpec) -> Iterator[str]:
+    """What is allowed, and hardly meant."""
+    if spec.model.fg_mode == "bypass" and (spec.items.tables or spec.feature_store is not None):
+        yield (
+            'item features are not loaded: fg_mode is "bypass", so clients send the model\'s own tensors; '
+            'write "fg_mode": "normal" to generate features'
+        )
+    if spec.rpc.admin_port and not spec.tokens and not spec.admin_tokens:
+        yield "whoever reaches the admin port may change items: there is neither a token nor an admin_token"
 
 
 def _model_keys() -> set[str]:
@@ -299,15 +319,16 @@ def _identity(top: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, 
         if at_top is not None and inside is not None and at_top != inside:
             raise ConfigError(f"{key} and metadata.{key} differ; keep one of them")
         result[key] = inside if at_top is None else at_top
-    if isinstance(result["token"], str):
-        result["token"] = [result["token"]]  # a token may hold a comma
+    for key in ("token", "admin_token"):
+        if isinstance(result.get(key), str):
+            result[key] = [result[key]]  # a token may hold a comma
     return result
 
 
 def _check_identity(spec: ServiceSpec) -> None:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", spec.name):
         raise ConfigError(f"name: {spec.name!r} cannot stand in a URL; use letters, digits, '_', '-' and '.'")
-    if not all(re.fullmatch(r"[!-~]+", token) for token in spec.tokens):
+    if not all(re.fullmatch(r"[!-~]+", token) for token in (*spec.tokens, *spec.admin_tokens)):
         raise ConfigError("token: only printable ASCII characters without spaces can be sent in a header")
     if not re.fullmatch(r"easyrec-torch(-[0-9.]+)?", spec.processor):
         raise ConfigError(

@@ -33,6 +33,7 @@ class Setting:
     unit: str = ""
     choices: tuple[Any, ...] = ()
     least: float | None = None
+    most: float | None = None
     secret: bool = False  # never in a repr, a message or a log
     required: bool = False
 
@@ -45,11 +46,12 @@ def setting(
     key: str = "",
     choices: tuple[T, ...] = (),
     least: float | None = None,
+    most: float | None = None,
     secret: bool = False,
     required: bool = False,
 ) -> T:
     """Declare one key of a section; `default` is what an absent key means (a required key never is)."""
-    known = Setting(sentence, key, unit, choices, least, secret, required)
+    known = Setting(sentence, key, unit, choices, least, most, secret, required)
     declared: T = field(default=default, repr=not secret, metadata={"setting": known})
     return declared
 
@@ -80,6 +82,11 @@ def read(section: type[S], values: Mapping[str, Any], where: str) -> S:
     return section(**arguments)
 
 
+def checked(name: str, value: Any, known: Setting, entry: Field[Any]) -> Any:
+    """Convert one value of a setting; raises ConfigError with `name`, the value and what would be right."""
+    return _checked(name, value, _KINDS[str(entry.type)], known)
+
+
 def unknown_key(key: str, where: str, known: Iterable[str]) -> str:
     """The warning for a key that no section has, with the nearest one that there is."""
     name = f"{where}.{key}" if where else key
@@ -105,6 +112,8 @@ def _checked(name: str, value: Any, kind: _Kind, known: Setting) -> Any:
         raise ConfigError(f"{name}: {shown} is none of its values; known: {allowed}")
     if known.least is not None and result < known.least:
         raise ConfigError(f"{name}: {shown} is too small; the least is {known.least:g} {known.unit}".rstrip())
+    if known.most is not None and result > known.most:
+        raise ConfigError(f"{name}: {shown} is too large; the most is {known.most:g} {known.unit}".rstrip())
     return result
 
 

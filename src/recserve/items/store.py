@@ -1,6 +1,8 @@
 """The row store: what is known about every item, read by many requests while one writer changes it.
 
     source ──load──▶ ItemStore ──pin──▶ Rows ──gather──▶ ItemRows (raw and finished columns, one row per id)
+       └─refresh.py──▶   │
+                         └──scan──▶ keys and raw columns of all rows
 
 The rows live in the native core (`cpp/items/store.h` draws them). Each keeps the raw columns that the feature
 plan reads and, beside them, what the plan makes of them: those *finished* columns are computed when a row is
@@ -10,6 +12,7 @@ written, so a request gathers them and computes nothing.
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -21,9 +24,11 @@ import pyarrow as pa
 from recserve import _core
 from recserve.columns import Batch, Column, batch_from_arrow, column_from_arrow, storage_type
 from recserve.errors import DataError, RecserveError
+from recserve.items.image import Image
+from recserve.items.refresh import Refresh
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from concurrent.futures import Future
     from types import TracebackType
 
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
     from recserve.columns import RowFinisher
 
 KeyType = Literal["string", "int64"]
+PreparedRows = _core.PreparedRows  # rows that are written but not yet visible
 
 _NO_BATCH = Batch(0)
 _REMEMBERED_SELECTIONS = 256
@@ -101,6 +107,17 @@ class StoreFigures:
         return self.rows_bytes + self.arena_bytes + self.dictionary_bytes + self.index_bytes
 
 
+@dataclass(frozen=True, slots=True)
+class ColumnBytes:
+    """Memory of one column."""
+
+    name: str
+    type: str
+    kind: Literal["raw", "finished", "hidden"]  # hidden: kept for refreshes alone, "#0" or "price#0"
+    slot_bytes: int  # of its cells in all slots, free ones included
+    heap_bytes: int  # its texts, lists and maps, and the table that shares equal ones
+
+
 class ItemStore:
     """Items by key. Any number of threads read; writers wait for one another, never for readers.
 
@@ -113,6 +130,9 @@ class ItemStore:
 
     Finished (and raw) integer columns named in `limits` hold 0 <= value < limit and take the fewest
     bytes for it.
+
+    `dropped` are raw columns that the finisher reads and that are not kept (`keep_raw_items: false`): a
+    request that sends one of them is refused, and nobody can read them back.
     """
 
     def __init__(
@@ -124,12 +144,15 @@ class ItemStore:
         hides: Mapping[str, frozenset[str]] | None = None,
         always_raw: frozenset[str] = frozenset(),
         limits: Mapping[str, int] | None = None,
+        dropped: Mapping[str, str] | None = None,
     ) -> None:
         self.key = key
-        self._raw = frozenset(raw)
+        self.raw_columns = frozenset(raw)  # those that are kept
+        self._raw = self.raw_columns | frozenset(dropped or ())
         self._native = _core.ItemStore(
             text_keys=key == "string",
             raw=list(raw.items()),
+            dropped=list((dropped or {}).items()),
             finisher=finisher,
             reads={name: set(columns) for name, columns in (hides or {}).items()},
             always_raw=set(always_raw),
@@ -137,6 +160,50 @@ class ItemStore:
         )
         self._selections: dict[tuple[str, ...], _core.Selection] = {}
         self._sequences: dict[int, tuple[Mapping[str, SequenceKey], list[_Sequence]]] = {}
+
+    @staticmethod
+    def open_image(path: str | os.PathLike[str]) -> Image:
+        """Open what `save` wrote."""
+        return Image(path)
+
+    @classmethod
+    def restore(
+        cls,
+        image: Image,
+        key: KeyType,
+        raw: Mapping[str, str],
+        *,
+        finisher: RowFinisher | None = None,
+        hides: Mapping[str, frozenset[str]] | None = None,
+        always_raw: frozenset[str] = frozenset(),
+        limits: Mapping[str, int] | None = None,
+        dropped: Mapping[str, str] | None = None,
+    ) -> ItemStore:
+        """Make the store that was saved, with the same arguments: its file is mapped, nothing is computed.
+
+        Raises DataError, saying what differs, when these arguments keep other columns than the image: write
+        the rows of `image.scan` then. Whether `finisher` still computes what the image keeps is for the
+        caller to know, by what it wrote into `meta`.
+        """
+        store = cls(
+            key,
+            raw,
+            finisher=finisher,
+            hides=hides,
+            always_raw=always_raw,
+            limits=limits,
+            dropped=dropped,
+        )
+        store._native.restore(image._native)
+        return store
+
+    def save(self, path: str | os.PathLike[str], meta: Mapping[str, str]) -> int:
+        """Write all rows as they are now, and `meta`, to a file that replaces `path`; returns its bytes.
+
+        Readers and writers never wait for it. Raises SourceError when the system refuses, a full disk for
+        one; the file that was there is as it was then.
+        """
+        return self._native.save(os.fspath(path), json.dumps(dict(meta)))
 
     def __len__(self) -> int:
         return self.figures().rows
@@ -150,20 +217,66 @@ class ItemStore:
         """Count rows, bytes and look-ups."""
         return StoreFigures(**self._native.figures())
 
+    def column_bytes(self) -> list[ColumnBytes]:
+        """Tell what each column takes; keys, the index and free space within slots belong to none."""
+        columns = []
+        for name, kind, finished, slot_bytes, heap_bytes in self._native.column_bytes():
+            what: Literal["raw", "finished", "hidden"] = "finished" if finished else "raw"
+            if not finished and self._hidden(name):
+                what = "hidden"
+            columns.append(ColumnBytes(name, kind, what, slot_bytes, heap_bytes))
+        return columns
+
+    def _hidden(self, name: str) -> bool:
+        """Of a store that keeps the hash "#0" of a table, "#0" itself and every "price#0"."""
+        _, mark, table = name.rpartition("#")
+        return bool(mark) and f"#{table}" in self._raw
+
     def pin(self) -> Rows:
         """Hold the items as they are now, for one request: `with store.pin() as rows`."""
         return Rows(self)
+
+    def scan(
+        self, columns: Collection[str] | None = None, *, batch_rows: int = 1 << 16
+    ) -> Iterator[tuple[Column, Batch]]:
+        """Read keys (texts or int64) and raw `columns` (None: all) of all items as they are now.
+
+        No lock, in no order. What is replaced meanwhile is kept until the iterator ends or is closed.
+        """
+        scan = _core.Scan(self._native, None if columns is None else set(columns))
+        return _scanned(scan, batch_rows)
 
     def upsert(self, batch: Batch, keys: Column) -> None:
         """Write complete rows, new or replacing; pinned readers see all of them or none.
 
         A raw column that `batch` lacks is missing in every row. Of equal keys the last wins.
         """
-        self._native.publish(self._native.prepare(batch, keys), self._native.epoch)
+        self.publish(self.prepare(batch, keys))
+
+    def prepare(self, batch: Batch, keys: Column) -> PreparedRows:
+        """Finish and write rows as `upsert` does, but let nobody see them before `publish`.
+
+        Any number of threads may prepare. What is never published leaves nothing behind.
+        """
+        return self._native.prepare(batch, keys)
+
+    def publish(self, prepared: PreparedRows, refresh: Refresh | None = None) -> int:
+        """Make prepared rows visible, all at once; returns how many.
+
+        Rows that were prepared for a refresh count as seen by it. Those that something fresher has overtaken
+        meanwhile (`Refresh.changed`, `Refresh.protect`) are left out.
+        """
+        native = None if refresh is None else refresh.native
+        inserted, replaced, _ = self._native.publish(prepared, self._native.epoch, native)
+        return inserted + replaced
 
     def delete(self, keys: Column) -> int:
-        """Forget items; returns how many of the keys were there."""
+        """Forget items; returns how many of the keys were there. Pinned readers go on seeing them."""
         return self._native.remove(keys)
+
+    def refresh(self, hash_column: str) -> Refresh:
+        """Start a refresh of the table whose row hashes are in `hash_column`; several may be open."""
+        return Refresh(self._native, hash_column)
 
     def load(
         self,
@@ -179,7 +292,7 @@ class ItemStore:
         batch, in order. `progress` is told the rows of each batch that has become visible.
         """
         report = self._load(batches, key, threads or min(os.cpu_count() or 1, 8), progress)
-        _give_back_memory()
+        give_back_memory()
         return report
 
     def _load(
@@ -287,6 +400,11 @@ class Rows:
         selection = self._store._selection(overrides)
         return ItemRows(*self._native.gather(self._pin, item_ids, rows, selection, overrides))
 
+    def look_up(self, keys: Column, columns: Collection[str]) -> ItemRows:
+        """Read these raw columns of the items, one row per key; an unknown key is a row of nulls."""
+        selection = self._native.select(set(columns), set())
+        return ItemRows(*self._native.gather(self._pin, keys, len(keys), selection, _NO_BATCH))
+
     def gather_lists(self, user: Batch, keys: Mapping[str, SequenceKey]) -> dict[str, tuple[Batch, Batch]]:
         """Gather (raw, finished) for the items in each of the user's sequences, one row per element.
 
@@ -309,6 +427,22 @@ class Rows:
 
 
 _NO_IDS = column_from_arrow(pa.array([], pa.string()))
+
+
+def _scanned(scan: _core.Scan, batch_rows: int) -> Iterator[tuple[Column, Batch]]:
+    while (rows := scan.next(batch_rows)) is not None:
+        yield rows
+
+
+def hash_rows(batch: Batch) -> Column:
+    """Hash the content of each row: int64, (rows,).
+
+    All columns count, with their names and types, in any order. Null, empty and zero differ; floats count by
+    their bits. A null cell adds nothing, so an absent column is as one that is null in every row. The hash is
+    the same on every machine. Two rows that differ have equal hashes once in 2**64 pairs: we accept that such
+    a change goes unnoticed.
+    """
+    return _core.hash_rows(batch)
 
 
 def key_type(arrow: pa.DataType, name: str) -> KeyType:
@@ -351,7 +485,7 @@ _SCALAR_NAMES: dict[Any, str] = {
 }
 
 
-def _give_back_memory() -> None:
+def give_back_memory() -> None:
     """Let go of what loading used: both allocators keep it, and nothing will need as much again."""
     pa.default_memory_pool().release_unused()
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only

@@ -30,9 +30,7 @@ class JsonFormatter(logging.Formatter):
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__()
         # The longest first: a token may be the beginning of another one.
-        # Inside JSON a secret may be spelled differently.
-        spelled = {form for secret in secrets if secret for form in (secret, json.dumps(secret)[1:-1])}
-        self._secrets = sorted(spelled, key=len, reverse=True)
+        self._secrets = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
         """One line; values that JSON does not know are written as their text."""
@@ -46,7 +44,17 @@ class JsonFormatter(logging.Formatter):
         line.update({key: value for key, value in vars(record).items() if key not in _STANDARD})
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        text = json.dumps(line, default=str, ensure_ascii=False)
+        return json.dumps(self._blotted(line), default=str, ensure_ascii=False)
+
+    def _blotted(self, value: Any) -> Any:
+        """Take secrets out of all texts; a number is none, and half of one would not be JSON."""
+        if isinstance(value, dict):
+            return {key: self._blotted(entry) for key, entry in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._blotted(entry) for entry in value]
+        if value is None or isinstance(value, (bool, int, float)):
+            return value
+        text = str(value)
         for secret in self._secrets:
             text = text.replace(secret, _BLOT)
         return text

@@ -40,11 +40,14 @@ logger = logging.getLogger("recserve.load")
 class Progress(Protocol):
     """Told how far a step is; `total` 0 means that nobody knows."""
 
-    def __call__(self, step: str, done: int, total: int) -> None:
-        """The first call of a step begins it, the one with done == total ends it."""
+    def __call__(self, step: str, done: int, total: int, memory_bytes: int = 0) -> None:
+        """The first call of a step begins it, the one with done == total ends it.
+
+        `memory_bytes` is what the rows take that have been read so far; 0 where it is not about rows.
+        """
 
 
-def silent(step: str, done: int, total: int) -> None:
+def silent(step: str, done: int, total: int, memory_bytes: int = 0) -> None:
     """A Progress that nobody watches."""
 
 

@@ -33,9 +33,10 @@ from recserve.errors import ConfigError
 from recserve.observe import logs
 from recserve.observe.metrics import Metrics
 from recserve.processors.load import load
-from recserve.server.app import App, Endpoint, ScoreEndpoint, TensorEndpoint
+from recserve.server.app import App
+from recserve.server.endpoint import Endpoint, ScoreEndpoint, TensorEndpoint
 from recserve.server.lifecycle import Lifecycle, State
-from recserve.server.progress import shown_progress
+from recserve.server.progress import WatchedProgress, shown_progress
 from recserve.server.protocol import Connection
 from recserve.server.warm_up import warm_up
 from recserve.server.workers import WorkerPool
@@ -60,7 +61,7 @@ EXIT_WRITTEN_OFF = 3
 class Loader(Protocol):
     """Builds the processor; runs in a thread while the port answers 503."""
 
-    def __call__(self, progress: Progress) -> Processor:
+    def __call__(self, progress: Progress, /) -> Processor:
         """Raises LoadError with one line that says what to mend."""
 
 
@@ -78,7 +79,7 @@ def run(
     """
     tune_allocator()
     faulthandler.enable()
-    logs.configure(level=log_level, secrets=spec.tokens)
+    logs.configure(level=log_level, secrets=spec.secrets)
     environment.export(spec.envs)
     for warning in spec.warnings:
         logger.warning(warning)
@@ -222,7 +223,8 @@ class Server:
         self._clock = self._loop.call_later(1.0, self._tell_time)
 
     async def _become_ready(self) -> None:
-        with shown_progress() as progress:
+        with shown_progress() as shown:
+            progress = self._app.progress = WatchedProgress(shown)
             processor = await self._load(progress)
             self.lifecycle.move(State.WARMING)
             self._endpoint = _endpoint(processor, self.spec)
@@ -231,6 +233,7 @@ class Server:
         # What is loaded stays: the collector need not look at it again, which it would do for tens of ms.
         gc.collect()
         gc.freeze()
+        self._app.progress = None
         self.lifecycle.move(State.READY)
         if self._on_ready is not None:
             self._on_ready(self)

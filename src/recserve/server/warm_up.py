@@ -16,7 +16,7 @@ from recserve.observe.trace import Trace
 
 if TYPE_CHECKING:
     from recserve.processors.load import Progress
-    from recserve.server.app import Endpoint
+    from recserve.server.endpoint import Endpoint
     from recserve.server.workers import WorkerPool
 
 logger = logging.getLogger("recserve.warm_up")
