@@ -26,7 +26,7 @@ def test_a_table_that_is_not_there_is_made(execute: Execute, opened: Open) -> No
     assert source.schema().field("changed").type == pa.timestamp("us", "UTC")
     assert rows_of(source, ["price", "tags"]) == rows.to_pylist()
     indexed = execute(
-        "SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = indrelid AND a.attnum = indkey[0] "
+        "SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0] "
         "WHERE indrelid = 'shop.items'::regclass ORDER BY 1"
     )
     assert indexed == [("changed",), ("id",)]
@@ -75,7 +75,7 @@ def test_types_that_have_no_equal_get_a_wider_one(opened: Open, values: pa.Array
 )
 def test_a_type_that_postgresql_lacks_is_named(execute: Execute, opened: Open, values: pa.Array) -> None:
     with pytest.raises(
-        DataError, match="table 'items': column 'value' is .*, which PostgreSQL has no type for"
+        DataError, match=r"table 'items': column 'value' is .*, which PostgreSQL has no type for"
     ):
         opened().write(pa.table({"id": [1], "value": values}))
     assert execute("SELECT to_regclass('items')") == [(None,)]
@@ -127,7 +127,7 @@ def test_a_text_with_a_nul_is_refused_and_nothing_is_written(opened: Open) -> No
 
 def test_a_table_without_a_unique_index_on_the_key_is_named(execute: Execute, opened: Open) -> None:
     execute("CREATE TABLE items (id int, n int)")
-    with pytest.raises(DataError, match='no unique index is on .* CREATE UNIQUE INDEX ON "public"'):
+    with pytest.raises(DataError, match=r'no unique index is on .* CREATE UNIQUE INDEX ON "public"'):
         opened().write(pa.table({"id": [1], "n": [1]}))
 
 
