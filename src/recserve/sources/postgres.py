@@ -240,7 +240,8 @@ class PostgresSource:
         try:
             return moment.query(statement)
         except LoadError as error:  # the moment is of many tables
-            raise type(error)(f"{self._where}: {error}") from None
+            said = str(error).removeprefix(f"{self.origin}: ")
+            raise type(error)(f"{self._where}: {said}") from None
 
     def _moment(self, at: Moment | None) -> PostgresMoment | None:
         if at is None:

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from recserve.errors import ConfigError, SourceError
 from recserve.sources.postgres_errors import failure, sqlstate_of
-from recserve.sources.postgres_session import connection_text, set_statement, settings
+from recserve.sources.postgres_session import GRACE_SECONDS, connection_text, set_statement, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -101,7 +101,7 @@ class _Readers:
     def _next(self, part: _Part) -> pa.RecordBatch | None:
         """Take a batch; None behind the last."""
         limits = self._reading.address.limits
-        end = time.monotonic() + limits.load_timeout
+        end = time.monotonic() + limits.load_timeout + GRACE_SECONDS
         while True:
             with self._changed:
                 self._changed.wait_for(
