@@ -281,7 +281,7 @@ StoreFigures ItemStore::figures() const {
   figures.free_slots = slots_.free();
   figures.slot_bytes = layout_.slot_bytes;
   figures.rows_bytes = slots_.bytes();
-  figures.index_bytes = index_.bytes() + key_cells_.arena_bytes();
+  figures.index_bytes = index_.bytes() + key_cells_.texts().arena_bytes();
   for (const auto& heap : heaps_) {
     if (heap == nullptr) continue;
     std::lock_guard heap_lock(heap->mutex());

@@ -26,6 +26,7 @@
 #include "items/cells.h"
 #include "items/epochs.h"
 #include "items/fields.h"
+#include "items/image.h"
 #include "items/index.h"
 #include "items/key_cells.h"
 #include "items/keys.h"
@@ -134,6 +135,15 @@ class ItemStore {
   /// The fields of these names; names that the store does not have are left out.
   Selection selection(const std::set<std::string>& raw, const std::set<std::string>& finished) const;
 
+  // Images (image.h): one at a time, beside readers and writers, which never wait for it.
+
+  /// Writes all rows as of one moment, and `meta` (JSON, the caller's own), to `path`; returns the bytes
+  /// written. Throws SourceError when the system refuses; the file that was there is as it was then.
+  uint64_t save(const std::string& path, const std::string& meta);
+  /// Becomes the store that was saved. To be called on a store that is new. Throws DataError when the image
+  /// keeps other columns, or was changed.
+  void restore(const Image& image);
+
   const Layout& layout() const { return layout_; }
   bool text_keys() const { return spec_.text_keys; }
   StoreFigures figures() const;
@@ -171,6 +181,10 @@ class ItemStore {
   void reclaim();
   void bury(const Tombstone& tombstone);
 
+  Directory directory() const;
+  std::vector<Heap*> all_heaps();
+
+  std::unique_ptr<Mapping> image_;  // what the store was restored from: slots and heaps point into it
   StoreSpec spec_;
   Batch empty_finished_;
   Layout layout_;
@@ -181,6 +195,7 @@ class ItemStore {
   Index index_;
   Epochs epochs_;
 
+  std::mutex maintenance_;    // of what reads or rewrites every row
   mutable std::mutex mutex_;  // of what writers share: free slots, the index, what is retired
   int64_t rows_ = 0;          // items, tombstones not counted
   std::deque<std::pair<uint64_t, uint32_t>> retired_;

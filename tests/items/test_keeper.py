@@ -528,9 +528,8 @@ def test_an_answer_that_is_older_than_the_moment_is_asked_for_again(
 
 def test_refreshes_and_changes_of_several_tables_at_once_lose_nothing(keep: Callable[..., Keeper]) -> None:
     ids = [f"i{number}" for number in range(200)]
-    sources = [
-        Scripted(rows_of(*ids, **{c: [0] * 200, "shared": [n] * 200}), name=c) for n, c in enumerate("pq")
-    ]
+    zeros = [0] * len(ids)
+    sources = [Scripted(pa.table({"id": ids, name: zeros, "shared": zeros}), name=name) for name in "pq"]
     keeper = keep(*(kept(source, source.name, "shared") for source in sources))
     keeper.load()
     keeper.start()
@@ -545,9 +544,8 @@ def test_refreshes_and_changes_of_several_tables_at_once_lose_nothing(keep: Call
     for number in range(1, 30):
         for source in sources:
             some = ids[number::7]
-            source.write(
-                rows_of(*some, **{source.name: [number] * len(some), "shared": [number] * len(some)})
-            )
+            numbers = [number] * len(some)
+            source.write(pa.table({"id": some, source.name: numbers, "shared": numbers}))
             source.delete(pa.array(ids[number::31]))
     ended.set()
     refreshing.join(60)

@@ -12,6 +12,7 @@ written, so a request gathers them and computes nothing.
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ import pyarrow as pa
 from recserve import _core
 from recserve.columns import Batch, Column, batch_from_arrow, column_from_arrow, storage_type
 from recserve.errors import DataError, RecserveError
+from recserve.items.image import Image
 from recserve.items.refresh import Refresh
 
 if TYPE_CHECKING:
@@ -158,6 +160,50 @@ class ItemStore:
         )
         self._selections: dict[tuple[str, ...], _core.Selection] = {}
         self._sequences: dict[int, tuple[Mapping[str, SequenceKey], list[_Sequence]]] = {}
+
+    @staticmethod
+    def open_image(path: str | os.PathLike[str]) -> Image:
+        """Open what `save` wrote."""
+        return Image(path)
+
+    @classmethod
+    def restore(
+        cls,
+        image: Image,
+        key: KeyType,
+        raw: Mapping[str, str],
+        *,
+        finisher: RowFinisher | None = None,
+        hides: Mapping[str, frozenset[str]] | None = None,
+        always_raw: frozenset[str] = frozenset(),
+        limits: Mapping[str, int] | None = None,
+        dropped: Mapping[str, str] | None = None,
+    ) -> ItemStore:
+        """Make the store that was saved, with the same arguments: its file is mapped, nothing is computed.
+
+        Raises DataError, saying what differs, when these arguments keep other columns than the image: write
+        the rows of `image.scan` then. Whether `finisher` still computes what the image keeps is for the
+        caller to know, by what it wrote into `meta`.
+        """
+        store = cls(
+            key,
+            raw,
+            finisher=finisher,
+            hides=hides,
+            always_raw=always_raw,
+            limits=limits,
+            dropped=dropped,
+        )
+        store._native.restore(image._native)
+        return store
+
+    def save(self, path: str | os.PathLike[str], meta: Mapping[str, str]) -> int:
+        """Write all rows as they are now, and `meta`, to a file that replaces `path`; returns its bytes.
+
+        Readers and writers never wait for it. Raises SourceError when the system refuses, a full disk for
+        one; the file that was there is as it was then.
+        """
+        return self._native.save(os.fspath(path), json.dumps(dict(meta)))
 
     def __len__(self) -> int:
         return self.figures().rows
