@@ -4,6 +4,7 @@
 #   make test    every check of the project
 #   make bench   the benchmarks; writes benchmarks/results.md
 #   make bench-features   those of feature generation; writes benchmarks/results-features.md
+#   make bench-items   those of the item store; writes benchmarks/results-items.md
 #   make test-spark   the tests that need Spark: an environment of its own, and a Java VM 17
 #   make soak    ten minutes under good, bad and too much traffic
 #   make fuzz    broken requests, and features of random configs, under sanitizers; MINUTES=5 of each
@@ -22,7 +23,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NATIVE := $(shell find cpp proto -name '*.cc' -o -name '*.h' -o -name '*.proto') CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-spark check lint types unit native-test bench bench-features reference soak fuzz format clean
+.PHONY: help demo test test-spark check lint types unit native-test bench bench-features bench-items reference soak fuzz format clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -112,6 +113,9 @@ $(VENV)/.peers: $(VENV)/.installed
 
 bench-features: $(VENV)/.peers
 	$(BIN)/python -m benchmarks.features
+
+bench-items: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.items
 
 reference: $(VENV)/.installed
 	@mkdir -p build/docs

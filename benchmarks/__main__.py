@@ -63,7 +63,7 @@ def main() -> None:
 
 def item_store(rows: int) -> dict[str, float]:
     """The row store's figures, from a process of its own: its memory is one of them."""
-    command = [sys.executable, "-m", "benchmarks.items", "--rows", str(rows)]
+    command = [sys.executable, "-m", "benchmarks.items.store", "--rows", str(rows)]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     figures: dict[str, float] = json.loads(lines[-1])
     return figures

@@ -110,6 +110,9 @@ void bind_items(nb::module_& core) {
           nb::call_guard<nb::gil_scoped_release>(),
           "Rows inserted, rows replaced, and of these the ones published after epoch `since`.")
       .def("remove", &ItemStore::remove, nb::arg("keys"), nb::call_guard<nb::gil_scoped_release>())
+      .def("save", &ItemStore::save, nb::arg("path"), nb::arg("meta"),
+           nb::call_guard<nb::gil_scoped_release>())
+      .def("restore", &ItemStore::restore, nb::arg("image"), nb::call_guard<nb::gil_scoped_release>())
       .def("pin", &ItemStore::pin, nb::keep_alive<0, 1>())
       .def_prop_ro("epoch", &ItemStore::epoch)
       .def(

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <numeric>
 #include <string>
 
@@ -16,30 +17,49 @@ SlotReader::SlotReader(const Layout& layout, std::span<const uint8_t* const> slo
   }
 }
 
-ColumnPtr SlotReader::read(const Field& field, const Heap* heap) {
-  auto column = std::make_shared<Column>();
-  column->shape = field.type.shape;
-  column->rows = rows();
-  column->width = field.type.width;
-  column->valid = present(field);
+std::vector<ColumnPtr> SlotReader::read(std::span<const int32_t> fields,
+                                        std::span<const std::unique_ptr<Heap>> heaps) {
+  // One allocation for all columns: a gather makes many, and each lives as long as any.
+  const std::shared_ptr<Column[]> columns(new Column[fields.size()]);
+  std::vector<ColumnPtr> shared;
+  shared.reserve(fields.size());
+  for (size_t i = 0; i < fields.size(); ++i) {
+    read(layout_.fields[fields[i]], heaps[fields[i]].get(), columns[i]);
+    shared.emplace_back(columns, &columns[i]);
+  }
+  copy_numbers();
+  return shared;
+}
+
+void SlotReader::read(const Field& field, const Heap* heap, Column& column) {
+  column.shape = field.type.shape;
+  column.rows = rows();
+  column.width = field.type.width;
+  column.valid = present(field);
   switch (field.storage) {
-    case Storage::Inline: read_numbers(field, *column); break;
+    case Storage::Inline:
+      if (field.type.width == 1) {
+        read_number(field, column);
+      } else {
+        read_vectors(field, column);
+      }
+      break;
     case Storage::OneOrHeap:
       if (all(field.one_bit)) {
-        read_ones(field, *column);
+        read_number(field, column);
+        column.offsets = counting();
       } else {
-        read_number_lists(field, heap, *column);
+        read_number_lists(field, heap, column);
       }
       break;
     case Storage::Heap:
       if (field.type.shape == Shape::Scalar) {
-        read_strings(heap, field, *column);
+        read_strings(heap, field, column);
       } else {
-        read_ragged(field, heap, *column);
+        read_ragged(field, heap, column);
       }
       break;
   }
-  return column;
 }
 
 Array<uint8_t> SlotReader::present(const Field& field) {
@@ -80,6 +100,17 @@ auto with_number(Type type, Use&& use) {
 Values share_numbers(const Slab& slab, Type type, const void* data, int64_t size) {
   return with_number(type, [&]<class T>() { return slab.share_values(static_cast<const T*>(data), size); });
 }
+
+/// Widths that `with_widths` knows, in a column and in a cell.
+constexpr std::pair<int64_t, int32_t> kWidths[] = {{4, 1}, {4, 2}, {4, 4}, {8, 1}, {8, 2}, {8, 4}, {8, 8}};
+
+template <class Value, class Stored>
+constexpr size_t copies_of() {
+  return (sizeof(Value) == 8 ? 4 : 0) + std::countr_zero(sizeof(Stored));
+}
+
+/// Slots whose cells are copied together.
+constexpr int kTile = 8;
 
 template <class Value, class Stored>
 void widen(const uint8_t* from, int64_t size, Value* to) {
@@ -147,29 +178,48 @@ class ValuesReader {
 
 }  // namespace
 
-/// Cells of absent rows are zero, so they read as zeros.
-void SlotReader::read_numbers(const Field& field, Column& column) {
-  const int64_t width = field.type.width;
+/// One number per slot: noted here, copied with all others of its widths. Cells of absent rows are zero, so
+/// they read as zeros.
+void SlotReader::read_number(const Field& field, Column& column) {
   with_widths(width_of(field.type.type), field.value_bytes, [&]<class Value, class Stored>() {
-    auto* out = slab_.take<Value>(rows() * width);
-    if (width == 1) {
-      for (int64_t row = 0; row < rows(); ++row) out[row] = load<Stored>(slots_[row] + field.offset);
-    } else {
-      for (int64_t row = 0; row < rows(); ++row) {
-        widen<Value, Stored>(slots_[row] + field.offset, width, out + row * width);
-      }
-    }
-    column.values = share_numbers(slab_, field.type.type, out, rows() * width);
+    auto* out = slab_.take<Value>(rows());
+    copies_[copies_of<Value, Stored>()].push_back({field.offset, out});
+    column.values = share_numbers(slab_, field.type.type, out, rows());
   });
 }
 
-void SlotReader::read_ones(const Field& field, Column& column) {
+/// Some slots at a time, so that they stay in the innermost cache while all of their cells are read.
+void SlotReader::copy_numbers() {
+  for (const auto& [value_bytes, stored_bytes] : kWidths) {
+    with_widths(value_bytes, stored_bytes, [&]<class Value, class Stored>() {
+      std::vector<Copy>& copies = copies_[copies_of<Value, Stored>()];
+      if (copies.empty()) return;
+      const uint8_t* const* slot = slots_.data();
+      int64_t row = 0;
+      for (; row + kTile <= rows(); row += kTile) {
+        for (const Copy& copy : copies) {
+          auto* to = static_cast<Value*>(copy.to) + row;
+          for (int i = 0; i < kTile; ++i) to[i] = load<Stored>(slot[row + i] + copy.offset);
+        }
+      }
+      for (; row < rows(); ++row) {
+        for (const Copy& copy : copies)
+          static_cast<Value*>(copy.to)[row] = load<Stored>(slot[row] + copy.offset);
+      }
+      copies.clear();
+    });
+  }
+}
+
+void SlotReader::read_vectors(const Field& field, Column& column) {
+  const int64_t width = field.type.width;
   with_widths(width_of(field.type.type), field.value_bytes, [&]<class Value, class Stored>() {
-    auto* out = slab_.take<Value>(rows());
-    for (int64_t row = 0; row < rows(); ++row) out[row] = load<Stored>(slots_[row] + field.offset);
-    column.values = share_numbers(slab_, field.type.type, out, rows());
+    auto* out = slab_.take<Value>(rows() * width);
+    for (int64_t row = 0; row < rows(); ++row) {
+      widen<Value, Stored>(slots_[row] + field.offset, width, out + row * width);
+    }
+    column.values = share_numbers(slab_, field.type.type, out, rows() * width);
   });
-  column.offsets = counting();
 }
 
 /// Points each row's cursor at its bytes. Handle 0, also of absent rows, is an empty cell.

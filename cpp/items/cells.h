@@ -1,6 +1,7 @@
 // Columns into slots and back.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -24,10 +25,16 @@ class SlotReader {
   /// The slots must stay published (pinned) until the last `read`.
   SlotReader(const Layout& layout, std::span<const uint8_t* const> slots);
 
-  /// The cells of a field as a column of slots.size() rows. One pass over slots whose lines are in the cache.
-  ColumnPtr read(const Field& field, const Heap* heap);
+  /// The cells of these fields of the layout as columns of slots.size() rows; `heaps` by field.
+  std::vector<ColumnPtr> read(std::span<const int32_t> fields, std::span<const std::unique_ptr<Heap>> heaps);
 
  private:
+  /// A number of each slot on its way into a column.
+  struct Copy {
+    int32_t offset;
+    void* to;
+  };
+
   bool all(int32_t bit) const { return (all_[bit >> 6] >> (bit & 63)) & 1; }
   bool has(int64_t row, int32_t bit) const {
     return (slots_[row][layout_.bits + (bit >> 3)] >> (bit & 7)) & 1;
@@ -38,8 +45,10 @@ class SlotReader {
   const Array<int32_t>& counting();
   void find(const Field& field, const Heap* heap);
 
-  void read_numbers(const Field& field, Column& column);
-  void read_ones(const Field& field, Column& column);
+  void read(const Field& field, const Heap* heap, Column& column);
+  void read_number(const Field& field, Column& column);
+  void copy_numbers();
+  void read_vectors(const Field& field, Column& column);
   void read_number_lists(const Field& field, const Heap* heap, Column& column);
   void read_strings(const Heap* heap, const Field& field, Column& column);
   void read_ragged(const Field& field, const Heap* heap, Column& column);
@@ -47,7 +56,8 @@ class SlotReader {
   const Layout& layout_;
   std::span<const uint8_t* const> slots_;
   Slab slab_;
-  std::vector<uint64_t> all_;           // bits that are set in every slot
+  std::vector<uint64_t> all_;                // bits that are set in every slot
+  std::array<std::vector<Copy>, 8> copies_;  // by width in the column and in the cell
   Array<int32_t> counting_;             // 0 1 2 ... rows: the offsets of lists of one, shared by all of them
   std::vector<const uint8_t*> cursor_;  // scratch: where each row's bytes are in a heap
 };

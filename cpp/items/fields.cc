@@ -104,6 +104,21 @@ ColumnType column_type(const Column& column) {
   return type;
 }
 
+std::vector<Span> Layout::spans(std::span<const int32_t> some, std::span<const int32_t> more) const {
+  constexpr int32_t kNear = 32;  // half a cache line: what lies closer is read as one
+  std::vector<Span> cells{{0, bits + 8 * bit_words}};
+  for (const auto wanted : {some, more}) {
+    for (int32_t i : wanted) cells.push_back({fields[i].offset, fields[i].offset + fields[i].cell_bytes});
+  }
+  std::ranges::sort(cells, {}, &Span::from);
+  std::vector<Span> spans;
+  for (const Span& cell : cells) {
+    if (spans.empty() || cell.from > spans.back().to + kNear) spans.push_back(cell);
+    spans.back().to = std::max(spans.back().to, cell.to);
+  }
+  return spans;
+}
+
 Layout::Layout(int32_t key_bytes, const ColumnTypes& raw, const ColumnTypes& finished,
                const std::map<std::string, int64_t>& limits, const std::set<std::string>& always_raw)
     : raw_fields(static_cast<int32_t>(raw.size())) {

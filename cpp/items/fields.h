@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -58,6 +59,11 @@ struct Field {
 
 using ColumnTypes = std::vector<std::pair<std::string, ColumnType>>;
 
+/// Bytes [from, to) of a slot.
+struct Span {
+  int32_t from, to;
+};
+
 /// Offsets of everything in a slot. Raw columns come first, then finished ones, each in the order given.
 struct Layout {
   static constexpr int32_t kBorn = 0, kPrevious = 8, kKey = 12;
@@ -69,6 +75,9 @@ struct Layout {
   /// request reads, as it does the finished ones.
   Layout(int32_t key_bytes, const ColumnTypes& raw, const ColumnTypes& finished,
          const std::map<std::string, int64_t>& limits, const std::set<std::string>& always_raw);
+
+  /// Where the header, the bits and the cells of these fields lie in a slot.
+  std::vector<Span> spans(std::span<const int32_t> some, std::span<const int32_t> more) const;
 
   std::vector<Field> fields;
   int32_t raw_fields = 0;  // fields[0, raw_fields) are raw

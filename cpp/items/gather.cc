@@ -10,7 +10,11 @@ namespace {
 
 /// Keys that are looked up side by side, so that their cache misses overlap.
 constexpr int64_t kLookUps = 32;
-constexpr int32_t kLine = 64;
+
+void prefetch_lines(const uint8_t* from, const uint8_t* to) {
+  constexpr uintptr_t kLine = 64;
+  for (from -= reinterpret_cast<uintptr_t>(from) % kLine; from < to; from += kLine) __builtin_prefetch(from);
+}
 
 /// A row is known when the request itself says something about it.
 void mark_brought(const Batch& overrides, std::vector<uint8_t>& known) {
@@ -44,9 +48,9 @@ uint32_t ItemStore::version_at(uint32_t row, uint64_t epoch) const {
 }
 
 /// Row numbers as of the pin, 0 for what is not there. Each step asks memory for what the next one reads, and
-/// for `reach` bytes of each slot.
+/// for these bytes of each slot.
 void ItemStore::look_up_range(const Epochs::Pin& pin, const Keys& keys, int64_t first, int64_t end,
-                              int32_t reach, std::span<uint32_t> rows) const {
+                              std::span<const Span> spans, std::span<uint32_t> rows) const {
   const Index::Table& table = index_.table();
   for (int64_t from = first; from < end; from += kLookUps) {
     const int64_t to = std::min(from + kLookUps, end);
@@ -59,7 +63,7 @@ void ItemStore::look_up_range(const Epochs::Pin& pin, const Keys& keys, int64_t 
     for (int64_t i = from; i < to; ++i) {
       const uint8_t* slot = slots_.at(rows[i]);
       key_cells_.prefetch(slot + Layout::kKey, keys);
-      for (int32_t line = kLine; line < reach + kLine; line += kLine) __builtin_prefetch(slot + line);
+      for (const Span& span : spans) prefetch_lines(slot + span.from, slot + span.to);
     }
     for (int64_t i = from; i < to; ++i) {
       if (rows[i] == 0) continue;
@@ -72,7 +76,7 @@ void ItemStore::look_up_range(const Epochs::Pin& pin, const Keys& keys, int64_t 
 Gathered ItemStore::gather(const Epochs::Pin& pin, const Keys& keys, const Selection& selection,
                            const Batch& overrides) const {
   std::vector<uint32_t> rows(keys.size());
-  look_up_range(pin, keys, 0, keys.size(), selection.reach, rows);
+  look_up_range(pin, keys, 0, keys.size(), selection.spans, rows);
   std::vector<const uint8_t*> slots(rows.size());
   std::vector<uint8_t> known(rows.size());
   int64_t misses = 0;
@@ -102,13 +106,14 @@ Gathered ItemStore::transpose(std::span<const uint8_t* const> slots, const Selec
   const auto rows = static_cast<int64_t>(slots.size());
   Gathered gathered{Batch(rows), Batch(rows), {}};
   SlotReader reader(layout_, slots);
-  for (int32_t i : selection.raw) {
-    gathered.raw.add(layout_.fields[i].name, reader.read(layout_.fields[i], heaps_[i].get()));
-  }
+  const auto read = [&](const std::vector<int32_t>& fields, Batch& batch) {
+    std::vector<ColumnPtr> columns = reader.read(fields, heaps_);
+    for (size_t i = 0; i < fields.size(); ++i)
+      batch.add(layout_.fields[fields[i]].name, std::move(columns[i]));
+  };
+  read(selection.raw, gathered.raw);
   for (const std::string& name : selection.sent) gathered.raw.add(name, overrides.share(name));
-  for (int32_t i : selection.finished) {
-    gathered.finished.add(layout_.fields[i].name, reader.read(layout_.fields[i], heaps_[i].get()));
-  }
+  read(selection.finished, gathered.finished);
   return gathered;
 }
 
@@ -152,8 +157,8 @@ Selection ItemStore::selection(const std::set<std::string>& raw,
     const bool is_raw = i < layout_.raw_fields;
     if (!(is_raw ? raw : finished).contains(field.name)) continue;
     (is_raw ? selected.raw : selected.finished).push_back(i);
-    selected.reach = std::max(selected.reach, field.offset + field.cell_bytes);
   }
+  selected.spans = layout_.spans(selected.raw, selected.finished);
   return selected;
 }
 

@@ -106,13 +106,14 @@ std::vector<uint8_t> Refresh::changed(const Column& ids, const Column& hashes, c
   const std::span<const int64_t> hash = hashes_of(hashes, keys.size());
   const std::vector<int64_t> orders = orders_of(order, keys.size());
   std::vector<uint8_t> write = winners(keys, orders);
+  const Span span[] = {{hash_->offset, hash_->offset + hash_->cell_bytes}};
   std::vector<uint32_t> rows(keys.size());
   for (int64_t from = 0; from < keys.size(); from += kRowsAtOnce) {
     const int64_t to = std::min(from + kRowsAtOnce, keys.size());
     std::lock_guard lock(store_.mutex_);
     // With the mutex held, what a pin sees is what there is.
     const Epochs::Pin pin = store_.pin();
-    store_.look_up_range(pin, keys, from, to, hash_->offset + hash_->cell_bytes, rows);
+    store_.look_up_range(pin, keys, from, to, span, rows);
     for (int64_t i = from; i < to; ++i) {
       figures_.repeated += !write[i];
       if (write[i]) write[i] = decide(keys.bytes(i), hash[i], orders[i], rows[i]);

@@ -129,7 +129,7 @@ void ItemStore::write_keys(const Keys& keys, std::span<uint8_t* const> slots) {
   // Items that are there already keep their key's bytes.
   const Epochs::Pin pin = epochs_.pin();
   std::vector<uint32_t> rows(keys.size());
-  look_up_range(pin, keys, 0, keys.size(), Layout::kKey, rows);
+  look_up_range(pin, keys, 0, keys.size(), {}, rows);
   for (int64_t i = 0; i < keys.size(); ++i) {
     const uint8_t* known = rows[i] == 0 ? nullptr : slots_.at(rows[i]) + Layout::kKey;
     key_cells_.write(keys, i, known, slots[i] + Layout::kKey);
@@ -281,7 +281,7 @@ StoreFigures ItemStore::figures() const {
   figures.free_slots = slots_.free();
   figures.slot_bytes = layout_.slot_bytes;
   figures.rows_bytes = slots_.bytes();
-  figures.index_bytes = index_.bytes() + key_cells_.arena_bytes();
+  figures.index_bytes = index_.bytes() + key_cells_.texts().arena_bytes();
   for (const auto& heap : heaps_) {
     if (heap == nullptr) continue;
     std::lock_guard heap_lock(heap->mutex());

@@ -26,6 +26,7 @@
 #include "items/cells.h"
 #include "items/epochs.h"
 #include "items/fields.h"
+#include "items/image.h"
 #include "items/index.h"
 #include "items/key_cells.h"
 #include "items/keys.h"
@@ -49,7 +50,7 @@ struct Selection {
   std::vector<int32_t> raw;
   std::vector<int32_t> finished;
   std::vector<std::string> sent;
-  int32_t reach = 0;  // bytes of a slot, from its start, that hold their cells
+  std::vector<Span> spans;  // of a slot that are read
 };
 
 /// One row per id that was asked for.
@@ -122,7 +123,7 @@ class ItemStore {
 
   Epochs::Pin pin() { return epochs_.pin(); }
   uint64_t epoch() const { return epochs_.current(); }
-  /// One row per key, in their order; unknown keys give the empty row. Cost: benchmarks/items.py.
+  /// One row per key, in their order; unknown keys give the empty row. Cost: benchmarks/items/gather.py.
   Gathered gather(const Epochs::Pin& pin, const Keys& keys, const Selection& selection,
                   const Batch& overrides = {}) const;
   /// `rows` times the empty row: items that nothing is known about but what the request brings.
@@ -133,6 +134,15 @@ class ItemStore {
   Selection selection(std::span<const std::string> sent) const;
   /// The fields of these names; names that the store does not have are left out.
   Selection selection(const std::set<std::string>& raw, const std::set<std::string>& finished) const;
+
+  // Images (image.h): one at a time, beside readers and writers, which never wait for it.
+
+  /// Writes all rows as of one moment, and `meta` (JSON, the caller's own), to `path`; returns the bytes
+  /// written. Throws SourceError when the system refuses; the file that was there is as it was then.
+  uint64_t save(const std::string& path, const std::string& meta);
+  /// Becomes the store that was saved. To be called on a store that is new. Throws DataError when the image
+  /// keeps other columns, or was changed.
+  void restore(const Image& image);
 
   const Layout& layout() const { return layout_; }
   bool text_keys() const { return spec_.text_keys; }
@@ -152,8 +162,8 @@ class ItemStore {
     return key_cells_.matches(slots_.at(row) + Layout::kKey, keys, i);
   }
   uint32_t look_up(const Index::Table& table, const Keys& keys, int64_t i) const;
-  void look_up_range(const Epochs::Pin& pin, const Keys& keys, int64_t first, int64_t end, int32_t reach,
-                     std::span<uint32_t> rows) const;
+  void look_up_range(const Epochs::Pin& pin, const Keys& keys, int64_t first, int64_t end,
+                     std::span<const Span> spans, std::span<uint32_t> rows) const;
   uint32_t version_at(uint32_t row, uint64_t epoch) const;
   Gathered transpose(std::span<const uint8_t* const> slots, const Selection& selection,
                      const Batch& overrides) const;
@@ -171,6 +181,10 @@ class ItemStore {
   void reclaim();
   void bury(const Tombstone& tombstone);
 
+  Directory directory() const;
+  std::vector<Heap*> all_heaps();
+
+  std::unique_ptr<Mapping> image_;  // what the store was restored from: slots and heaps point into it
   StoreSpec spec_;
   Batch empty_finished_;
   Layout layout_;
@@ -181,6 +195,7 @@ class ItemStore {
   Index index_;
   Epochs epochs_;
 
+  std::mutex maintenance_;    // of what reads or rewrites every row
   mutable std::mutex mutex_;  // of what writers share: free slots, the index, what is retired
   int64_t rows_ = 0;          // items, tombstones not counted
   std::deque<std::pair<uint64_t, uint32_t>> retired_;

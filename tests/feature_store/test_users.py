@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
-from tests.feature_store.shop import at, user_base, write_shop
+from tests.feature_store.shop import REGISTRY, at, user_base, write_shop
 
 from recserve.columns import Batch, batch_from_arrow, to_arrow
 from recserve.config.items import feature_store_settings
 from recserve.errors import ConfigError, SourceError
+from recserve.feature_store.feature_table import FeatureTable
 from recserve.feature_store.registry import load
 from recserve.feature_store.sequences import merged, packed_schema
 from recserve.feature_store.users import UserFeatures, open_users
@@ -273,12 +274,11 @@ def test_the_cache_is_bounded(opened: Callable[..., UserFeatures], bound: dict[s
     assert users.figures.cached_bytes == sum(entry.size for entry in users._cache.values())
 
 
-def test_ids_of_numbers_are_asked_for_as_numbers(opened: Callable[..., UserFeatures]) -> None:
-    table = user_base().set_column(0, "user_id", pa.array([7, 8]))
-    (view_table, *_) = opened()._tables
-    view_table._source = MemorySource(table, "user_id")  # type: ignore[assignment]
-    view_table._view.fields["user_id"] = "int64"
-    users = UserFeatures([view_table], key="user_id", key_kind="int64", timeout_ms=LONG)
+def test_ids_of_numbers_are_asked_for_as_numbers(tmp_path: Path) -> None:
+    registry = load(write_shop(tmp_path, REGISTRY.replace("user_id: string, city", "user_id: int64, city")))
+    source = MemorySource(user_base().set_column(0, "user_id", pa.array([7, 8])), "user_id")
+    table = FeatureTable(source, registry.views["user_base"], {"city": "city"}, join_id="user_id")
+    users = UserFeatures([table], key="user_id", key_kind="int64", timeout_ms=LONG)
 
     found = asked(users, "007", "x7", "9" * 30)
 

@@ -16,7 +16,7 @@ def test_every_name_in_the_table_is_a_source(name: str) -> None:
     module, class_name = SOURCES[name].split(":")
     source = getattr(import_module(module), class_name)
 
-    assert {"open", "abilities", "schema", "rows", "moment", "snapshot", "close"} <= set(dir(source))
+    assert {"open", "schema", "rows", "moment", "snapshot", "close"} <= set(dir(source))
 
 
 def test_an_unknown_name_is_told_the_known_ones() -> None:

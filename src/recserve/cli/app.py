@@ -15,6 +15,7 @@ from recserve.cli.inspect import inspect
 from recserve.cli.predict import predict
 from recserve.cli.score import score
 from recserve.cli.serve import serve
+from recserve.cli.store.app import app as store
 from recserve.cli.version import version
 from recserve.errors import RecserveError
 
@@ -64,6 +65,7 @@ for _command, _example in (
 ):
     app.command(epilog=f"[bold]Example[/bold]: {_example}")(_command)
 app.add_typer(features)
+app.add_typer(store)
 
 
 def main() -> None:

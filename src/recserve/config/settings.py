@@ -83,7 +83,7 @@ def read(section: type[S], values: Mapping[str, Any], where: str) -> S:
 
 
 def checked(name: str, value: Any, known: Setting, entry: Field[Any]) -> Any:
-    """One value of a setting, converted; raises ConfigError with `name`, the value and what would be right."""
+    """Convert one value of a setting; raises ConfigError with `name`, the value and what would be right."""
     return _checked(name, value, _KINDS[str(entry.type)], known)
 
 

@@ -157,7 +157,7 @@ class FeatureTable:
     def _fresh(self, batch: pa.RecordBatch, oldest: int) -> pa.Array:
         time_field = self._view.event_time
         self._require(time_field, batch.schema.names)
-        times = microseconds(batch.column(time_field), self._view.time_unit, self._where(time_field))
+        times = microseconds(batch.column(time_field), self._view.unit, self._where(time_field))
         return pc.fill_null(pc.greater_equal(times, oldest), False)
 
     def _split(self, upserts: list[pa.RecordBatch], oldest: int) -> tuple[list[pa.RecordBatch], pa.Array]:
@@ -192,13 +192,23 @@ class FeatureTable:
 
 
 def declared(array: pa.Array, kind: str, where: str) -> pa.Array:
-    """The array as the registry says that it is; raises DataError where a value does not fit."""
-    wanted = value_type(kind)
+    """The array as models get what the registry says; raises DataError where a value does not fit."""
     if kind == "timestamp" and not pa.types.is_integer(array.type):
         moments = microseconds(array, "ms", where)
         counts = moments.fill_null(0).to_numpy(zero_copy_only=False) // 1_000
         missing = moments.is_null().to_numpy(zero_copy_only=False) if moments.null_count else None
         return pa.array(counts, pa.int64(), mask=missing)
+    return _cast(array, value_type(kind), kind, where)
+
+
+def stored(array: pa.Array, kind: str, where: str) -> pa.Array:
+    """The array as a table has what the registry says: a moment is a timestamp."""
+    if kind == "timestamp":
+        return declared(array, kind, where).cast(TYPES[kind])
+    return _cast(array, TYPES[kind], kind, where)
+
+
+def _cast(array: pa.Array, wanted: pa.DataType, kind: str, where: str) -> pa.Array:
     if array.type == wanted:
         return array
     try:

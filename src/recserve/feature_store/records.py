@@ -104,6 +104,11 @@ class View:
     sequences: Mapping[str, Sequence] = field(default_factory=dict)
 
     @property
+    def unit(self) -> str:
+        """What an event time counts where a table keeps it as an integer; a timestamp is milliseconds."""
+        return "ms" if self.fields.get(self.event_time) == "timestamp" else self.time_unit
+
+    @property
     def features(self) -> tuple[str, ...]:
         """What models may take: sequences by name, or fields other than the key."""
         if self.kind == "sequence":
@@ -135,6 +140,11 @@ class Labels:
         "s", "What an event time that is an integer counts since 1970.", choices=("s", "ms", "us")
     )
     table: str = setting("", "The table in the offline store; empty = the name.")
+
+    @property
+    def unit(self) -> str:
+        """What an event time counts where a table keeps it as an integer; a timestamp is milliseconds."""
+        return "ms" if self.fields.get(self.event_time) == "timestamp" else self.time_unit
 
 
 @dataclass(frozen=True, slots=True)

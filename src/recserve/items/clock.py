@@ -83,6 +83,11 @@ class Bell:
                 self.clock.wait(self.condition, until)
         raise ClosedError
 
+    def watch(self, done: Callable[[], bool], seconds: float) -> bool:
+        """Wait, for so many seconds of the machine's own time, until `done()`; tells whether it is."""
+        with self.condition:
+            return self.condition.wait_for(done, seconds)
+
     def pause(self, seconds: float) -> None:
         """Let time pass. Raises ClosedError."""
         self.wait(lambda: False, seconds)

@@ -116,12 +116,12 @@ class OriginRefresher:
         if error is None:
             up.worked(part, "refreshing")
             return
-        up.failed(part, "refreshing", error)
         if may_be_retried(error):
             tracker.retries += 1
             self.plan(part, pause)
         elif tracker.followed and tracker.cursor is None:
             self.plan(part, Backoff.LONGEST_SECONDS)  # without one, nothing is followed either
+        up.failed(part, "refreshing", error)
 
     def _tidy(self) -> None:
         """What is done behind a refresh may fail without harm to it."""

@@ -12,6 +12,7 @@ written, so a request gathers them and computes nothing.
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ import pyarrow as pa
 from recserve import _core
 from recserve.columns import Batch, Column, batch_from_arrow, column_from_arrow, storage_type
 from recserve.errors import DataError, RecserveError
+from recserve.items.image import Image
 from recserve.items.refresh import Refresh
 
 if TYPE_CHECKING:
@@ -159,6 +161,50 @@ class ItemStore:
         self._selections: dict[tuple[str, ...], _core.Selection] = {}
         self._sequences: dict[int, tuple[Mapping[str, SequenceKey], list[_Sequence]]] = {}
 
+    @staticmethod
+    def open_image(path: str | os.PathLike[str]) -> Image:
+        """Open what `save` wrote."""
+        return Image(path)
+
+    @classmethod
+    def restore(
+        cls,
+        image: Image,
+        key: KeyType,
+        raw: Mapping[str, str],
+        *,
+        finisher: RowFinisher | None = None,
+        hides: Mapping[str, frozenset[str]] | None = None,
+        always_raw: frozenset[str] = frozenset(),
+        limits: Mapping[str, int] | None = None,
+        dropped: Mapping[str, str] | None = None,
+    ) -> ItemStore:
+        """Make the store that was saved, with the same arguments: its file is mapped, nothing is computed.
+
+        Raises DataError, saying what differs, when these arguments keep other columns than the image: write
+        the rows of `image.scan` then. Whether `finisher` still computes what the image keeps is for the
+        caller to know, by what it wrote into `meta`.
+        """
+        store = cls(
+            key,
+            raw,
+            finisher=finisher,
+            hides=hides,
+            always_raw=always_raw,
+            limits=limits,
+            dropped=dropped,
+        )
+        store._native.restore(image._native)
+        return store
+
+    def save(self, path: str | os.PathLike[str], meta: Mapping[str, str]) -> int:
+        """Write all rows as they are now, and `meta`, to a file that replaces `path`; returns its bytes.
+
+        Readers and writers never wait for it. Raises SourceError when the system refuses, a full disk for
+        one; the file that was there is as it was then.
+        """
+        return self._native.save(os.fspath(path), json.dumps(dict(meta)))
+
     def __len__(self) -> int:
         return self.figures().rows
 
@@ -251,7 +297,7 @@ class ItemStore:
         batch, in order. `progress` is told the rows of each batch that has become visible.
         """
         report = self._load(batches, key, threads or min(os.cpu_count() or 1, 8), progress)
-        _give_back_memory()
+        give_back_memory()
         return report
 
     def _load(
@@ -444,7 +490,7 @@ _SCALAR_NAMES: dict[Any, str] = {
 }
 
 
-def _give_back_memory() -> None:
+def give_back_memory() -> None:
     """Let go of what loading used: both allocators keep it, and nothing will need as much again."""
     pa.default_memory_pool().release_unused()
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only

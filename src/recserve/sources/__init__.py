@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 SOURCES = {
     "file": "recserve.sources.files:FileSource",
+    "hologres": "recserve.sources.postgres:PostgresSource",
+    "postgresql": "recserve.sources.postgres:PostgresSource",
+    "redis": "recserve.sources.redis:RedisSource",
 }
 """Sources by the name that configurations use (`remote_type`); each class has a classmethod `open(spec)`."""
 

@@ -131,7 +131,7 @@ class PackedSchema:
         return PackedSchema(self.key, (*self.fields, *added)) if added else self
 
     def pack(self, batch: pa.RecordBatch) -> list[bytes]:
-        """One text of bytes per row. A field that `batch` lacks is null; its columns have the fields' types."""
+        """One text of bytes per row; fields that `batch` lacks are null, columns are of the fields' types."""
         columns: list[Column | None] = []
         for each in self.fields:
             present = each.name in batch.schema.names

@@ -1,6 +1,6 @@
 """How fast and how small is the row store? Gather µs, load seconds, bytes per row.
 
-    python benchmarks/items.py [--rows 1000000] [--raw]
+    python -m benchmarks.items.store [--rows 1000000] [--raw]
 
 Forty columns of the kinds that items have (ids, integers, floats, categories, titles, tags, a vector), one
 feature finished from each. A request gathers the forty finished columns; with `--raw` there are no features

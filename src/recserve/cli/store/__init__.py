@@ -1,0 +1,1 @@
+"""The commands of `recserve store`, one file each."""
