@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -264,26 +265,61 @@ def test_sources_are_closed_when_loading_fails(
     assert counted.closed == counted.opened == len(tables)
 
 
+# --- a start from the snapshot file ---
+
+
+def test_a_snapshot_file_is_written_and_read_again(
+    bundle: Path, scorer: Callable[..., Normal], caplog: pytest.LogCaptureFixture
+) -> None:
+    first = scorer(item_snapshot="items.snapshot")
+    assert first.kept_items is not None
+    assert first.kept_items.save()["bytes"] == (bundle.parent / "items.snapshot").stat().st_size
+    first.close()
+
+    again = scorer(item_snapshot="items.snapshot")
+
+    assert isinstance(again.items, Keeper)
+    image = again.items.status().image
+    assert image is not None
+    assert image.loaded
+    assert scores(again, *PRICES, "nobody") == scores(first, *PRICES, "nobody")
+
+
+def test_a_snapshot_of_other_features_is_finished_anew(bundle: Path, scorer: Callable[..., Normal]) -> None:
+    first = scorer(item_snapshot="items.snapshot")
+    assert first.kept_items is not None
+    first.kept_items.save()
+    first.close()
+    doubled = [
+        {**feature, "normalizer": "method=expression,expr=x*2"}
+        if feature["feature_name"] == "price"
+        else feature
+        for feature in FEATURES
+    ]
+    (bundle / "fg.json").write_text(json.dumps({"features": doubled}))
+
+    assert scores(scorer(item_snapshot="items.snapshot"), *PRICES) == [2.0, 4.0, 6.0]
+
+
+def test_a_snapshot_that_nobody_asked_for_is_an_error_that_says_how(scorer: Callable[..., Normal]) -> None:
+    kept = scorer().kept_items
+    assert kept is not None
+
+    with pytest.raises(DataError, match=r'no snapshot file; write "item_snapshot"'):
+        kept.save()
+
+
 # --- what an item snapshot was made by ---
 
 
-def test_a_fingerprint_changes_with_whatever_decides_about_rows_and_holds_no_secret(bundle: Path) -> None:
-    def made_by(**model_config: Any) -> str:
-        return fingerprint_of(bundle / "fg.json", service.load(service_of(**model_config), {}))
+def test_a_fingerprint_changes_with_whatever_finishes_rows(bundle: Path) -> None:
+    def made_by(environ: dict[str, str] | None = None, **model_config: Any) -> str:
+        return fingerprint_of(bundle / "fg.json", service.load(service_of(**model_config), environ or {}))
 
-    tables = [{"name": "items.parquet", "key": "item_id", "condition": "price > 1"}]
-    of_database = {"remote_type": "hologres", "url": "postgresql://u:one@h/db"}
-    seen = [
-        made_by(),
-        made_by(tables=tables),
-        made_by(keep_raw_items=False),
-        made_by(null_overwrites=False),
-        made_by(**of_database),
-    ]
+    seen = [made_by(), made_by(keep_raw_items=False), made_by({"USE_FARM_HASH_TO_BUCKETIZE": "1"})]
 
     assert len(set(seen)) == len(seen)
-    assert made_by() == seen[0]
-    assert made_by(**{**of_database, "url": "postgresql://u:other@h/db"}) == seen[-1]
+    assert made_by(period=5, url="postgresql://u:secret@h/db") == seen[0]
     (bundle / "fg.json").write_text((bundle / "fg.json").read_text().replace("100", "101"))
     assert made_by() != seen[0]
 

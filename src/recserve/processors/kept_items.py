@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from recserve.columns import column_from_arrow, to_arrow
+from recserve.errors import DataError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,7 +44,7 @@ class KeptItems:
         return self.keeper.layout.columns
 
     def watermark(self) -> str:
-        """When the newest change was made that is applied of the oldest table, in UTC; empty if nobody knows."""
+        """When the newest change of the oldest table was made, in UTC; empty if nobody knows."""
         seconds = self.keeper.status().watermark
         if seconds is None:
             return ""
@@ -78,6 +79,19 @@ class KeptItems:
         """Read all tables again, but static ones, and tell what became of each."""
         report = self.keeper.refresh_now()
         return {"complete": report.complete, **asdict(report), "epoch": self._epoch}
+
+    def save(self) -> dict[str, Any]:
+        """Write the snapshot file now."""
+        image = self.keeper.status().image
+        if image is None:
+            raise DataError(
+                'there is no snapshot file; write "item_snapshot": "items.snapshot" into model_config'
+            )
+        written = self.keeper.save_image()
+        if not written:  # that is an alarm, too: the file that was there stays
+            why = [alarm.message for alarm in self.keeper.status().alarms if alarm.kind == "image"]
+            raise SourceError(why[0] if why else f"{image.path} could not be written")
+        return {"path": image.path, "bytes": written}
 
     def diff(self, limit: int) -> dict[str, Any]:
         """Compare the items with their tables; at most `limit` differences are told."""

@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recserve import __version__
 from recserve.errors import ConfigError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from recserve.config.service import ServiceSpec
     from recserve.features.generator import Generator
+    from recserve.items.image import Image
     from recserve.items.store import KeyType
     from recserve.messages import InputSchema
     from recserve.processors.item_tables import ItemTable
@@ -90,6 +91,7 @@ def _keeper(
         KeeperOptions.from_settings(spec.items),
         image_path=spec.base_dir / snapshot if snapshot and fingerprint else None,
         fingerprint=fingerprint,
+        restore_store=make_store.restore,
     )
 
 
@@ -104,16 +106,25 @@ class _MakeStore:
         self._said = not tables
 
     def __call__(self, key: KeyType, raw: Mapping[str, str]) -> ItemStore:
+        """Make an empty one."""
+        return ItemStore(key, self._kept(raw), **self._options(raw))
+
+    def restore(self, image: Image, key: KeyType, raw: Mapping[str, str]) -> ItemStore:
+        """Make one of an image that these features have finished."""
+        return ItemStore.restore(image, key, self._kept(raw), **self._options(raw))
+
+    def _kept(self, raw: Mapping[str, str]) -> dict[str, str]:
         self._check(sorted(self._features.raw_columns - raw.keys()))
-        return ItemStore(
-            key,
-            {name: kind for name, kind in raw.items() if name not in self._dropped},
-            finisher=self._features.finisher,
-            hides=self._features.finished,
-            always_raw=self._features.pair_columns,
-            limits=self._features.finished_limits,
-            dropped={name: kind for name, kind in raw.items() if name in self._dropped},
-        )
+        return {name: kind for name, kind in raw.items() if name not in self._dropped}
+
+    def _options(self, raw: Mapping[str, str]) -> dict[str, Any]:
+        return {
+            "finisher": self._features.finisher,
+            "hides": self._features.finished,
+            "always_raw": self._features.pair_columns,
+            "limits": self._features.finished_limits,
+            "dropped": {name: kind for name, kind in raw.items() if name in self._dropped},
+        }
 
     def _check(self, lacking: list[str]) -> None:
         if not lacking or self._said:
@@ -147,29 +158,15 @@ def droppable(features: Generator) -> frozenset[str]:
 
 
 def fingerprint_of(fg_path: Path, spec: ServiceSpec) -> str:
-    """What decides about the rows of a store: features and their files, tables, versions. No secrets."""
+    """What decides how rows are finished: features, the files that they name, this version.
+
+    An image that was made by others is finished anew; which tables it holds, it says itself.
+    """
     text = fg_path.read_text(encoding="utf-8-sig")
     digest = hashlib.sha256(text.encode())
     for file in sorted(fg_path.parent.rglob("*")):
         if file.is_file() and file != fg_path and file.name in text:  # an asset that fg.json names
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    decides = {
-        "recserve": __version__,
-        "farm_hash": spec.environment.farm_hash,
-        "remote_type": spec.items.remote_type,
-        "tables": [
-            [table.name, table.key, sorted(table.value), table.condition, table.timekey]
-            for table in spec.items.tables
-        ],
-        "null_overwrites": spec.items.null_overwrites,
-        "keep_raw_items": spec.items.keep_raw_items,
-        "feature_store": spec.feature_store
-        and [
-            spec.feature_store.project,
-            spec.feature_store.model,
-            *spec.feature_store.entities,
-            spec.feature_store.offline,
-        ],
-    }
-    digest.update(json.dumps(decides, sort_keys=True).encode())
+    decides = [__version__, spec.environment.farm_hash, spec.items.keep_raw_items]
+    digest.update(json.dumps(decides).encode())
     return digest.hexdigest()

@@ -5,6 +5,7 @@
     DELETE /items/<id>          forget one item
     GET    /items/status        how fresh each table is, alarms, memory
     POST   /items/refresh       read all tables again, and tell what became of each
+    POST   /items/snapshot      write the snapshot file now
     GET    /items/diff?limit=   compare the items with their tables
 
 A port of its own (`rpc.admin_port`), so that a gateway never leads there. A change is visible to every
@@ -71,6 +72,7 @@ class AdminApp:
             _ITEMS + b"/status": {"GET": self._do_status},
             _ITEMS + b"/diff": {"GET": self._do_diff},
             _ITEMS + b"/refresh": {"POST": self._do_refresh},
+            _ITEMS + b"/snapshot": {"POST": self._do_save},
         }
         self._of_item: dict[str, Callable[[Exchange, bytes], Any]] = {
             "GET": self._do_get,
@@ -159,6 +161,9 @@ class AdminApp:
 
     def _do_refresh(self, exchange: Exchange, body: bytes) -> Any:
         return self._items.refresh()
+
+    def _do_save(self, exchange: Exchange, body: bytes) -> Any:
+        return self._items.save()
 
     def _do_diff(self, exchange: Exchange, body: bytes) -> Any:
         return self._items.diff(_limit(exchange.scope["query_string"]))
