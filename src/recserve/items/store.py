@@ -193,6 +193,11 @@ class ItemStore:
         """Count rows, bytes and look-ups."""
         return StoreFigures(**self._native.figures())
 
+    @property
+    def epoch(self) -> int:
+        """Grows with every change."""
+        return int(self._native.epoch)
+
     def column_bytes(self) -> list[ColumnBytes]:
         """Tell what each column takes; keys, the index and free space within slots belong to none."""
         columns = []
