@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,6 @@ from recserve.items.saving import ImageWriter
 from recserve.items.status import (
     RefreshReport,
     StoreStatus,
-    TableReport,
     gauges_of,
     told,
     trace_of,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from recserve.items.clock import Clock
+    from recserve.items.full_refresh import Result
     from recserve.items.status import Gauges, Tracker
     from recserve.items.store import ItemStore, Rows, StoreFigures
     from recserve.items.tables import KeptTable, Part
@@ -203,22 +204,21 @@ class Keeper:
     def refresh_now(self, progress: Progress = silent) -> RefreshReport:
         """Read all tables that are not static again, now; tells table by table what happened."""
         self._require_loaded()
-        reports: dict[int, TableReport] = {}
+        ended: list[list[Result]] = []
 
         def refresh(refresher: OriginRefresher) -> None:
-            try:
-                results = refresher.refresh(refresher.parts, progress=progress)
-            except ClosedError:
-                return
-            reports.update({result.part.number: result.report for result in results})
+            with suppress(ClosedError):
+                ended.append(refresher.refresh(refresher.parts, progress=progress))
+                self._bell.ring()
 
-        threads = [
-            self._thread("refresh-items-now", lambda one=refresher: refresh(one))  # type: ignore[misc]
-            for refresher in self._refreshers
-        ]
-        for thread in threads:
-            thread.join()
-        return RefreshReport(tuple(report for _, report in sorted(reports.items())))
+        for refresher in self._refreshers:
+            self._thread("refresh-items-now", partial(refresh, refresher))
+        try:
+            self._bell.wait(lambda: len(ended) == len(self._refreshers))
+        except ClosedError:
+            raise UnavailableError("the item store is closed") from None
+        results = sorted((result for some in ended for result in some), key=lambda r: r.part.number)
+        return RefreshReport(tuple(result.report for result in results))
 
     def refinish(self, make_store: MakeStore, *, fingerprint: str = "", progress: Progress = silent) -> None:
         """Finish all rows anew in a store that `make_store` makes; the old one serves until it is done.
