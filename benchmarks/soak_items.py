@@ -197,9 +197,8 @@ def main() -> int:
         finally:
             killed.kill()
             lives.kill()
-    growth = (
-        statistics.median(memory[-len(memory) // 8 :]) / statistics.median(memory[: len(memory) // 8 + 1]) - 1
-    )
+    some = len(memory) // 8 + 1
+    growth = statistics.median(memory[-some:]) / statistics.median(memory[:some]) - 1
     result = {
         "minutes": options.minutes,
         "rows": options.rows,
@@ -230,11 +229,10 @@ def soak(seconds: float, disturbances: Disturbances, lives: KeeperProcess) -> li
         while (now := time.monotonic() - began) < seconds:
             if now >= seconds * WARM_UP:
                 memory.append(psutil.Process(lives.pid).memory_info().rss)
-            what = ""
             if time.monotonic() - disturbed >= DISTURB_SECONDS:
-                what = disturbances.next()
+                progress.update(bar, what=disturbances.next())
                 disturbed = time.monotonic()
-            progress.update(bar, completed=now, **({"what": what} if what else {}))
+            progress.update(bar, completed=now)
             time.sleep(1.0)
     return memory or [psutil.Process(lives.pid).memory_info().rss]
 

@@ -1,4 +1,4 @@
-"""One keeper of `soak_items.py`, in a process of its own: `KeeperProcess` starts it and talks to it by lines."""
+"""One keeper of `soak_items.py`, in a process that `KeeperProcess` starts and talks to by lines."""
 
 from __future__ import annotations
 

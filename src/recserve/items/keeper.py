@@ -35,7 +35,9 @@ from recserve.items.status import (
     told,
     trace_of,
 )
+from recserve.items.store import give_back_memory
 from recserve.items.swap import refinish
+from recserve.items.tidying import Tidier
 from recserve.items.upkeep import KeeperOptions, Upkeep, silent
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ class Keeper:
         self._resumed = False
         self._bell = Bell(clock or SystemClock())
         self._upkeep: Upkeep | None = None
+        self._tidier: Tidier | None = None
         self._loaded = False
         self._refinishing = False
         self._refreshers: list[OriginRefresher] = []
@@ -147,6 +150,8 @@ class Keeper:
             self._thread(f"refresh-items-{refresher.parts[0].number}", refresher.run)
         for follower in self._followers:
             self._thread(f"follow-items-{follower.part.number}", follower.run)
+        if self._tidier is not None:
+            self._thread("tidy-items", self._tidier.run)
         if self._image is not None and not self._resumed:
             self._thread("save-items", self._save_changes)
 
@@ -318,11 +323,13 @@ class Keeper:
         for refresher in self._refreshers:
             for part in refresher.parts:
                 self._plan_refresh(up, refresher, part)
+        give_back_memory()
         self._loaded = True
         logger.info("%d items are loaded%s", len(up.live.store), " from their image" if self._resumed else "")
 
     def _prepare_threads(self, up: Upkeep) -> None:
         self._upkeep = up
+        self._tidier = Tidier(up)
         shared = threading.Lock()
         for parts in by_origin(self._tables, [part for part in up.layout.parts if not part.static]):
             turn = shared if self._options.refresh_mode == "swap" else threading.Lock()
@@ -354,6 +361,8 @@ class Keeper:
 
     def _tidy(self) -> None:
         """What follows a full refresh."""
+        if self._tidier is not None:
+            self._tidier.tidy()
         self.save_image()
 
     # --- threads ------------------------------------------------------------------------------------------
