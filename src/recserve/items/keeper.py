@@ -45,9 +45,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from recserve.items.clock import Clock
+    from recserve.items.rows import Rows
     from recserve.items.status import Gauges, Tracker
-    from recserve.items.store import ItemStore, Rows, StoreFigures
-    from recserve.items.tables import KeptTable, Part
+    from recserve.items.store import ItemStore, StoreFigures
+    from recserve.items.tables import KeptTable, Layout, Part
     from recserve.items.upkeep import MakeStore, Progress, RestoreStore
     from recserve.items.writer import Applied
 
@@ -94,6 +95,11 @@ class Keeper:
     def store(self) -> ItemStore:
         """The store that serves now; another one after a swap."""
         return self._up.live.store
+
+    @property
+    def layout(self) -> Layout:
+        """Keys and columns, as the tables have them."""
+        return self._up.layout
 
     def pin(self) -> Rows:
         """Hold the items as they are now, for one request: `with keeper.pin() as rows`."""
