@@ -17,14 +17,10 @@ constexpr size_t kTrialCells = 65536;
 
 constexpr uint8_t kEmptyCell[Heap::kGranule] = {};
 
-/// Strings start at whole granules.
-uint64_t whole_granules(uint64_t bytes) {
-  return (bytes + Heap::kGranule - 1) / Heap::kGranule * Heap::kGranule;
-}
 }  // namespace
 
 Heap::Heap(std::string name, bool share)
-    : name_(std::move(name)), ends_{kGranule}, leaving_{0}, cells_(share ? kFirstCells : 0) {
+    : name_(std::move(name)), ends_{kGranule}, cells_(share ? kFirstCells : 0) {
   chunks_[0] = kEmptyCell;
 }
 
@@ -115,10 +111,7 @@ Heap::Held& Heap::open_block(uint64_t bytes) {
   return held;
 }
 
-void Heap::reserve_places(uint64_t behind) {
-  ends_.resize(std::max(ends_.size(), behind));
-  leaving_.resize(ends_.size());
-}
+void Heap::reserve_places(uint64_t behind) { ends_.resize(std::max(ends_.size(), behind)); }
 
 void Heap::place(const Block& block, const uint8_t* bytes, uint64_t end) {
   for (uint64_t i = 0; i < block.chunks; ++i) {
@@ -157,7 +150,7 @@ Heap::State Heap::state() const { return State{blocks(), open_, saved_, cells_};
 std::vector<Heap::Block> Heap::blocks() const {
   std::vector<Block> blocks;
   for (const auto& [first, held] : held_) {
-    if (leaving_[first] == 0) blocks.push_back(held.block);
+    if (!leaving_[first]) blocks.push_back(held.block);
   }
   return blocks;
 }
@@ -165,30 +158,36 @@ std::vector<Heap::Block> Heap::blocks() const {
 // --- leaving blocks ----------------------------------------------------------------------------------------
 
 void Heap::leave(std::span<const Block> blocks) {
+  blocks_left_ += static_cast<int64_t>(blocks.size());
   for (const Block& block : blocks) {
-    std::fill_n(leaving_.begin() + block.first, block.chunks, 1);
+    std::fill_n(leaving_.begin() + block.first, block.chunks, true);
     if (block.first == open_) open_ = kNone;
   }
   if (!shares()) return;
-  const std::vector<Cell> old = std::exchange(cells_, std::vector<Cell>(cells_.size()));
-  used_ = 0;
+  const auto stays = [&](const Cell& cell) { return cell.handle != 0 && !leaving(cell.handle); };
+  used_ = static_cast<size_t>(std::ranges::count_if(cells_, stays));
+  const std::vector<Cell> old =
+      std::exchange(cells_, std::vector<Cell>(std::max(kFirstCells, std::bit_ceil(used_ * 2))));
   for (const Cell& cell : old) {
-    if (cell.handle == 0 || leaving(cell.handle)) continue;
-    insert(cell.tag, cell.handle);
-    ++used_;
+    if (stays(cell)) insert(cell.tag, cell.handle);
   }
 }
 
-void Heap::keep(const Block& block) { std::fill_n(leaving_.begin() + block.first, block.chunks, 0); }
+void Heap::keep(std::span<const Block> blocks) {
+  blocks_left_ -= static_cast<int64_t>(blocks.size());
+  for (const Block& block : blocks) std::fill_n(leaving_.begin() + block.first, block.chunks, false);
+}
 
 void Heap::free(const Block& block) {
   auto held = held_.find(block.first);
   used_bytes_ -= held->second.block.used;
-  if (held->second.memory == nullptr) forget_pages(chunks_[block.first], held->second.block.used);
+  --blocks_left_;
+  // The system gets the memory now, however the allocator keeps what is freed.
+  forget_pages(chunks_[block.first], held->second.block.used);
   for (uint64_t i = block.first; i < block.first + block.chunks; ++i) {
     chunks_[i] = nullptr;
     ends_[i] = 0;
-    leaving_[i] = 0;
+    leaving_[i] = false;
   }
   held_.erase(held);
 }

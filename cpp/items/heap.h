@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -50,6 +51,11 @@ class Heap {
   };
   static constexpr uint32_t kNone = UINT32_MAX;
 
+  /// What a string of so many bytes takes: strings start at whole granules.
+  static constexpr uint64_t whole_granules(uint64_t bytes) {
+    return (bytes + kGranule - 1) / kGranule * kGranule;
+  }
+
   /// `share`: whether equal strings are looked for at all.
   explicit Heap(std::string name, bool share = true);
   /// A heap as it was, its blocks' bytes at `bytes` (one address per block), which outlive it. With `append`
@@ -92,9 +98,11 @@ class Heap {
 
   /// From now on nothing is appended to these blocks, and no string in them is found to be shared.
   void leave(std::span<const Block> blocks);
-  bool leaving(uint32_t handle) const { return leaving_[handle * kGranule / kChunkBytes] != 0; }
-  /// Ends `leave` for a block that is still used.
-  void keep(const Block& block);
+  bool leaving(uint32_t handle) const { return leaving_[handle * kGranule / kChunkBytes]; }
+  /// False: no block is being left. May be asked without the mutex.
+  bool any_leaving() const { return blocks_left_.load(std::memory_order_acquire) > 0; }
+  /// Ends `leave` for blocks that are still used.
+  void keep(std::span<const Block> blocks);
   /// Nobody has a handle into this block any more: its memory goes, its places may be taken again.
   void free(const Block& block);
 
@@ -115,8 +123,9 @@ class Heap {
   std::string name_;
   mutable std::mutex mutex_;
   std::array<const uint8_t*, kPlaces> chunks_{};
-  std::vector<uint64_t> ends_;     // by place: where the readable bytes of its block end; 0: free
-  std::vector<uint8_t> leaving_;   // by place
+  std::vector<uint64_t> ends_;  // by place: where the readable bytes of its block end; 0: free
+  std::array<bool, kPlaces> leaving_{};
+  std::atomic<int64_t> blocks_left_{0};
   std::map<uint32_t, Held> held_;  // by first place
   uint32_t open_ = kNone;          // what is appended to
   uint64_t used_bytes_ = 0;

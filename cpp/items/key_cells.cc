@@ -58,9 +58,8 @@ void KeyCells::write(const Keys& keys, int64_t i, const uint8_t* known, uint8_t*
     return;
   }
   const std::string_view key = keys.text_key(i);
-  if (known != nullptr) {
-    std::memcpy(cell, known, bytes(true));
-  } else if (key.size() <= kInline) {
+  if (known != nullptr && copy_known(known, cell)) return;
+  if (key.size() <= kInline) {
     cell[0] = static_cast<uint8_t>(key.size());
     std::memcpy(cell + 1, key.data(), key.size());
   } else {
@@ -72,6 +71,15 @@ void KeyCells::write(const Keys& keys, int64_t i, const uint8_t* known, uint8_t*
     cell[0] = kLong;
     std::memcpy(cell + 4, &handle, sizeof(handle));
   }
+}
+
+bool KeyCells::copy_known(const uint8_t* known, uint8_t* cell) const {
+  if (known[0] == kLong && texts_->any_leaving()) {
+    std::lock_guard lock(texts_->mutex());
+    if (texts_->leaving(load<uint32_t>(known + 4))) return false;
+  }
+  std::memcpy(cell, known, bytes(true));
+  return true;
 }
 
 uint32_t KeyCells::hash(const uint8_t* cell, bool text) const {

@@ -27,6 +27,7 @@
 #include "items/epochs.h"
 #include "items/fields.h"
 #include "items/image.h"
+#include "items/in_flight.h"
 #include "items/index.h"
 #include "items/key_cells.h"
 #include "items/keys.h"
@@ -66,6 +67,7 @@ struct StoreFigures {
   int64_t free_slots = 0;
   int64_t slot_bytes = 0;  // of one slot
   int64_t rows_bytes = 0, arena_bytes = 0, dictionary_bytes = 0, index_bytes = 0;
+  int64_t garbage_bytes = 0;  // of the arenas, what the last compaction found and left
   int64_t lookups = 0, misses = 0;
 };
 
@@ -81,6 +83,17 @@ struct Published {
   int64_t inserted = 0;
   int64_t replaced = 0;
   int64_t repeated = 0;  // of the replaced: rows that were published after the epoch asked about
+};
+
+/// What compaction found in the arena of one column, and left.
+struct CompactedColumn {
+  std::string name;
+  int64_t before_bytes = 0, live_bytes = 0, after_bytes = 0;
+};
+
+struct Compaction {
+  std::vector<CompactedColumn> columns;  // those that have one, the keys' texts last
+  int64_t rows_moved = 0;                // slots that were rewritten, once for each column
 };
 
 class Refresh;
@@ -101,6 +114,7 @@ class ItemStore {
     ColumnPtr ids_;  // what keys_ borrows its texts from
     Keys keys_;
     std::vector<uint32_t> rows_;
+    InFlight::Ticket ticket_;  // given back when the rows are visible, or gone
   };
 
   /// Finishes the empty row, whose columns tell the types of all finished ones. Throws DataError for names
@@ -143,6 +157,10 @@ class ItemStore {
   /// Becomes the store that was saved. To be called on a store that is new. Throws DataError when the image
   /// keeps other columns, or was changed.
   void restore(const Image& image);
+  /// Gives memory of texts and lists back that no row refers to any more, where that is more than `threshold`
+  /// of a column's arena; 1 looks only (compaction.h). What is in the way, rows that are prepared and not
+  /// published or a pin, is waited for up to half a minute; then the column stays as it is.
+  Compaction compact(double threshold);
 
   const Layout& layout() const { return layout_; }
   bool text_keys() const { return spec_.text_keys; }
@@ -150,6 +168,7 @@ class ItemStore {
   std::vector<ColumnBytes> column_bytes() const;
 
  private:
+  friend class Compactor;
   friend class Refresh;
   friend class Scan;
 
@@ -168,6 +187,11 @@ class ItemStore {
   Gathered transpose(std::span<const uint8_t* const> slots, const Selection& selection,
                      const Batch& overrides) const;
 
+  struct RetiredBlock {
+    uint64_t epoch;
+    Heap* heap;
+    Heap::Block block;
+  };
   struct Tombstone {
     uint64_t epoch;
     uint32_t hash, row;
@@ -195,6 +219,7 @@ class ItemStore {
   Index index_;
   Epochs epochs_;
 
+  InFlight in_flight_;        // rows that are prepared and not published
   std::mutex maintenance_;    // of what reads or rewrites every row
   mutable std::mutex mutex_;  // of what writers share: free slots, the index, what is retired
   int64_t rows_ = 0;          // items, tombstones not counted
@@ -202,6 +227,8 @@ class ItemStore {
   std::deque<Tombstone> tombstones_;  // that the index still points at
   std::vector<Refresh*> refreshes_;   // that are open
   std::deque<std::pair<uint64_t, std::unique_ptr<Index::Table>>> retired_tables_;
+  std::deque<RetiredBlock> retired_blocks_;
+  std::atomic<int64_t> garbage_bytes_{0};
   mutable std::atomic<int64_t> lookups_{0}, misses_{0};
 };
 

@@ -15,7 +15,6 @@ from tests.items.scripted import Scripted, contents, eventually, keeper_of, kept
 
 from recserve.columns import column_from_arrow, to_arrow
 from recserve.errors import DataError, LoadError, SourceError, UnavailableError
-from recserve.items.clock import Backoff
 from recserve.items.store import ItemStore
 from recserve.sources.memory import MemoryOrigin
 
@@ -368,18 +367,6 @@ def test_a_cursor_that_is_not_known_any_more_means_a_full_refresh(keep: Callable
     source.write(rows_of("c", price=[30]))
     eventually(keeper, lambda: price_of(keeper, "c") == 30)
     eventually(keeper, lambda: not keeper.status().alarms)
-
-
-def test_pauses_grow_with_failures() -> None:
-    backoff = Backoff()
-
-    pauses = [backoff.next() for _ in range(12)]
-
-    for number, pause in enumerate(pauses):
-        longest = min(0.5 * 2.0**number, 60.0)
-        assert 0.75 * longest <= pause <= longest
-    backoff.reset()
-    assert backoff.next() <= 0.5
 
 
 # --- full refreshes ---------------------------------------------------------------------------------------

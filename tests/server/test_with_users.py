@@ -187,7 +187,7 @@ def test_users_come_from_the_online_store_of_a_registry(tmp_path: Path) -> None:
             "feature_type": "id_feature",
             "feature_name": "city",
             "expression": "user:city",
-            "vocab_list": ["oslo", "rome"],
+            "vocab_list": ["bonn", "oslo", "rome"],
             "default_bucketize_value": 9,
         },
     ]
@@ -213,7 +213,7 @@ def test_users_come_from_the_online_store_of_a_registry(tmp_path: Path) -> None:
             for outcome in ("found", "unknown", "late", "failed")
         }
 
-    assert found == {"u1": 1.5 + 0 + 1, "u2": 1.5 + 1 + 1, "nobody": 1.5}
+    assert found == {"u1": 1.5 + 1, "u2": 1.5 + 2, "nobody": 1.5}
     assert outcomes == {"found": 2, "unknown": 1, "late": 0, "failed": 0}
 
 

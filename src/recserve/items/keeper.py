@@ -45,8 +45,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from recserve.items.clock import Clock
+    from recserve.items.rows import Rows
     from recserve.items.status import Gauges, Tracker
-    from recserve.items.store import ItemStore, Rows, StoreFigures
+    from recserve.items.store import ItemStore, StoreFigures
     from recserve.items.tables import KeptTable, Layout, Part
     from recserve.items.upkeep import MakeStore, Progress, RestoreStore
     from recserve.items.writer import Applied

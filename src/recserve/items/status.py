@@ -263,5 +263,5 @@ def trace_of(error: BaseException) -> str:
 
 def without_secrets(text: str) -> str:
     """The text with the passwords of URLs, and of connection words, starred out."""
-    text = re.sub(r"(://[^:/@\s]*:)[^@\s]+@", r"\1***@", text)
+    text = re.sub(r"(://[^:/@\s]*:)\S+@", r"\1***@", text)
     return re.sub(r"(?i)\b(password|passwd|secret|token)(\s*[=:]\s*)[^\s&,;'\")]+", r"\1\2***", text)
