@@ -87,6 +87,7 @@ types: $(VENV)/.installed
 	$(BIN)/mypy --strict tests benchmarks conformance tools
 	MYPYPATH=src:examples/01_train_export_serve_score $(BIN)/mypy --strict examples/01_train_export_serve_score/*.py
 	MYPYPATH=src:examples/02_features_offline $(BIN)/mypy --strict examples/02_features_offline/*.py
+	MYPYPATH=src:examples/03_feature_store $(BIN)/mypy --strict examples/03_feature_store/*.py
 
 native-test: $(VENV)/.installed
 	@echo "» building and running the native tests"

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from benchmarks.workloads import Workload
 
     from recserve.columns import Batch, ModelInputs
-    from recserve.items.store import ItemRows
+    from recserve.items.rows import ItemRows
 
 STAGES = ("decode", "look_up", "generate", "run", "encode")
 

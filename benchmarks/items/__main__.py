@@ -74,8 +74,8 @@ Medians of rounds in turns; what is compared gives equal results, which is check
 The store has 50 columns (20 int64, 20 float32, 10 int32: 280 bytes) under text keys of 14 bytes. CPU is that
 of the calling thread. *take*: a dict of row numbers and `RecordBatch.take`. *Index*: hash cells, the version
 header of a row and its hash. *Packed row*: key, presence bits, cells and padding, over the bytes of the key
-and the widths of the columns. *Refresh peak*: what the process has at most while a table comes in again (10 % of
-its rows changed, 5 % are gone, 5 % are new) over what it had before.
+and the widths of the columns. *Refresh peak*: what the process has at most while a table comes in again, over
+what it had before; 10 % of its rows changed, 5 % are gone, 5 % are new.
 
 ## All figures
 

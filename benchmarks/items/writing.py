@@ -176,12 +176,11 @@ def torn_rows(reads: int) -> dict[str, float]:
         readers = [threading.Thread(target=reader, args=(number,)) for number in range(2)]
         for thread in readers:
             thread.start()
-        while any(thread.is_alive() for thread in readers):
-            readers[0].join(5.0)
+        while alive := [thread for thread in readers if thread.is_alive()]:
+            alive[0].join(5.0)
             left = (time.perf_counter() - start) / max(sum(done), 1) * (reads - sum(done))
             shown = f"{sum(done) / 1e6:.0f} of {reads / 1e6:.0f} million rows read, {left:.0f} s left"
             print(f"  {shown}", file=sys.stderr)
-        readers[1].join()
     return {
         "rows_read": sum(done),
         "torn_rows": sum(found),

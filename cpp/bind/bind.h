@@ -12,6 +12,7 @@ void bind_features(nb::module_& core);
 void bind_feature_types(nb::module_& core);
 void bind_python_step(nb::module_& core);
 void bind_formulas(nb::module_& core);
+void bind_item_image(nb::module_& core);
 void bind_items(nb::module_& core);
 void bind_item_refresh(nb::module_& core);
 void bind_packed_rows(nb::module_& core);

@@ -9,6 +9,7 @@ NB_MODULE(_core, core) {
   bind_wire(core);
   bind_formulas(core);
   bind_features(core);
+  bind_item_image(core);
   bind_items(core);
   bind_item_refresh(core);
   bind_packed_rows(core);

@@ -12,6 +12,8 @@ void bind_errors(nb::module_&) {
       name = "RequestError", message = error.what();
     } catch (const recserve::ConfigError& error) {
       name = "ConfigError", message = error.what();
+    } catch (const recserve::SourceError& error) {
+      name = "SourceError", message = error.what();
     } catch (const recserve::DataError& error) {
       name = "DataError", message = error.what();
     }

@@ -72,6 +72,7 @@ nb::dict figures(const ItemStore& store) {
   named["arena_bytes"] = f.arena_bytes;
   named["dictionary_bytes"] = f.dictionary_bytes;
   named["index_bytes"] = f.index_bytes;
+  named["garbage_bytes"] = f.garbage_bytes;
   named["lookups"] = f.lookups;
   named["misses"] = f.misses;
   return named;
@@ -110,6 +111,20 @@ void bind_items(nb::module_& core) {
           nb::call_guard<nb::gil_scoped_release>(),
           "Rows inserted, rows replaced, and of these the ones published after epoch `since`.")
       .def("remove", &ItemStore::remove, nb::arg("keys"), nb::call_guard<nb::gil_scoped_release>())
+      .def("save", &ItemStore::save, nb::arg("path"), nb::arg("meta"),
+           nb::call_guard<nb::gil_scoped_release>())
+      .def(
+          "compact",
+          [](ItemStore& store, double threshold) {
+            const Compaction compaction = store.compact(threshold);
+            std::vector<std::tuple<std::string, int64_t, int64_t, int64_t>> columns;
+            for (const auto& c : compaction.columns)
+              columns.emplace_back(c.name, c.before_bytes, c.live_bytes, c.after_bytes);
+            return std::make_tuple(columns, compaction.rows_moved);
+          },
+          nb::arg("threshold"), nb::call_guard<nb::gil_scoped_release>(),
+          "Name, bytes before, live and after of each column that has an arena; rows moved.")
+      .def("restore", &ItemStore::restore, nb::arg("image"), nb::call_guard<nb::gil_scoped_release>())
       .def("pin", &ItemStore::pin, nb::keep_alive<0, 1>())
       .def_prop_ro("epoch", &ItemStore::epoch)
       .def(

@@ -16,6 +16,11 @@ struct ConfigError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// The system refuses to read or write something; asking again may help.
+struct SourceError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 /// Data handed to us (a table, an Arrow array) is not what was declared.
 struct DataError : std::runtime_error {
   using std::runtime_error::runtime_error;

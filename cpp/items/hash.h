@@ -1,9 +1,12 @@
-// The hash of keys and of interned cells. It never leaves the process, so it may change.
+// The hash of keys and of interned cells. Images hold tables that are made of it, and
+// refuse to be read when it has changed (image_directory.cc).
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 #include <string_view>
+
+#include "columns/text.h"
 
 namespace recserve::items {
 
@@ -22,8 +25,7 @@ inline uint64_t hash_bytes(std::string_view bytes) {
     hash = (hash ^ word) * 0xa0761d6478bd642fULL;
     hash ^= hash >> 29;
   }
-  uint64_t rest = 0;
-  std::memcpy(&rest, bytes.data() + i, bytes.size() - i);
+  const uint64_t rest = i == bytes.size() ? 0 : short_word(bytes.data() + i, bytes.size() - i);
   return mix(hash ^ rest);
 }
 

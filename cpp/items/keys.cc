@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "columns/text.h"
-#include "items/hash.h"
 
 namespace recserve::items {
 
@@ -15,19 +14,23 @@ Keys::Keys(bool text, const Column& ids) : text_(text) {
     throw RequestError(std::string("ids are texts or integers, one per item; got ") + name_of(ids.shape) +
                        " " + name_of(type));
   }
-  none_.reserve(ids.rows);
-  hashes_.reserve(ids.rows);
-  if (text) {
-    texts_.reserve(ids.rows);
-  } else {
-    ints_.reserve(ids.rows);
-  }
+  reserve(ids.rows);
   for (int64_t row = 0; row < ids.rows; ++row) {
     if (ids.is_valid(row)) {
       add_row(ids, row);
     } else {
       add_none();
     }
+  }
+}
+
+void Keys::reserve(int64_t keys) {
+  none_.reserve(keys);
+  hashes_.reserve(keys);
+  if (text_) {
+    texts_.reserve(keys);
+  } else {
+    ints_.reserve(keys);
   }
 }
 
@@ -44,7 +47,7 @@ void Keys::add(std::string_view id) {
     add_none();
   } else if (text_) {
     texts_.push_back(id);
-    hashes_.push_back(static_cast<uint32_t>(hash_bytes(id)));
+    hashes_.push_back(hash_of(id));
     none_.push_back(0);
   } else if (auto number = parse_int64(id)) {
     add(*number);
@@ -59,7 +62,7 @@ void Keys::add(int64_t id) {
     add(format(id, formatted_.back().data()));
   } else {
     ints_.push_back(id);
-    hashes_.push_back(static_cast<uint32_t>(mix(static_cast<uint64_t>(id) + 1)));
+    hashes_.push_back(hash_of(id));
     none_.push_back(0);
   }
 }
@@ -111,6 +114,7 @@ Keys sequence_keys(bool text, const Column& column, std::string_view delimiter, 
   }
   Keys keys(text);
   if (column.rows == 0 || column.missing(0)) return keys;
+  keys.reserve(list ? column.offsets[1] - column.offsets[0] : column.values.data.size() / 8);
   if (!list && type == Type::String) {
     for_each_element(column.values.text(0), delimiter, length, [&](std::string_view id) { keys.add(id); });
     return keys;

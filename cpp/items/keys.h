@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "columns/column.h"
+#include "items/hash.h"
 
 namespace recserve::items {
 
@@ -22,6 +23,11 @@ class Keys {
   /// One key per row. Throws RequestError when the column holds neither texts nor integers.
   Keys(bool text, const Column& ids);
 
+  static uint32_t hash_of(std::string_view key) { return static_cast<uint32_t>(hash_bytes(key)); }
+  static uint32_t hash_of(int64_t key) { return static_cast<uint32_t>(mix(static_cast<uint64_t>(key) + 1)); }
+
+  /// Makes room for about so many keys.
+  void reserve(int64_t keys);
   void add(std::string_view id);
   void add(int64_t id);
   /// A null or empty id.

@@ -156,6 +156,13 @@ bool Refresh::keep(uint32_t row, int64_t order) {
   return false;
 }
 
+void Refresh::check_hash(std::span<const uint32_t> rows) const {
+  for (uint32_t row : rows) {
+    if (!has_hash(store_.slots_.at(row)))
+      throw DataError("a row that is published for a refresh has no hash in '" + hash_->name + "'");
+  }
+}
+
 bool Refresh::lands(std::string_view key, const uint8_t* slot) {
   landed_order_ = kLeast;
   bool wins = true;
@@ -178,6 +185,7 @@ void Refresh::follow(uint32_t old, uint32_t row, bool ours) {
   figures_.written += ours;
   figures_.seen += ours && !before;
   mark(row, before || ours, ours ? landed_order_ : order);
+  if (!listed_.empty()) set_bit(listed_, row, old != 0 && bit(listed_, old));
 }
 
 // --- marks -------------------------------------------------------------------------------------------------
@@ -211,11 +219,16 @@ void Refresh::protect(const Column& ids) {
 // --- what the table did not have ---------------------------------------------------------------------------
 
 bool Refresh::unseen(uint32_t row) const {
-  if (seen(row)) return false;  // most are, and their slots stay untouched
+  if (seen(row) || bit(listed_, row)) return false;  // most are, and their slots stay untouched
   const uint8_t* slot = store_.slots_.at(row);
   return !store_.is_tombstone(row) && has_hash(slot) &&
          (protected_.empty() ||
           !protected_.contains(store_.key_cells_.bytes_of(slot + Layout::kKey, store_.text_keys())));
+}
+
+Refresh::Unseen::Unseen(Refresh& refresh) : refresh_(refresh) {
+  std::lock_guard lock(refresh_.store_.mutex_);
+  refresh_.listed_.clear();
 }
 
 ColumnPtr Refresh::Unseen::next(int64_t rows) {
@@ -229,8 +242,8 @@ ColumnPtr Refresh::Unseen::next(int64_t rows) {
     const uint64_t to = std::min(at_ + kCellsAtOnce, table.cells());
     for (; at_ < to && keys.size() < rows; ++at_) {
       const uint32_t row = table.cell(at_).row.load(std::memory_order_relaxed);
-      if (row == 0 || row == Index::kDeleted || bit(listed_, row) || !refresh_.unseen(row)) continue;
-      set_bit(listed_, row, true);
+      if (row == 0 || row == Index::kDeleted || !refresh_.unseen(row)) continue;
+      set_bit(refresh_.listed_, row, true);
       keys.add(store.key_cells_.bytes_of(store.slots_.at(row) + Layout::kKey, store.text_keys()));
     }
     more = at_ < table.cells();

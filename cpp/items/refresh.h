@@ -3,11 +3,12 @@
 //
 //   batches of the table ──hash_rows──▶ changed ──▶ prepare ──▶ publish ──▶ … ──▶ unseen ──▶ remove
 //
-// One bit per slot says which rows the table has named. A row that anybody rewrites takes its bit along.
+// A bit per slot says which rows the table has named. A row that anybody rewrites takes its bit along.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -52,22 +53,22 @@ class Refresh {
   void protect(const Column& keys);
   RefreshFigures figures() const;
 
-  /// A walk over the keys of all rows in which `hash_column` is present and that were not seen. Rows may be
-  /// written and deleted meanwhile.
+  /// A walk over the keys of all rows in which `hash_column` is present and that were not seen, each once.
+  /// Rows may be written and deleted meanwhile. One walk at a time.
   class Unseen {
    public:
-    explicit Unseen(Refresh& refresh) : refresh_(refresh) {}
+    explicit Unseen(Refresh& refresh);
     /// The next `rows` keys; null behind the last one.
     ColumnPtr next(int64_t rows);
 
    private:
     Refresh& refresh_;
     uint64_t at_ = 0;
-    int64_t generation_ = -1;       // of the index that `at_` counts in
-    std::vector<uint64_t> listed_;  // rows that were given out: after a larger index the walk begins again
+    int64_t generation_ = -1;  // of the index that `at_` counts in: in another one the walk begins again
   };
 
  private:
+  friend class Compactor;
   friend class ItemStore;
 
   struct HashBytes {
@@ -83,6 +84,8 @@ class Refresh {
 
   // For the store, which holds its mutex.
 
+  /// Throws DataError when a row that is to be published for this refresh has no hash.
+  void check_hash(std::span<const uint32_t> rows) const;
   /// Asked for every row that is published for this refresh: 0 when it has lost meanwhile.
   bool lands(std::string_view key, const uint8_t* slot);
   /// `row` has replaced `old` (0: nothing). Tells the row's bit in any case: slots are used again.
@@ -98,8 +101,9 @@ class Refresh {
 
   ItemStore& store_;
   const Field* hash_;
-  std::vector<uint64_t> seen_;   // a bit for each slot
-  std::vector<int64_t> orders_;  // of seen slots, once there was an order; those behind the end have none
+  std::vector<uint64_t> seen_;    // a bit for each slot
+  std::vector<uint64_t> listed_;  // the same: rows that the walk has given out
+  std::vector<int64_t> orders_;   // of seen slots, once there was an order; those behind the end have none
   std::unordered_map<std::string, InFlight, HashBytes, std::equal_to<>> in_flight_;
   std::unordered_set<std::string, HashBytes, std::equal_to<>> protected_;
   int64_t landed_order_ = 0;  // between `lands` and `follow`

@@ -21,7 +21,7 @@ Scan::Scan(ItemStore& store, const std::set<std::string>* columns)
 }
 
 std::pair<ColumnPtr, Batch> Scan::next(int64_t rows) {
-  const std::vector<const uint8_t*> slots = collect(rows);
+  const std::vector<const uint8_t*> slots = next_slots(rows);
   if (slots.empty()) return {nullptr, Batch()};
   KeysBuilder keys(store_.text_keys());
   for (const uint8_t* slot : slots)
@@ -29,7 +29,7 @@ std::pair<ColumnPtr, Batch> Scan::next(int64_t rows) {
   return {keys.finish(), store_.transpose(slots, selection_, {}).raw};
 }
 
-std::vector<const uint8_t*> Scan::collect(int64_t rows) {
+std::vector<const uint8_t*> Scan::next_slots(int64_t rows) {
   std::vector<const uint8_t*> slots;
   while (at_ < table_.cells() && static_cast<int64_t>(slots.size()) < rows) {
     const uint64_t size = std::min(kCells, static_cast<uint64_t>(rows) - slots.size());

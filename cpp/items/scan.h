@@ -18,10 +18,10 @@ class Scan {
 
   /// At most `rows` more rows: their keys and their raw columns; null keys behind the last one.
   std::pair<ColumnPtr, Batch> next(int64_t rows);
+  /// The same as slots, which stay as long as the scan.
+  std::vector<const uint8_t*> next_slots(int64_t rows);
 
  private:
-  std::vector<const uint8_t*> collect(int64_t rows);
-
   const ItemStore& store_;
   Epochs::Pin pin_;
   const Index::Table& table_;  // as of the pin, which keeps it

@@ -14,8 +14,10 @@ Slots::Slots(int32_t slot_bytes)
   if (chunks_ == nullptr) throw std::bad_alloc();
 }
 
-Slots::~Slots() {
-  for (uint64_t row = 0; row < fresh_; row += kChunkRows) std::free(chunks_[row >> kChunkBits]);
+Slots::~Slots() { free_chunks(); }
+
+void Slots::free_chunks() {
+  for (uint64_t row = adopted_; row < fresh_; row += kChunkRows) std::free(chunks_[row >> kChunkBits]);
 }
 
 uint32_t Slots::allocate() {
@@ -30,6 +32,18 @@ uint32_t Slots::allocate() {
   }
   std::memset(at(row), 0, slot_bytes_);
   return row;
+}
+
+void Slots::adopt(uint8_t* slots, uint64_t rows) {
+  free_chunks();
+  free_.clear();
+  adopted_ = fresh_ = rows / kChunkRows * kChunkRows;
+  for (uint64_t row = 0; row < adopted_; row += kChunkRows)
+    chunks_[row >> kChunkBits] = slots + row * slot_bytes_;
+  if (rows == adopted_) return;
+  add_chunk();
+  std::memcpy(chunks_[fresh_ >> kChunkBits], slots + adopted_ * slot_bytes_, (rows - adopted_) * slot_bytes_);
+  fresh_ = rows;
 }
 
 void Slots::add_chunk() {

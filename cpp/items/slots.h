@@ -23,6 +23,9 @@ class Slots {
   /// A row whose slot is all zero. Throws DataError when 4 billion are taken.
   uint32_t allocate();
   void release(uint32_t row) { free_.push_back(row); }
+  /// Becomes `rows` rows, none of them free, that lie at `slots` one behind the other. That memory outlives
+  /// this, and is written when rows are used again; a chunk that is not full is copied, for more to come.
+  void adopt(uint8_t* slots, uint64_t rows);
 
   int64_t allocated() const { return static_cast<int64_t>(fresh_); }
   int64_t free() const { return static_cast<int64_t>(free_.size()); }
@@ -34,9 +37,11 @@ class Slots {
   static constexpr uint64_t kChunks = (uint64_t{1} << 32) >> kChunkBits;
 
   void add_chunk();
+  void free_chunks();
 
   int64_t slot_bytes_;
-  uint64_t fresh_ = 0;  // rows ever handed out
+  uint64_t fresh_ = 0;    // rows ever handed out
+  uint64_t adopted_ = 0;  // the first rows, in somebody else's memory: whole chunks
   std::unique_ptr<uint8_t*[], decltype(&std::free)>
       chunks_;  // room for all from the start: `at` takes no lock
   std::vector<uint32_t> free_;

@@ -87,13 +87,17 @@ Batch ItemStore::declared(const Batch& raw) const {
 // --- writing -----------------------------------------------------------------------------------------------
 
 ItemStore::Prepared::Prepared(ItemStore& store, ColumnPtr ids)
-    : store_(&store), ids_(std::move(ids)), keys_(store.spec_.text_keys, *ids_) {}
+    : store_(&store),
+      ids_(std::move(ids)),
+      keys_(store.spec_.text_keys, *ids_),
+      ticket_(store.in_flight_.enter()) {}
 
 ItemStore::Prepared::Prepared(Prepared&& other) noexcept
     : store_(other.store_),
       ids_(std::move(other.ids_)),
       keys_(std::move(other.keys_)),
-      rows_(std::exchange(other.rows_, {})) {}
+      rows_(std::exchange(other.rows_, {})),
+      ticket_(std::move(other.ticket_)) {}
 
 ItemStore::Prepared::~Prepared() {
   if (rows_.empty()) return;
@@ -158,6 +162,7 @@ void ItemStore::write_rows(const Batch& raw, const Batch& finished, std::span<ui
 
 Published ItemStore::publish(Prepared prepared, uint64_t since, Refresh* refresh) {
   std::lock_guard lock(mutex_);
+  if (refresh != nullptr) refresh->check_hash(prepared.rows_);
   Published published;
   const uint64_t epoch = epochs_.current() + 1;
   const Keys& keys = prepared.keys_;
@@ -258,6 +263,11 @@ void ItemStore::reclaim() {
   for (; !retired_.empty() && retired_.front().first <= oldest; retired_.pop_front()) {
     slots_.release(retired_.front().second);
   }
+  for (; !retired_blocks_.empty() && retired_blocks_.front().epoch <= oldest; retired_blocks_.pop_front()) {
+    const RetiredBlock& retired = retired_blocks_.front();
+    std::lock_guard lock(retired.heap->mutex());
+    retired.heap->free(retired.block);
+  }
   while (!retired_tables_.empty() && retired_tables_.front().first <= oldest) retired_tables_.pop_front();
 }
 
@@ -281,13 +291,14 @@ StoreFigures ItemStore::figures() const {
   figures.free_slots = slots_.free();
   figures.slot_bytes = layout_.slot_bytes;
   figures.rows_bytes = slots_.bytes();
-  figures.index_bytes = index_.bytes() + key_cells_.arena_bytes();
+  figures.index_bytes = index_.bytes() + key_cells_.texts().arena_bytes();
   for (const auto& heap : heaps_) {
     if (heap == nullptr) continue;
     std::lock_guard heap_lock(heap->mutex());
     (heap->shares() ? figures.dictionary_bytes : figures.arena_bytes) +=
         heap->arena_bytes() + heap->table_bytes();
   }
+  figures.garbage_bytes = garbage_bytes_.load(std::memory_order_relaxed);
   figures.lookups = lookups_.load(std::memory_order_relaxed);
   figures.misses = misses_.load(std::memory_order_relaxed);
   return figures;

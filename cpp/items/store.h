@@ -26,6 +26,8 @@
 #include "items/cells.h"
 #include "items/epochs.h"
 #include "items/fields.h"
+#include "items/image.h"
+#include "items/in_flight.h"
 #include "items/index.h"
 #include "items/key_cells.h"
 #include "items/keys.h"
@@ -65,6 +67,7 @@ struct StoreFigures {
   int64_t free_slots = 0;
   int64_t slot_bytes = 0;  // of one slot
   int64_t rows_bytes = 0, arena_bytes = 0, dictionary_bytes = 0, index_bytes = 0;
+  int64_t garbage_bytes = 0;  // of the arenas, what the last compaction found and left
   int64_t lookups = 0, misses = 0;
 };
 
@@ -80,6 +83,17 @@ struct Published {
   int64_t inserted = 0;
   int64_t replaced = 0;
   int64_t repeated = 0;  // of the replaced: rows that were published after the epoch asked about
+};
+
+/// What compaction found in the arena of one column, and left.
+struct CompactedColumn {
+  std::string name;
+  int64_t before_bytes = 0, live_bytes = 0, after_bytes = 0;
+};
+
+struct Compaction {
+  std::vector<CompactedColumn> columns;  // those that have one, the keys' texts last
+  int64_t rows_moved = 0;                // slots that were rewritten, once for each column
 };
 
 class Refresh;
@@ -100,6 +114,7 @@ class ItemStore {
     ColumnPtr ids_;  // what keys_ borrows its texts from
     Keys keys_;
     std::vector<uint32_t> rows_;
+    InFlight::Ticket ticket_;  // given back when the rows are visible, or gone
   };
 
   /// Finishes the empty row, whose columns tell the types of all finished ones. Throws DataError for names
@@ -134,12 +149,26 @@ class ItemStore {
   /// The fields of these names; names that the store does not have are left out.
   Selection selection(const std::set<std::string>& raw, const std::set<std::string>& finished) const;
 
+  // Images (image.h): one at a time, beside readers and writers, which never wait for it.
+
+  /// Writes all rows as of one moment, and `meta` (JSON, the caller's own), to `path`; returns the bytes
+  /// written. Throws SourceError when the system refuses; the file that was there is as it was then.
+  uint64_t save(const std::string& path, const std::string& meta);
+  /// Becomes the store that was saved. To be called on a store that is new. Throws DataError when the image
+  /// keeps other columns, or was changed.
+  void restore(const Image& image);
+  /// Gives memory of texts and lists back that no row refers to any more, where that is more than `threshold`
+  /// of a column's arena; 1 looks only (compaction.h). What is in the way, rows that are prepared and not
+  /// published or a pin, is waited for up to half a minute; then the column stays as it is.
+  Compaction compact(double threshold);
+
   const Layout& layout() const { return layout_; }
   bool text_keys() const { return spec_.text_keys; }
   StoreFigures figures() const;
   std::vector<ColumnBytes> column_bytes() const;
 
  private:
+  friend class Compactor;
   friend class Refresh;
   friend class Scan;
 
@@ -158,6 +187,11 @@ class ItemStore {
   Gathered transpose(std::span<const uint8_t* const> slots, const Selection& selection,
                      const Batch& overrides) const;
 
+  struct RetiredBlock {
+    uint64_t epoch;
+    Heap* heap;
+    Heap::Block block;
+  };
   struct Tombstone {
     uint64_t epoch;
     uint32_t hash, row;
@@ -171,6 +205,10 @@ class ItemStore {
   void reclaim();
   void bury(const Tombstone& tombstone);
 
+  Directory directory() const;
+  std::vector<Heap*> all_heaps();
+
+  std::unique_ptr<Mapping> image_;  // what the store was restored from: slots and heaps point into it
   StoreSpec spec_;
   Batch empty_finished_;
   Layout layout_;
@@ -181,12 +219,16 @@ class ItemStore {
   Index index_;
   Epochs epochs_;
 
+  InFlight in_flight_;        // rows that are prepared and not published
+  std::mutex maintenance_;    // of what reads or rewrites every row
   mutable std::mutex mutex_;  // of what writers share: free slots, the index, what is retired
   int64_t rows_ = 0;          // items, tombstones not counted
   std::deque<std::pair<uint64_t, uint32_t>> retired_;
   std::deque<Tombstone> tombstones_;  // that the index still points at
   std::vector<Refresh*> refreshes_;   // that are open
   std::deque<std::pair<uint64_t, std::unique_ptr<Index::Table>>> retired_tables_;
+  std::deque<RetiredBlock> retired_blocks_;
+  std::atomic<int64_t> garbage_bytes_{0};
   mutable std::atomic<int64_t> lookups_{0}, misses_{0};
 };
 

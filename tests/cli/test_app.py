@@ -11,7 +11,18 @@ from recserve.cli.app import app
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-COMMANDS = ["serve", "check", "doctor", "inspect", "score", "predict", "bench", "version", "features"]
+COMMANDS = [
+    "serve",
+    "check",
+    "doctor",
+    "inspect",
+    "score",
+    "predict",
+    "bench",
+    "version",
+    "features",
+    "store",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -26,7 +26,7 @@ def test_a_bundle_that_runs_here_passes_every_check(call: Callable[..., Any]) ->
     assert result.exit_code == 0, result.stdout
     assert [name[2:] for name in names(result)] == [
         *("python", "native core", "service file", "processors", "allocator", "bundle", "memory"),
-        *("features", "assets", "model"),
+        *("features", "assets", "model", "item table"),
     ]
     assert "✓ features: 5 of 3 types: id_feature, lookup_feature, raw_feature" in result.stdout
 

@@ -16,7 +16,7 @@ from recserve.items.store import ItemStore, column_types
 
 if TYPE_CHECKING:
     from recserve.columns import ModelInputs
-    from recserve.items.store import ItemRows
+    from recserve.items.rows import ItemRows
 
 ITEM = {"feature_type": "id_feature", "feature_name": "item_id", "expression": "item:item_id"}
 CATEGORY = {"feature_type": "id_feature", "feature_name": "cate", "expression": "item:cate"}

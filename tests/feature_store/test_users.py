@@ -37,7 +37,13 @@ class Slow(MemorySource):
         self.may_answer.set()
         self.asked = threading.Semaphore(0)
         self.error: Exception | None = None
+        self.away: Exception | None = None
         self.gets = 0
+
+    def schema(self) -> pa.Schema:
+        if self.away:
+            raise self.away
+        return super().schema()
 
     def get(self, keys: pa.Array, columns: Collection[str] | None = None) -> pa.RecordBatch:
         self.gets += 1
@@ -246,7 +252,7 @@ def test_a_store_that_fails_is_counted_and_told_once(
 
     assert found == [dict.fromkeys(users.names)] * 3
     assert users.figures.failed == 3
-    (record,) = caplog.records
+    (record,) = [record for record in caplog.records if "reason" in vars(record)]
     assert vars(record)["reason"] == "redis 10.0.0.1 cannot be reached"
 
 
@@ -307,3 +313,19 @@ def test_a_store_without_point_reads_is_refused(tmp_path: Path) -> None:
     settings = feature_store_settings({"fs_project": "shop", "fs_model": "rank_v1"})
     assert settings is not None
     assert open_users(settings, tmp_path, open_source) is None
+
+
+def test_a_store_that_is_away_at_the_start_is_no_reason_not_to_start(
+    opened: Callable[..., UserFeatures], sources: dict[str, Slow], caplog: pytest.LogCaptureFixture
+) -> None:
+    source = sources["online/user_base.parquet"]
+    source.away = SourceError("redis 10.0.0.1 cannot be reached")
+
+    users = opened()
+    (missing,) = asked(users, "u1")
+    source.away = None
+    (found,) = asked(users, "u1")
+
+    assert missing["city"] is None
+    assert found["city"] == "oslo"
+    assert "redis 10.0.0.1 cannot be reached" in [vars(record).get("reason") for record in caplog.records]

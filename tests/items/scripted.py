@@ -17,6 +17,7 @@ from recserve.sources.memory import MemoryOrigin, MemorySource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
+    from pathlib import Path
 
     from recserve.items.store import KeyType
     from recserve.source import Ability, Changes, Cursor, Moment, Profile
@@ -125,12 +126,17 @@ def plain_store(key: KeyType, raw: Mapping[str, str]) -> ItemStore:
     return ItemStore(key, raw)
 
 
-def keeper_of(*tables: KeptTable, clock: Any = None, **options: Any) -> Keeper:
+def keeper_of(
+    *tables: KeptTable, clock: Any = None, image: Path | None = None, features: str = "", **options: Any
+) -> Keeper:
     """A keeper that asks every 10 ms for changes."""
     return Keeper(
         tables,
         plain_store,
         KeeperOptions(**{"poll_seconds": 0.01, "close_seconds": 5.0, **options}),
+        image_path=image,
+        fingerprint=features,
+        restore_store=ItemStore.restore,
         clock=clock,
     )
 

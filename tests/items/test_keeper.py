@@ -15,7 +15,6 @@ from tests.items.scripted import Scripted, contents, eventually, keeper_of, kept
 
 from recserve.columns import column_from_arrow, to_arrow
 from recserve.errors import DataError, LoadError, SourceError, UnavailableError
-from recserve.items.clock import Backoff
 from recserve.items.store import ItemStore
 from recserve.sources.memory import MemoryOrigin
 
@@ -370,18 +369,6 @@ def test_a_cursor_that_is_not_known_any_more_means_a_full_refresh(keep: Callable
     eventually(keeper, lambda: not keeper.status().alarms)
 
 
-def test_pauses_grow_with_failures() -> None:
-    backoff = Backoff()
-
-    pauses = [backoff.next() for _ in range(12)]
-
-    for number, pause in enumerate(pauses):
-        longest = min(0.5 * 2.0**number, 60.0)
-        assert 0.75 * longest <= pause <= longest
-    backoff.reset()
-    assert backoff.next() <= 0.5
-
-
 # --- full refreshes ---------------------------------------------------------------------------------------
 
 
@@ -528,9 +515,8 @@ def test_an_answer_that_is_older_than_the_moment_is_asked_for_again(
 
 def test_refreshes_and_changes_of_several_tables_at_once_lose_nothing(keep: Callable[..., Keeper]) -> None:
     ids = [f"i{number}" for number in range(200)]
-    sources = [
-        Scripted(rows_of(*ids, **{c: [0] * 200, "shared": [n] * 200}), name=c) for n, c in enumerate("pq")
-    ]
+    zeros = [0] * len(ids)
+    sources = [Scripted(pa.table({"id": ids, name: zeros, "shared": zeros}), name=name) for name in "pq"]
     keeper = keep(*(kept(source, source.name, "shared") for source in sources))
     keeper.load()
     keeper.start()
@@ -545,9 +531,8 @@ def test_refreshes_and_changes_of_several_tables_at_once_lose_nothing(keep: Call
     for number in range(1, 30):
         for source in sources:
             some = ids[number::7]
-            source.write(
-                rows_of(*some, **{source.name: [number] * len(some), "shared": [number] * len(some)})
-            )
+            numbers = [number] * len(some)
+            source.write(pa.table({"id": some, source.name: numbers, "shared": numbers}))
             source.delete(pa.array(ids[number::31]))
     ended.set()
     refreshing.join(60)

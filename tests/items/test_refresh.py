@@ -241,6 +241,22 @@ def test_unseen_rows_may_be_deleted_while_they_are_told_and_the_index_may_grow()
     assert sorted(told) == [i for i in range(700) if i % 10]
 
 
+def test_unseen_rows_are_told_once_when_they_are_rewritten_into_the_slots_of_others() -> None:
+    content_of = {i: row(i) for i in range(60)}
+    store = store_of(content_of)
+    refresh = store.refresh("#0")
+    left, told = dict(content_of), []
+    for keys in refresh.unseen(5):
+        told += to_arrow(keys).to_pylist()
+        store.delete(keys)
+        left = {key: r for key, r in left.items() if key not in told}
+        if left:  # into the slots that the deleted ones had
+            store.upsert(hashed(list(left.values()))[0], column(left))
+
+    assert sorted(told) == list(range(60))
+    assert unseen(refresh) == []
+
+
 # -- against a dict ----------------------------------------------------------------------------------------
 
 
@@ -331,3 +347,14 @@ def test_bad_batches_are_refused_by_name(
 def test_a_refresh_needs_a_column_of_hashes(name: str) -> None:
     with pytest.raises(DataError, match=f"'{name}', which is no raw int64 column of the store"):
         store_of({}).refresh(name)
+
+
+def test_a_row_without_its_hash_is_not_published_for_a_refresh() -> None:
+    store = store_of({1: row(1)})
+    refresh = store.refresh("#0")
+    prepared = store.prepare(batch_from_arrow({"price": pa.array([2])}), column([1]))
+
+    with pytest.raises(DataError, match="published for a refresh has no hash in '#0'"):
+        store.publish(prepared, refresh)
+    assert content(store) == {1: row(1)}
+    assert store.figures().free_slots == 1

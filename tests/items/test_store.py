@@ -19,7 +19,8 @@ from recserve.items.store import ItemStore, LoadReport, column_types, key_type
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from recserve.items.store import ItemRows, KeyType, Rows
+    from recserve.items.rows import ItemRows, Rows
+    from recserve.items.store import KeyType
 
 NO_IDS = column_from_arrow(pa.array([], pa.string()))
 

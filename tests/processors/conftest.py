@@ -8,14 +8,23 @@ tags  = the sum of the item's tags (a list of ids)
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recserve.bundle import Bundle
+from recserve.config import service
+from recserve.processors.load import load
+from recserve.processors.normal import Normal
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from recserve.processors.bypass import Bypass
 
 FEATURES: list[dict[str, Any]] = [
     {
@@ -67,12 +76,14 @@ ITEMS = pa.table(
 )
 
 
-def write_bundle(folder: Path, *, features: list[dict[str, Any]] | None = None) -> Path:
+def write_bundle(
+    folder: Path, *, features: list[dict[str, Any]] | None = None, sums: dict[str, list[str]] | None = None
+) -> Path:
     """Write the bundle and, beside it, the item table."""
     bundle = folder / "bundle"
     bundle.mkdir(parents=True)
     (bundle / "fg.json").write_text(json.dumps({"features": FEATURES if features is None else features}))
-    (bundle / "column_sum.json").write_text(json.dumps({"outputs": SUMS}))
+    (bundle / "column_sum.json").write_text(json.dumps({"outputs": sums or SUMS}))
     pq.write_table(ITEMS, folder / "items.parquet")
     return bundle
 
@@ -96,3 +107,27 @@ def service_of(**model_config: Any) -> dict[str, Any]:
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     return write_bundle(tmp_path)
+
+
+@pytest.fixture
+def loaded(bundle: Path) -> Iterator[Callable[..., Normal | Bypass]]:
+    """Load the bundle, or another one, with a service file beside it; closed when the test ends."""
+    with ExitStack() as opened:
+
+        def load_rank(document: dict[str, Any] | None, path: Path = bundle) -> Normal | Bypass:
+            spec = service.load(document, {}, base_dir=path.parent)
+            return opened.enter_context(closing(load(Bundle.open(path), spec)))
+
+        yield load_rank
+
+
+@pytest.fixture
+def scorer(loaded: Callable[..., Normal | Bypass]) -> Callable[..., Normal]:
+    """The same, with keys of `model_config` beside those of `service_of`."""
+
+    def load_rank(**model_config: Any) -> Normal:
+        rank = loaded(service_of(**model_config))
+        assert isinstance(rank, Normal)
+        return rank
+
+    return load_rank

@@ -5,25 +5,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.processors.conftest import service_of
 
-from recserve.bundle import Bundle
 from recserve.columns import Batch, batch_from_arrow, column_from_arrow
-from recserve.config import service
 from recserve.messages import ScoreRequest
 from recserve.observe.trace import Trace
-from recserve.processors.load import load
-from recserve.processors.normal import Normal, fill_missing
+from recserve.processors.normal import fill_missing
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
+
+    from recserve.processors.normal import Normal
 
 
 @pytest.fixture
-def rank(bundle: Path) -> Normal:
-    processor = load(Bundle.open(bundle), service.load(service_of(), {}, base_dir=bundle.parent))
-    assert isinstance(processor, Normal)
-    return processor
+def rank(scorer: Callable[..., Normal]) -> Normal:
+    return scorer()
 
 
 def batch(rows: int, **columns: list[Any]) -> Batch:

@@ -149,6 +149,7 @@ class Doubler:
 
     def __init__(self) -> None:
         self.calls = 0
+        self.closed = False
         self.gate = threading.Event()  # `wait` waits for it
 
     def predict(self, request: TensorRequest, trace: Trace | None = None) -> TensorResponse:
@@ -177,6 +178,13 @@ class Doubler:
 
     def info(self) -> dict[str, str]:
         return {"engine": "doubler"}
+
+    @property
+    def kept_items(self) -> None:
+        return None
+
+    def close(self) -> None:
+        self.closed = True
 
 
 #: By number, since a tensor has no text.

@@ -36,6 +36,7 @@ JOURNEY = [
     "server/app.py",
     "wire/torchrec.py",  # decode
     "processors/normal.py",
+    "items/keeper.py",  # which store serves
     "items/store.py",
     "features/generator.py",
     "engines/torchscript.py",
@@ -91,7 +92,7 @@ def profiled(bundle: Path) -> Iterator[tuple[Running, Profile]]:
         threading.setprofile(None)
 
 
-def test_a_request_passes_exactly_the_six_modules_of_the_journey_in_their_order(
+def test_a_request_passes_exactly_the_seven_modules_of_the_journey_in_their_order(
     profiled: tuple[Running, Profile],
 ) -> None:
     """A module is on the way if a call enters its part from another part with the request in hand.
@@ -111,7 +112,7 @@ def test_a_request_passes_exactly_the_six_modules_of_the_journey_in_their_order(
     way = [module for before, module in zip(["", *entered], entered, strict=False) if module != before]
     assert [module for module in way if module in JOURNEY] == way
     assert way == JOURNEY
-    assert len(set(way)) == 6
+    assert len(set(way)) == 7
 
 
 def test_the_event_loop_never_enters_features_items_or_models(profiled: tuple[Running, Profile]) -> None:
@@ -198,6 +199,7 @@ def test_other_threads_run_during_decode_look_up_generate_run_and_encode(bundle:
         ticks["encode"], _ = ticks_during(lambda: torchrec.encode(response))
     finally:
         sys.setswitchinterval(interval)
+        rank.close()
 
     assert len(outputs["score"]) == rows
     assert [verb for verb, count in ticks.items() if count == 0] == []

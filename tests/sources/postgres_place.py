@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
@@ -11,9 +11,14 @@ from recserve.sources.postgres import PostgresSource
 from recserve.sources.postgres_types import declared
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pyarrow as pa
 
-    from recserve.source import Source
+    from recserve.source import Changes, Source
+
+    Execute = Callable[..., list[tuple[Any, ...]]]
+    Open = Callable[..., PostgresSource]
 
 
 class PostgresPlace:
@@ -83,3 +88,13 @@ def _insert(connection: psycopg.Connection, name: str, table: pa.Table) -> None:
     with connection.cursor().copy(statement.format(sql.Identifier(name), names)) as copy:
         for row in zip(*(column.to_pylist() for column in table.columns), strict=True):
             copy.write_row(row)
+
+
+def rows_of(source: PostgresSource, *arguments: Any, **options: Any) -> list[dict[str, Any]]:
+    """A snapshot as rows."""
+    return [row for batch in source.snapshot(*arguments, **options) for row in batch.to_pylist()]
+
+
+def told(changes: Changes) -> list[dict[str, Any]]:
+    """Changes as rows."""
+    return [row for batch in changes.upserts for row in batch.to_pylist()]

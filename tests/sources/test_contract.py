@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from tests.servers.object_store import object_store
+from tests.servers.object_store import BUCKET, SECRET, object_store
 from tests.sources.contract import SourceContract
 from tests.sources.place import TYPES
 
@@ -69,7 +69,7 @@ class FilesPlace:
 
     def make(self, table: pa.Table, key: str, name: str = "items") -> Source:
         path = f"{self._folder}/{name}{self._suffix}"
-        with fsspec.open(path, "wb") as file:
+        with fsspec.open(path.replace("oss://", "s3://"), "wb") as file:
             self._write(table, file)
         return FileSource(path, key)
 
@@ -166,15 +166,31 @@ def bucket() -> Iterator[str]:
 
 
 class TestS3(OfFiles):
-    secret = "not-to-be-seen"
+    secret = SECRET
 
     @pytest.fixture
     def place(self, bucket: str, tmp_path: Path) -> Place:
         return FilesPlace(f"{bucket}/{tmp_path.name}", pq.write_table, ".parquet")
 
 
+class TestOss(OfFiles):
+    secret = SECRET
+
+    @pytest.fixture
+    def place(self, bucket: str, tmp_path: Path) -> Place:
+        return FilesPlace(f"oss://{BUCKET}/{tmp_path.name}", pq.write_table, ".parquet")
+
+
+class TestManifestInOss(TestManifest):
+    secret = SECRET
+
+    @pytest.fixture
+    def place(self, bucket: str, tmp_path: Path) -> Place:
+        return ManifestPlace(f"oss://{BUCKET}/{tmp_path.name}", self.page_rows)
+
+
 class TestManifestInS3(TestManifest):
-    secret = "not-to-be-seen"
+    secret = SECRET
 
     @pytest.fixture
     def place(self, bucket: str, tmp_path: Path) -> Place:

@@ -223,3 +223,13 @@ def test_a_stream_whose_writer_died_is_refused(tmp_path: Path) -> None:
             FileSource(tmp_path / "items.arrows", "id").schema()
         writer.close()
     assert FileSource(tmp_path / "items.arrows", "id").schema() == table.schema
+
+
+def test_rows_of_a_stream_are_counted_by_reading_it(tmp_path: Path) -> None:
+    table = pa.table({"id": [1, 2]})
+    with pa.ipc.new_stream(tmp_path / "items.arrows", table.schema) as writer:
+        writer.write_table(table)
+    source = FileSource(tmp_path / "items.arrows", "id")
+
+    assert source.rows() == 0
+    assert source.profile([]).rows == 2

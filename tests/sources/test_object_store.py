@@ -9,7 +9,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.servers.object_store import object_store
+from tests.servers.object_store import forget_drivers, object_store
 
 from recserve.errors import ConfigError, DataError, LoadError, SourceError
 from recserve.sources.files import FileSource, create_table
@@ -81,11 +81,11 @@ def test_a_server_that_does_not_answer_is_asked_again_later(monkeypatch: pytest.
         "AWS_MAX_ATTEMPTS": "1",
     }.items():
         monkeypatch.setenv(name, value)
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    forget_drivers()
     with pytest.raises(SourceError, match=r"s3://shop/items\.parquet cannot be reached") as info:
         FileSource("s3://shop/items.parquet", "id").schema()
     assert "hunter2" not in str(info.value)
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    forget_drivers()
 
 
 def test_secrets_of_a_url_are_not_told() -> None:

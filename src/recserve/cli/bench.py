@@ -1,5 +1,7 @@
 """`recserve bench`: the latency and throughput that callers of a running service see."""
 
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +11,14 @@ from recserve.cli import target
 from recserve.cli.output import print_json, print_pairs, progress_bar
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from recserve.client.load import LoadResult
-    from recserve.config.items import Table
     from recserve.config.service import ServiceSpec
+    from recserve.source import Source
+
+#: Of each table: enough for made-up requests to be different.
+_IDS = 100_000
 
 
 def bench(
@@ -106,25 +113,28 @@ def _made_up(path: Path, config: Path | None, rows: int, seed: int) -> list[byte
         for source in feature.inputs
         if feature.feature.group is not None and source.source == "user" and source.sequence
     }
-    items = [item for table in spec.items.tables for item in _item_ids(spec, table)]
+    items = _item_ids(spec)
     samples = sample_requests(
         schema, items, rows=rows, count=64, seed=seed, clicked=clicked, beside_clicks=beside
     )
     return [encode_request(sample) for sample in samples]
 
 
-def _item_ids(spec: "ServiceSpec", table: "Table") -> list[str]:
-    """The first ids of an item table."""
-    from recserve.processors.load import table_source
+def _item_ids(spec: "ServiceSpec") -> list[str]:
+    """The first ids of the item tables."""
+    from recserve.processors.item_tables import tables_of
 
-    source = table_source(spec, table)
-    ids: list[str] = []
+    ids: dict[str, None] = {}
+    with tables_of(spec) as tables:
+        for table in tables:
+            with closing(_ids(table.source)) as found:
+                ids |= dict.fromkeys(islice(found, _IDS))
+    return list(ids)
+
+
+def _ids(source: "Source") -> "Generator[str, None, None]":
     for batch in source.snapshot([]):
-        ids += (str(item) for item in batch.column(table.key).to_pylist())
-        if len(ids) >= 100_000:
-            break
-    source.close()
-    return ids
+        yield from (str(item) for item in batch.column(source.key).to_pylist())
 
 
 def _print(result: "LoadResult") -> None:

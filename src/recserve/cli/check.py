@@ -1,7 +1,7 @@
 """`recserve check`: everything that would fail at start, before it does."""
 
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,11 +12,12 @@ from recserve.cli.findings import FailedError, Report
 
 if TYPE_CHECKING:
     from recserve.bundle import Bundle
-    from recserve.config.items import Table
     from recserve.config.service import ServiceSpec
     from recserve.engines.engine import Engine
     from recserve.features.generator import Generator
+    from recserve.items.keeper import Keeper
     from recserve.items.store import ItemStore
+    from recserve.processors.item_tables import ItemTable
 
 
 def check(
@@ -43,8 +44,7 @@ def _check_all(report: Report, path: Path | None, service_file: Path | None) -> 
     for warning in spec.warnings:
         report.note("service file", None, warning)
     if path is None:
-        for table in spec.items.tables:
-            report.attempt("item table", partial(_table, spec, table))
+        check_tables(report, spec)
         return
     bundle = report.attempt("bundle", lambda: open_bundle(path))
     if bundle.engine == "torchscript":
@@ -52,7 +52,7 @@ def _check_all(report: Report, path: Path | None, service_file: Path | None) -> 
     if spec.model.generates_features(bundle.fg_path is not None):
         features = report.attempt("features", lambda: _features(bundle, spec))
         engine = report.attempt("model", lambda: check_model(bundle, spec, features))
-        items = report.attempt("items", lambda: _items(report, features, spec))
+        items = report.attempt("items", lambda: _items(report, bundle, features, spec))
         report.attempt("answer", lambda: _answer(items, features, engine))
         return
     report.attempt("model", lambda: check_model(bundle, spec, None))
@@ -68,14 +68,21 @@ def read_service_file(path: Path | None) -> tuple["ServiceSpec", str]:
     return spec, f"'{spec.name}', fg_mode {spec.model.fg_mode}" if path else "none given, all defaults"
 
 
-def _table(spec: "ServiceSpec", table: "Table") -> tuple[None, str]:
-    from recserve.processors.load import table_source
+def check_tables(report: Report, spec: "ServiceSpec") -> None:
+    """Reach every item table and look at its columns; no row is read. Goes on after a failure."""
+    from recserve.processors.item_tables import open_tables
 
-    source = table_source(spec, table)
-    return (
-        None,
-        f"{table.name}: {source.rows()} rows, {len(source.schema().names)} columns, key '{table.key}'",
-    )
+    tables = report.attempt_quietly("item tables", lambda: open_tables(spec))
+    for table in tables:
+        with closing(table.source), suppress(FailedError):
+            report.attempt("item table", partial(_table, table))
+
+
+def _table(table: "ItemTable") -> tuple[None, str]:
+    source = table.source
+    rows, columns = source.rows(), len(source.schema().names)
+    told = f"{rows} rows" if rows else "rows not counted"
+    return None, f"{source.name}: {told}, {columns} columns, key '{source.key}'"
 
 
 def open_bundle(path: Path) -> tuple["Bundle", str]:
@@ -113,22 +120,28 @@ def check_model(bundle: "Bundle", spec: "ServiceSpec", features: "Generator | No
     return engine, f"reads {len(engine.inputs)} tensors{fit}"
 
 
-def _items(report: Report, features: "Generator", spec: "ServiceSpec") -> tuple["ItemStore", str]:
-    from recserve.processors.load import load_items, missing_columns, table_source
+def _items(
+    report: Report, bundle: "Bundle", features: "Generator", spec: "ServiceSpec"
+) -> tuple["Keeper | ItemStore", str]:
+    from recserve.processors.item_tables import missing_columns, tables_of
+    from recserve.processors.load import schema_of, silent
+    from recserve.processors.load_items import load_items
 
-    for table in spec.items.tables:
-        lacking = missing_columns(features, table_source(spec, table).schema(), table)
-        if lacking:
-            report.note("items", None, f"{table.name} lacks columns that features read: {', '.join(lacking)}")
-    items = load_items(features, spec)
-    if spec.items.tables:
-        return items, f"{len(items)} rows of {spec.items.tables[0].name}"
+    with tables_of(spec) as tables:
+        names = ", ".join(table.source.name for table in tables)
+        lacking = missing_columns(features, tables)
+    if tables and lacking:
+        verb = "lacks" if len(tables) == 1 else "lack"
+        report.note("items", None, f"{names} {verb} columns that features read: {', '.join(lacking)}")
+    items = load_items(features, spec, silent, declared=schema_of(bundle))
+    if tables:
+        return items, f"{items.figures().rows} rows of {names}"
     return items, "no table; requests bring the item columns"
 
 
-def _answer(items: "ItemStore", features: "Generator", engine: "Engine") -> tuple[None, str]:
+def _answer(items: "Keeper | ItemStore", features: "Generator", engine: "Engine") -> tuple[None, str]:
     from recserve.processors.normal import Normal
 
-    processor = Normal(items, features, engine)
-    outputs = processor.score(processor.sample(2)).outputs
+    with closing(Normal(items, features, engine)) as processor:
+        outputs = processor.score(processor.sample(2)).outputs
     return None, f"outputs {', '.join(outputs)}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recserve.cli import machine
-from recserve.cli.check import check_model, check_torch_pair, open_bundle, read_service_file
+from recserve.cli.check import check_model, check_tables, check_torch_pair, open_bundle, read_service_file
 from recserve.cli.findings import FailedError, Report
 from recserve.errors import RecserveError
 
@@ -53,6 +53,9 @@ def doctor(
     elif spec is not None:
         with suppress(FailedError):
             _look_at_bundle(report, report.attempt("bundle", lambda: open_bundle(bundle)), spec)
+    if spec is not None:
+        with suppress(FailedError):
+            check_tables(report, spec)
     report.end()
 
 

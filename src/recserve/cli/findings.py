@@ -51,13 +51,17 @@ class Report:
 
     def attempt(self, check: str, work: Callable[[], tuple[T, str]]) -> T:
         """Do one check, which gives its result and what to say of it; an error of ours is what it found."""
+        result, detail = self.attempt_quietly(check, work)
+        self.note(check, True, detail)
+        return result
+
+    def attempt_quietly(self, check: str, work: Callable[[], T]) -> T:
+        """Do what a check stands on, and say something only if it fails."""
         try:
-            result, detail = work()
+            return work()
         except RecserveError as error:
             self.note(check, False, str(error))
             raise FailedError from error
-        self.note(check, True, detail)
-        return result
 
     def end(self, **more: object) -> None:
         """Print the JSON, with what else it has, if that is wanted; exit code 1 if something failed."""

@@ -19,10 +19,10 @@ from recserve.feature_store.sequences import packed_schema
 from recserve.feature_store.types import TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from recserve.feature_store.places import Tables
+    from recserve.feature_store.places import MakeTable, Tables
     from recserve.feature_store.records import Registry, View
 
 _PASSWORD = re.compile(r"(://[^/@:]*:)(?!\$\{)[^@]*@")
@@ -121,9 +121,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]
     return found
 
 
-def check_tables(
-    tables: Tables, make_table: Callable[[View, pa.Schema], None] | None = None
-) -> Iterator[TableCheck]:
+def check_tables(tables: Tables, make_table: MakeTable | None = None) -> Iterator[TableCheck]:
     """Look at every table of the registry; with `make_table`, online tables that lack are made."""
     for view in tables.registry.views.values():
         yield _check(view, "offline", tables, _fields(view), None)
@@ -147,7 +145,7 @@ def _check(
     store: str,
     tables: Tables,
     wanted: pa.Schema,
-    make_table: Callable[[View, pa.Schema], None] | None,
+    make_table: MakeTable | None,
 ) -> TableCheck:
     source = None
     try:
@@ -157,7 +155,7 @@ def _check(
         except DataError as error:
             if make_table is None:
                 return TableCheck(view.name, store, "missing", str(error))
-            make_table(view, wanted)
+            tables.make_online(view, wanted, make_table)
             return TableCheck(view.name, store, "made", f"{source.name}: {len(wanted)} columns")
         problems = list(_problems(view, wanted, have))
         state = "wrong" if problems else "ok"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 _CONSTANTS = {"true": True, "false": False, "null": None, "~": None, "": None}
 _TOKEN = re.compile(r'[ \t\r\n]*("(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+)')
+_SCALARS = {"str", "int", "float", "bool", "null", "timestamp"}
 _DEEPEST = 32
 
 
@@ -137,9 +138,11 @@ def _node_of_yaml(node: Any, where: str, seen: set[int], depth: int) -> Node:
     if node.id == "sequence":
         return Node([_node_of_yaml(e, where, seen, depth + 1) for e in node.value], line, column, {})
     if node.id == "scalar":
-        if not node.tag.startswith("tag:yaml.org,2002:"):
+        kind = node.tag.removeprefix("tag:yaml.org,2002:")
+        if kind not in _SCALARS:
             raise ConfigError(f"{at}: tags such as {node.tag} are not read")
-        return Node(_scalar(node.value, plain=node.style is None), line, column, {})
+        plain = node.style is None and kind != "str"
+        return Node(_scalar(node.value, plain=plain), line, column, {})
     keys: dict[str, tuple[int, int]] = {}
     inner = {}
     for name, entry in node.value:

@@ -80,6 +80,10 @@ class FeatureTable:
         for field in dict.fromkeys([self._view.key, *self._fields.values()]):
             self._require(field, have.names)
         self._key_type = have.field(self._view.key).type
+        return self.declared_schema()
+
+    def declared_schema(self) -> pa.Schema:
+        """The same without asking the table."""
         return pa.schema([(name, value_type(self._view.fields[f])) for name, f in self._named(None).items()])
 
     def snapshot(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -47,27 +48,33 @@ def open_tables(settings: FeatureStoreSettings, base_dir: Path, open_source: Ope
     for entity in settings.entities:
         named(registry.entities, entity, "entity", f"{registry.path}: fs_entity")
     tables = tables_of(registry, settings, open_source)
-    opened = []
-    for view, features in views_of(registry, model):
-        if view.entity not in settings.entities:
-            continue
-        if view.kind == "sequence":
+    with ExitStack() as closed:  # unless all is well
+        opened = []
+        for view, features in views_of(registry, model):
+            if view.entity in settings.entities:
+                opened.append(_opened(tables, view, features, offline=settings.offline))
+                closed.callback(opened[-1].source.close)
+        if not opened:
+            takes = ", ".join(sorted({view.entity for view, _ in views_of(registry, model)}))
             raise ConfigError(
-                f"{registry.path}: models.{model.name}: '{view.name}' is a sequence view of "
-                f"'{view.entity}'; sequences are looked up by user (fs_user_entity), not kept in memory"
+                f"{registry.path}: model '{model.name}' has no feature of {', '.join(settings.entities)} "
+                f"(fs_entity); it has features of: {takes}"
             )
-        offline = settings.offline and view.kind != "stream"
-        source = tables.offline(view) if offline else tables.online(view)
-        join_id = registry.entities[view.entity].join_id
-        opened.append(OpenedTable(FeatureTable(source, view, features, join_id=join_id), frozenset(features)))
-    if not opened:
-        takes = ", ".join(sorted({view.entity for view, _ in views_of(registry, model)}))
-        raise ConfigError(
-            f"{registry.path}: model '{model.name}' has no feature of {', '.join(settings.entities)} "
-            f"(fs_entity); it has features of: {takes}"
-        )
+        closed.pop_all()
     warn_of_unused(settings, tables)
     return opened
+
+
+def _opened(tables: Tables, view: View, features: dict[str, str], *, offline: bool) -> OpenedTable:
+    registry = tables.registry
+    if view.kind == "sequence":
+        raise ConfigError(
+            f"{registry.path}: '{view.name}' is a sequence view of '{view.entity}'; sequences are looked up "
+            "by user (fs_user_entity), not kept in memory"
+        )
+    source = tables.offline(view) if offline and view.kind != "stream" else tables.online(view)
+    table = FeatureTable(source, view, features, join_id=registry.entities[view.entity].join_id)
+    return OpenedTable(table, frozenset(features))
 
 
 def open_registry(settings: FeatureStoreSettings, base_dir: Path) -> Registry:

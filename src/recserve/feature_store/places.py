@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from recserve.config.environment import process_environ
@@ -13,10 +13,13 @@ from recserve.source import TableSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import pyarrow as pa
+
     from recserve.feature_store.records import Labels, Place, Registry, View
     from recserve.source import Source
 
     OpenSource = Callable[[str, TableSpec], Source]
+    MakeTable = Callable[[str, TableSpec, pa.Schema], Source]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 
@@ -46,10 +49,19 @@ class Tables:
         place = self.registry.project.online
         return self._open(place, "online", view.online_table or view.name, view.key, timekey)
 
+    def make_online(self, view: View, schema: pa.Schema, make_table: MakeTable) -> None:
+        """Make the empty online table of a view."""
+        maker = replace(self, open_source=lambda kind, spec: make_table(kind, spec, schema))
+        maker.online(view).close()
+
     def labels(self, labels: Labels) -> Source:
-        """The label table; its rows have no key of their own, so the event time stands for one."""
+        """The label table. Its rows have no key of their own: a column that is never null stands for one."""
         place = self.registry.project.offline
-        return self._open(place, "offline", labels.table or labels.name, labels.event_time)
+        key = labels.event_time
+        if place.kind != "file":  # keys of databases are texts or integers
+            ids = [entity.join_id for entity in self.registry.entities.values()]
+            key = next((name for name in ids if name in labels.fields), key)
+        return self._open(place, "offline", labels.table or labels.name, key)
 
     def _open(self, place: Place, role: str, table: str, key: str, timekey: str = "") -> Source:
         path = self._expanded(place.path, f"project.{role}.path")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -66,17 +67,15 @@ def _rows(
         raise ConfigError(
             f"view '{view.name}': offline it has behaviours, no sequences; ask the online store"
         )
-    source = tables.offline(view) if offline else tables.online(view)
-    if point_reads(source) is None:
-        raise ConfigError(f"view '{view.name}': {source.name} has no look-up of single rows")
     join_id = tables.registry.entities[view.entity].join_id
-    table = (SequenceTable if view.kind == "sequence" else FeatureTable)(
-        source, view, features, join_id=join_id
-    )
-    try:
-        keys = pa.array(ids, pa.string()).cast(table.schema().field(join_id).type)
-    except pa.ArrowInvalid as error:
-        raise ConfigError(f"ids of '{view.entity}' are numbers: {error}") from error
-    found: list[dict[str, Any]] = table.get(keys).to_pylist()
-    table.close()
+    kind = SequenceTable if view.kind == "sequence" else FeatureTable
+    with closing(tables.offline(view) if offline else tables.online(view)) as source:
+        if point_reads(source) is None:
+            raise ConfigError(f"view '{view.name}': {source.name} has no look-up of single rows")
+        table = kind(source, view, features, join_id=join_id)
+        try:
+            keys = pa.array(ids, pa.string()).cast(table.schema().field(join_id).type)
+        except pa.ArrowInvalid as error:
+            raise ConfigError(f"ids of '{view.entity}' are numbers: {error}") from error
+        found: list[dict[str, Any]] = table.get(keys).to_pylist()
     return found

@@ -36,6 +36,7 @@ class SequenceTable:
         self._view = view
         self._called = {sequence: alias for alias, sequence in features.items()}
         self._now = now
+        self._where = f"view '{view.name}': {source.name}"
         self._key_type: pa.DataType | None = None  # of the table
         names = [column for alias, name in features.items() for column in view.outputs(name, alias)]
         self._schema = pa.schema(
@@ -46,31 +47,37 @@ class SequenceTable:
         """Close the table."""
         self._source.close()
 
-    def schema(self) -> pa.Schema:
+    def declared_schema(self) -> pa.Schema:
         """The key and the columns of the sequences, all of them texts."""
+        return self._schema
+
+    def schema(self) -> pa.Schema:
+        """The same; raises DataError when the table is not one of packed behaviours."""
+        schema = self._source.schema()
+        for name in (self._view.key, PACKED):
+            if name not in schema.names:
+                raise DataError(
+                    f"{self._where} has no column '{name}'; `recserve store apply` makes such a table"
+                )
+        self._key_type = schema.field(self._view.key).type
         return self._schema
 
     def get(self, keys: pa.Array) -> pa.RecordBatch:
         """One row per key; all null for a user without a row, empty texts for one without behaviours."""
         reads = point_reads(self._source)
         assert reads is not None  # asked before
-        where = f"view '{self._view.name}': {self._source.name}"
         if self._key_type is None:
-            schema = self._source.schema()
-            for name in (self._view.key, PACKED):
-                if name not in schema.names:
-                    raise DataError(f"{where} has no column '{name}'; `recserve store sync` makes the table")
-            self._key_type = schema.field(self._view.key).type
+            self.schema()
         found = reads.get(keys.cast(self._key_type), {self._view.key, PACKED})
         now = int(self._now() * 1_000_000)
-        rows = [self._texts(text, now, where) for text in found.column(PACKED).to_pylist()]
+        rows = [self._texts(text, now) for text in found.column(PACKED).to_pylist()]
         arrays = [pa.array([row.get(name) for row in rows], pa.string()) for name in self._schema.names[1:]]
         return pa.RecordBatch.from_arrays([keys.cast(self._schema.types[0]), *arrays], schema=self._schema)
 
-    def _texts(self, packed: str | None, now: int, where: str) -> dict[str, str]:
+    def _texts(self, packed: str | None, now: int) -> dict[str, str]:
         if packed is None:
             return {}
         recent = Recent(self._view)
-        for behaviour in unpacked(self._view, packed, where):
+        for behaviour in unpacked(self._view, packed, self._where):
             recent.add(behaviour)
         return recent.texts(self._called, now)

@@ -11,6 +11,7 @@ are found by a full one. Rows that vanish offline stay online.
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,8 @@ from recserve.feature_store.history import Progress, history, silent
 from recserve.feature_store.sequences import Behaviour, behaviour_fields
 from recserve.feature_store.times import microseconds
 from recserve.feature_store.types import TYPES
-from recserve.feature_store.writing import USERS, write_behaviours
-from recserve.source import point_reads, sink
+from recserve.feature_store.writing import USERS, writable, write_behaviours
+from recserve.source import point_reads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from recserve.feature_store.places import Tables
     from recserve.feature_store.records import View
-    from recserve.source import Sink
+    from recserve.source import Sink, Source
 
 _WRITTEN_ROWS = 50_000
 
@@ -95,30 +96,29 @@ def sync(
 
     Raises ConfigError for a view that is not online, or whose store cannot be written.
     """
-    online = tables.online(view)
-    target = sink(online)
-    if target is None:
-        raise ConfigError(
-            f"view '{view.name}': {online.name} cannot be written; "
-            "`recserve store apply` makes a table that can"
-        )
-    with Database(memory_mb=memory_mb) as database:
-        run = _Sync(tables, view, target, database, progress)
+    with (
+        Database(memory_mb=memory_mb) as database,
+        closing(tables.offline(view)) as source,
+        closing(tables.online(view)) as online,
+    ):
+        run = _Sync(view, source, writable(view, online), state=state_of(tables), database=database)
+        run.progress = progress
         if full:
             run.begin_anew()
         return run.sequences() if view.kind == "sequence" else run.rows()
 
 
 class _Sync:
+    progress: Progress = staticmethod(silent)
+
     def __init__(
-        self, tables: Tables, view: View, target: Sink, database: Database, progress: Progress
+        self, view: View, source: Source, target: Sink, *, state: SyncState, database: Database
     ) -> None:
         self.view = view
-        self.source = tables.offline(view)
+        self.source = source
         self.target = target
+        self.state = state
         self.database = database
-        self.progress = progress
-        self.state = state_of(tables)
         self.tables = {"offline": self.source.origin, "online": f"{target.origin} {target.name}"}
         found = self.state.of(view.name)
         self.place = found if found.items() >= self.tables.items() else {}  # other tables: from the start

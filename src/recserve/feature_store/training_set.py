@@ -12,6 +12,7 @@ not: the label is often one of the behaviours itself. Of rows with equal key and
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -99,10 +100,9 @@ def write_training_set(
     with Database(memory_mb=memory_mb) as database:
         schema = _read_labels(database, labels, kept, parts, progress)
         for part in parts:
-            if part.view.kind == "sequence":
-                _read_sequences(database, part, tables.offline(part.view), progress)
-            else:
-                _read_view(database, part, tables.offline(part.view), progress)
+            read = _read_sequences if part.view.kind == "sequence" else _read_view
+            with closing(tables.offline(part.view)) as source:
+                read(database, part, source, progress)
         features = [
             pa.field(name, kind)
             for part in parts

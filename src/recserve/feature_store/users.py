@@ -16,13 +16,14 @@ import threading
 import time
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from recserve.columns import Batch, batch_from_arrow
-from recserve.errors import ConfigError, RecserveError
+from recserve.errors import ConfigError, LoadError, RecserveError, SourceError
 from recserve.feature_store.feature_table import FeatureTable
 from recserve.feature_store.open import open_registry, tables_of, views_of
 from recserve.feature_store.registry import named
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recserve.config.items import FeatureStoreSettings
-    from recserve.feature_store.places import OpenSource
+    from recserve.feature_store.places import OpenSource, Tables
+    from recserve.feature_store.records import Entity, Model, Registry, View
 
 logger = logging.getLogger("recserve.users")
 
@@ -103,7 +105,7 @@ class UserFeatures:
         self._asking: dict[str, Future[_Entry]] = {}
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="users")
         self._logged = -_LOG_SECONDS
-        schema = [field for table in tables for field in table.schema() if field.name != table.key]
+        schema = [field for table in tables for field in table.declared_schema() if field.name != table.key]
         self._defaults = batch_from_arrow({f.name: pa.nulls(1, f.type) for f in schema})
         self.names: tuple[str, ...] = tuple(self._defaults.names)
 
@@ -261,21 +263,56 @@ def open_users(
     model = named(registry.models, settings.model, "model", f"{registry.path}: fs_model")
     entity = named(registry.entities, settings.user_entity, "entity", f"{registry.path}: fs_user_entity")
     places = tables_of(registry, settings, open_source)
-    tables: list[FeatureTable | SequenceTable] = []
-    kinds = set()
-    for view, features in views_of(registry, model):
-        if view.entity != entity.name:
-            continue
-        source = places.online(view)
+    if registry.project.online.kind == "file":
+        logger.warning("each look-up of a user reads whole files; keep users in redis or postgresql")
+    with ExitStack() as opened:  # closed again unless all is well
+        tables: list[FeatureTable | SequenceTable] = []
+        kinds = set()
+        for view, features in views_of(registry, model):
+            if view.entity == entity.name:
+                table = _open_view(places, view, features, join_id=entity.join_id, now=now)
+                opened.callback(table.close)
+                tables.append(table)
+                kinds.add("string" if view.fields[view.key] == "string" else "int64")
+        _check_all(registry, model, entity, kinds)
+        opened.pop_all()
+    return UserFeatures(
+        tables,
+        key=settings.user_key or entity.join_id,
+        key_kind=kinds.pop(),
+        timeout_ms=settings.user_timeout_ms,
+        cache_s=settings.user_cache_s,
+    )
+
+
+def _open_view(
+    places: Tables,
+    view: View,
+    features: dict[str, str],
+    *,
+    join_id: str,
+    now: Callable[[], float],
+) -> FeatureTable | SequenceTable:
+    source = places.online(view)
+    kind = SequenceTable if view.kind == "sequence" else FeatureTable
+    table = kind(source, view, features, join_id=join_id, now=now)
+    try:
         if point_reads(source) is None:
             raise ConfigError(
-                f"{registry.path}: view '{view.name}': {source.name} has no look-up of single rows; "
+                f"{places.registry.path}: view '{view.name}': {source.name} has no look-up of single rows; "
                 "use postgresql or redis as the online store"
             )
-        kinds.add("string" if view.fields[view.key] == "string" else "int64")
-        table = SequenceTable if view.kind == "sequence" else FeatureTable
-        tables.append(table(source, view, features, join_id=entity.join_id, now=now))
-    if not tables:
+        table.schema()
+    except SourceError as error:  # a server starts without it: features of users are missing until it is back
+        logger.warning("the online store of users cannot be reached", extra={"reason": str(error)})
+    except LoadError:
+        table.close()
+        raise
+    return table
+
+
+def _check_all(registry: Registry, model: Model, entity: Entity, kinds: set[str]) -> None:
+    if not kinds:
         takes = ", ".join(sorted({view.entity for view, _ in views_of(registry, model)}))
         raise ConfigError(
             f"{registry.path}: model '{model.name}' has no feature of '{entity.name}' (fs_user_entity); "
@@ -286,10 +323,3 @@ def open_users(
             f"{registry.path}: the views of '{entity.name}' have keys of text and of numbers; "
             "write them as one type"
         )
-    return UserFeatures(
-        tables,
-        key=settings.user_key or entity.join_id,
-        key_kind=kinds.pop(),
-        timeout_ms=settings.user_timeout_ms,
-        cache_s=settings.user_cache_s,
-    )

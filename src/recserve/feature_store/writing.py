@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from recserve.config.nearest import did_you_mean
-from recserve.errors import DataError
+from recserve.errors import ConfigError, DataError
 from recserve.feature_store.feature_table import declared, stored
 from recserve.feature_store.sequences import (
     NEWEST,
@@ -21,13 +21,24 @@ from recserve.feature_store.sequences import (
 )
 from recserve.feature_store.times import microseconds
 from recserve.feature_store.types import TYPES
-from recserve.source import point_reads
+from recserve.source import point_reads, sink
 
 if TYPE_CHECKING:
     from recserve.feature_store.records import View
-    from recserve.source import PointReads, Sink, WriteMode
+    from recserve.source import PointReads, Sink, Source, WriteMode
 
 USERS = 5_000  # whose rows are written together
+
+
+def writable(view: View, online: Source) -> Sink:
+    """The online table of a view as one that is written; raises ConfigError where it cannot be."""
+    target = sink(online)
+    if target is None:
+        raise ConfigError(
+            f"view '{view.name}': {online.name} cannot be written; "
+            "`recserve store apply` makes a table that can"
+        )
+    return target
 
 
 def write_table(

@@ -26,12 +26,10 @@ if TYPE_CHECKING:
 def upsert(upkeep: Upkeep, rows: pa.Table) -> Applied:
     """Write rows, complete or not. Raises DataError where they do not fit the tables."""
     layout = upkeep.layout
+    if not layout.parts:
+        raise DataError("there are no item tables, so items have no columns that could be written")
     key = _key_column(layout, rows.schema)
     keys = read_keys(layout, rows.column(key))
-    if not layout.parts:
-        raise DataError(
-            "items have no tables, so there are no columns to write; say which in the service file"
-        )
     kept = pa.array(last_of_each(keys))
     given = {
         name: _cast(rows.column(name), name, layout).filter(kept)

@@ -80,6 +80,16 @@ class Follower:
         told = clock.now() - asked >= _WAIT_SECONDS / 2  # it waited for changes: no need to wait here
         return changes.more or told or bool(applied.written or applied.deleted)
 
+    def failed(self, error: Exception) -> None:
+        """Note a failure; where the cursor is lost, ask for a full refresh."""
+        self._tracker.retries += 1
+        self._tracker.state = "retrying"
+        if isinstance(error, CursorLostError):
+            self._tracker.cursor = None
+            self._lost(self.part)
+        self._up.failed(self.part, "following", error)
+        self._up.bell.ring()
+
     def _turn(self) -> None:
         bell, tracker = self._up.bell, self._tracker
         asked = bell.clock.now()
@@ -88,13 +98,7 @@ class Follower:
         except ClosedError:
             raise
         except Exception as error:
-            tracker.retries += 1
-            tracker.state = "retrying"
-            self._up.failed(self.part, "following", error)
-            if isinstance(error, CursorLostError):
-                tracker.cursor = None
-                self._lost(self.part)
-            bell.ring()
+            self.failed(error)
             bell.pause(self._backoff.next())
             return
         if self._backoff.failures:

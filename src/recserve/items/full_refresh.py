@@ -27,7 +27,7 @@ from recserve.items.gate import (
     check_schema,
     count_present,
 )
-from recserve.items.part_rows import PartRows, part_rows
+from recserve.items.part_rows import PartRows, hashed, part_rows
 from recserve.items.read_ahead import ReadAhead
 from recserve.items.status import TableReport, told
 from recserve.items.upkeep import silent
@@ -209,30 +209,29 @@ def copy_part(
     scan: Callable[[], Iterable[tuple[Column, Batch]]],
     target: StoreWriter,
     *,
+    rehash: bool = False,
     progress: Progress = silent,
     total: int = 0,
 ) -> None:
     """Make a table's part of `target` that of another store or of an image.
 
-    `scan` is called when what is followed from then on is known to win, as in a refresh.
+    `scan` is called when what is followed from then on is known to win, as in a refresh. `rehash`: the row
+    hashes that it gives are of other columns.
     """
     counted = _Counted(f"copying {part.name}", total, progress)
     with _open_refresh(target, part) as refresh:
-        rows = (_scanned(part, keys, batch) for keys, batch in scan())
+        rows = (_scanned(part, keys, batch, rehash) for keys, batch in scan())
         target.refresh(part, counted.through(rows), refresh)
         target.sweep(part, refresh)
     counted.finished()
 
 
-def _scanned(part: Part, keys: Column, batch: Batch) -> PartRows:
+def _scanned(part: Part, keys: Column, batch: Batch, rehash: bool) -> PartRows:
     hashes = to_arrow(batch[part.hash_column])
     there = hashes.is_valid()
-    return PartRows(
-        part,
-        to_arrow(keys).filter(there),
-        {column: to_arrow(batch[stored]).filter(there) for column, stored in part.stored.items()},
-        hashes.filter(there),
-    )
+    ids = to_arrow(keys).filter(there)
+    cells = {column: to_arrow(batch[stored]).filter(there) for column, stored in part.stored.items()}
+    return hashed(part, ids, cells) if rehash else PartRows(part, ids, cells, hashes.filter(there))
 
 
 @contextmanager

@@ -15,27 +15,27 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from recserve.columns import column_from_arrow, to_arrow
 from recserve.errors import LoadError, SourceError, UnavailableError
 from recserve.items import admin
-from recserve.items.clock import Backoff, Bell, ClosedError, SystemClock
+from recserve.items.clock import Bell, ClosedError, SystemClock
 from recserve.items.compare import Difference, differences
 from recserve.items.following import Follower
-from recserve.items.full_refresh import FullRefresh
+from recserve.items.loading import ImagePlan, Loading, by_origin, within
 from recserve.items.refreshing import OriginRefresher
+from recserve.items.saving import ImageWriter
 from recserve.items.status import (
     RefreshReport,
     StoreStatus,
     TableReport,
-    TableStatus,
     gauges_of,
     told,
     trace_of,
 )
 from recserve.items.swap import refinish
-from recserve.items.tables import lay_out
 from recserve.items.upkeep import KeeperOptions, Upkeep, silent
 
 if TYPE_CHECKING:
@@ -45,14 +45,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from recserve.items.clock import Clock
+    from recserve.items.rows import Rows
     from recserve.items.status import Gauges, Tracker
-    from recserve.items.store import ItemStore, Rows, StoreFigures
-    from recserve.items.tables import KeptTable, Part
+    from recserve.items.store import ItemStore, StoreFigures
+    from recserve.items.tables import KeptTable, Layout, Part
     from recserve.items.upkeep import MakeStore, Progress, RestoreStore
     from recserve.items.writer import Applied
 
-T = TypeVar("T")
 logger = logging.getLogger("recserve.items")
+
+_CATCH_UP_SECONDS = 30.0  # without an answer, a start from an image goes on without it
 
 
 class Keeper:
@@ -76,9 +78,9 @@ class Keeper:
         self._tables = tuple(tables)
         self._make_store = make_store
         self._options = options or KeeperOptions()
-        self._image_path = image_path
-        self._fingerprint = fingerprint
-        self._restore_store = restore_store
+        self._plan = None if image_path is None else ImagePlan(image_path, fingerprint, restore_store)
+        self._image = None if self._plan is None else ImageWriter(self._plan)
+        self._resumed = False
         self._bell = Bell(clock or SystemClock())
         self._upkeep: Upkeep | None = None
         self._loaded = False
@@ -93,6 +95,11 @@ class Keeper:
     def store(self) -> ItemStore:
         """The store that serves now; another one after a swap."""
         return self._up.live.store
+
+    @property
+    def layout(self) -> Layout:
+        """Keys and columns, as the tables have them."""
+        return self._up.layout
 
     def pin(self) -> Rows:
         """Hold the items as they are now, for one request: `with keeper.pin() as rows`."""
@@ -139,6 +146,8 @@ class Keeper:
             self._thread(f"refresh-items-{refresher.parts[0].number}", refresher.run)
         for follower in self._followers:
             self._thread(f"follow-items-{follower.part.number}", follower.run)
+        if self._image is not None and not self._resumed:
+            self._thread("save-items", self._save_changes)
 
     def close(self) -> None:
         """End all threads and let go of the sources, within `close_seconds`; rows can be read afterwards."""
@@ -146,14 +155,22 @@ class Keeper:
             return
         self._bell.close()
         until = self._bell.clock.now() + self._options.close_seconds
-        closer = threading.Thread(target=self._close_sources, name="close-items", daemon=True)
-        closer.start()
-        for thread in (*self._threads, closer):
+        closers = [
+            threading.Thread(target=work, name=name, daemon=True)
+            for name, work in (("close-items", self._close_sources), ("save-items", self._save_changes))
+        ]
+        for closer in closers:
+            closer.start()
+        for thread in (*self._threads, *closers):
             if thread is not threading.current_thread():
                 thread.join(max(0.0, until - self._bell.clock.now()))
-        late = [thread.name for thread in (*self._threads, closer) if thread.is_alive()]
+        late = [thread.name for thread in (*self._threads, *closers) if thread.is_alive()]
         if late:
-            logger.warning("item sources hang; their threads are left behind: %s", ", ".join(late))
+            logger.warning(
+                "closing the items takes longer than %g s; left behind: %s",
+                self._options.close_seconds,
+                ", ".join(late),
+            )
         if self._upkeep is not None:
             self._upkeep.pool.shutdown(wait=False, cancel_futures=True)
 
@@ -209,10 +226,11 @@ class Keeper:
             thread.join()
         return RefreshReport(tuple(report for _, report in sorted(reports.items())))
 
-    def refinish(self, make_store: MakeStore, progress: Progress = silent) -> None:
-        """Finish all rows anew in the stores that `make_store` makes; the old one serves until it is done.
+    def refinish(self, make_store: MakeStore, *, fingerprint: str = "", progress: Progress = silent) -> None:
+        """Finish all rows anew in a store that `make_store` makes; the old one serves until it is done.
 
-        Reads no source: `make_store` gets the raw columns that there are. Call it on a thread of its own.
+        Reads no source: `make_store` gets the raw columns that there are. `fingerprint` is that of the new
+        features, for the image. Call it on a thread of its own: it waits for a refresh that is under way.
         Raises DataError when raw columns are not kept.
         """
         up = self._require_loaded()
@@ -223,6 +241,8 @@ class Keeper:
                 turn.acquire()
             try:
                 refinish(up, make_store, progress)
+                if self._image is not None:
+                    self._image.features = fingerprint
             finally:
                 for turn in turns.values():
                     turn.release()
@@ -233,13 +253,25 @@ class Keeper:
         """Wait until `done()`, looking whenever something was applied, refreshed or failed."""
         return self._bell.watch(done, seconds)
 
+    def save_image(self) -> int:
+        """Write the image; returns its bytes, 0 where no image is wanted.
+
+        Raises nothing for what a disk does: that is an alarm, and the image that was there stays.
+        """
+        up = self._require_loaded()
+        return 0 if self._image is None else self._image.save(up)
+
     # --- what operators see -------------------------------------------------------------------------------
 
     def status(self) -> StoreStatus:
         """How the store and each table are."""
         up = self._up
         figures = self.figures()
-        tables = tuple(self._table_status(tracker) for tracker in up.trackers)
+        due = {part.number: one.due_in(part) for one in self._refreshers for part in one.parts}
+        tables = tuple(
+            tracker.status(up.live.rows(tracker.part), self._bell.clock.now(), due.get(number))
+            for number, tracker in enumerate(up.trackers)
+        )
         watermarks = [table.watermark for table in tables if table.watermark is not None]
         return StoreStatus(
             state="closed" if self._bell.closed else "ready" if self._loaded else "loading",
@@ -250,35 +282,13 @@ class Keeper:
             watermark=min(watermarks, default=None),
             tables=tables,
             alarms=up.alarms.all(),
-            image=None,
+            image=self._image.status(loaded=self._resumed) if self._image else None,
             figures=figures,
         )
 
     def gauges(self) -> Gauges:
         """The same as metrics: name → (sentence, value by labels)."""
         return {} if self._upkeep is None else gauges_of(self.status(), self._upkeep.trackers)
-
-    def _table_status(self, tracker: Tracker) -> TableStatus:
-        up, part = self._up, tracker.part
-        caught_up = tracker.caught_up
-        due = [r.due_in(part) for r in self._refreshers if part in r.parts]
-        return TableStatus(
-            name=part.name,
-            state=tracker.state,
-            rows=up.live.rows(part),
-            static=part.static,
-            followed=tracker.followed,
-            cursor=tracker.cursor,
-            watermark=tracker.watermark,
-            lag_seconds=None if caught_up is None else max(0.0, self._bell.clock.now() - caught_up),
-            changes=tracker.changes,
-            unchanged=tracker.unchanged,
-            deleted=tracker.deleted,
-            retries=tracker.retries,
-            last_error=tracker.last_error,
-            last_refresh=tracker.last_refresh,
-            next_refresh_in_seconds=due[0] if due else None,
-        )
 
     # --- loading ------------------------------------------------------------------------------------------
 
@@ -292,60 +302,59 @@ class Keeper:
         self._bell.ring()
 
     def _load(self, progress: Progress) -> None:
-        schemas = self._retried(lambda: [table.source.schema() for table in self._tables])
-        layout = lay_out(self._tables, schemas, null_overwrites=self._options.null_overwrites)
-        up = self._upkeep = Upkeep(self._tables, layout, self._make_store, self._options, self._bell)
-        self._prepare_threads(up)
-        for parts in self._origins(layout.parts):
-            for part in parts:
-                up.trackers[part.number].state = "loading"
-            self._retried(lambda parts=parts: self._load_origin(up, parts, progress))  # type: ignore[misc]
+        self._resumed = Loading(
+            self._tables,
+            self._make_store,
+            self._options,
+            image=self._plan,
+            bell=self._bell,
+            began=self._prepare_threads,
+        ).run(progress)
+        up = self._up
+        if self._resumed:
+            if self._image is not None:
+                self._image.resumed(up)
+            self._catch_up(up)
+        for refresher in self._refreshers:
+            for part in refresher.parts:
+                self._plan_refresh(up, refresher, part)
         self._loaded = True
-        logger.info("%d items are loaded", len(up.live.store), extra={"tables": len(self._tables)})
-
-    def _load_origin(self, up: Upkeep, parts: Sequence[Part], progress: Progress) -> None:
-        results = FullRefresh(up, up.live, first=True, progress=progress).run(parts)
-        for result in results:
-            tracker = up.trackers[result.part.number]
-            tracker.finished(result.report)
-            if result.error is not None:
-                tracker.last_error = told(result.error)
-                raise result.error
-            tracker.state = "loaded"
-
-    def _retried(self, work: Callable[[], T]) -> T:
-        """Do it again and again while a source cannot be reached."""
-        backoff = Backoff()
-        while True:
-            try:
-                return work()
-            except SourceError as error:
-                pause = backoff.next()
-                logger.warning("loading the items: %s; asking again in %.1f s", told(error), pause)
-                self._bell.pause(pause)
+        logger.info("%d items are loaded%s", len(up.live.store), " from their image" if self._resumed else "")
 
     def _prepare_threads(self, up: Upkeep) -> None:
+        self._upkeep = up
         shared = threading.Lock()
-        for parts in self._origins([part for part in up.layout.parts if not part.static]):
+        for parts in by_origin(self._tables, [part for part in up.layout.parts if not part.static]):
             turn = shared if self._options.refresh_mode == "swap" else threading.Lock()
             refresher = OriginRefresher(up, parts, turn=turn, refreshed=self._tidy)
             self._refreshers.append(refresher)
-            for part in parts:
-                refresher.plan_period(part)
-                if up.trackers[part.number].followed:
-                    self._followers.append(
-                        Follower(up, part, lost=lambda lost, by=refresher: by.plan(lost, 0.0))  # type: ignore[misc]
-                    )
+            lost = partial(refresher.plan, seconds=0.0)
+            self._followers += [Follower(up, p, lost=lost) for p in parts if up.trackers[p.number].followed]
 
-    def _origins(self, parts: Sequence[Part]) -> list[list[Part]]:
-        """Tables that can be read as of one moment, together."""
-        by_origin: dict[str, list[Part]] = {}
-        for part in parts:
-            by_origin.setdefault(self._tables[part.number].source.origin, []).append(part)
-        return list(by_origin.values())
+    def _catch_up(self, up: Upkeep) -> None:
+        """Apply what happened since the image was written; a source that is away is followed later."""
+        for follower in self._followers:
+            tracker = up.trackers[follower.part.number]
+            if tracker.cursor is None:
+                continue
+            try:
+                within(_CATCH_UP_SECONDS, self._bell, follower.catch_up, moved=lambda t=tracker: t.cursor)  # type: ignore[misc]
+            except ClosedError:
+                raise
+            except Exception as error:
+                follower.failed(error)
+
+    def _plan_refresh(self, up: Upkeep, refresher: OriginRefresher, part: Part) -> None:
+        """Plan by the period; after a start from an image, what cannot be followed is read at once."""
+        tracker = up.trackers[part.number]
+        age = max(0.0, self._bell.clock.time() - tracker.refreshed_at) if self._resumed else 0.0
+        refresher.plan_period(part, self._options.period_seconds - age)
+        if self._resumed and tracker.cursor is None:
+            refresher.plan(part, 0.0)
 
     def _tidy(self) -> None:
         """What follows a full refresh."""
+        self.save_image()
 
     # --- threads ------------------------------------------------------------------------------------------
 
@@ -356,6 +365,11 @@ class Keeper:
         self._threads.append(thread)
         thread.start()
         return thread
+
+    def _save_changes(self) -> None:
+        """Keep what was written since the last image."""
+        if self._upkeep is not None and self._image is not None and self._loaded:
+            self._image.save_changes(self._upkeep)
 
     def _close_sources(self) -> None:
         for table in self._tables:

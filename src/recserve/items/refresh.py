@@ -67,7 +67,7 @@ class Refresh:
     def unseen(self, batch_rows: int = 1 << 16) -> Iterator[Column]:
         """Find the keys of rows that the store has of this table and the table no longer has.
 
-        They may be deleted or rewritten while this goes on.
+        Each comes once, and may be deleted or rewritten while this goes on. One iteration at a time.
         """
         walk = _core.Unseen(self.native)
         while (keys := walk.next(batch_rows)) is not None:

@@ -85,6 +85,7 @@ class TableStatus:
     retries: int
     last_error: str
     last_refresh: TableReport | None
+    refreshed_at: float  # when a full refresh last passed, in seconds since 1970, also before this start
     next_refresh_in_seconds: float | None
 
 
@@ -130,6 +131,7 @@ class Tracker:
     retries: int = 0
     last_error: str = ""
     last_refresh: TableReport | None = None
+    refreshed_at: float = 0.0  # when a full refresh last passed, in seconds since 1970; 0: never
     outcomes: dict[Outcome, int] = field(default_factory=lambda: {"refreshed": 0, "refused": 0, "failed": 0})
 
     # A refresh and following agree by these on what is older than the moment of the refresh:
@@ -141,6 +143,29 @@ class Tracker:
         """Keep the report of a full refresh."""
         self.last_refresh = report
         self.outcomes[report.outcome] += 1
+        if report.outcome == "refreshed":
+            self.refreshed_at = report.finished_at
+
+    def status(self, rows: int, now: float, due_in: float | None) -> TableStatus:
+        """As operators see it; `now` by the keeper's clock."""
+        return TableStatus(
+            name=self.part.name,
+            state=self.state,
+            rows=rows,
+            static=self.part.static,
+            followed=self.followed,
+            cursor=self.cursor,
+            watermark=self.watermark,
+            lag_seconds=None if self.caught_up is None else max(0.0, now - self.caught_up),
+            changes=self.changes,
+            unchanged=self.unchanged,
+            deleted=self.deleted,
+            retries=self.retries,
+            last_error=self.last_error,
+            last_refresh=self.last_refresh,
+            refreshed_at=self.refreshed_at,
+            next_refresh_in_seconds=due_in,
+        )
 
 
 class Alarms:
@@ -208,8 +233,8 @@ def gauges_of(status: StoreStatus, trackers: Sequence[Tracker]) -> Gauges:
         ),
         (
             "refreshed_at_seconds",
-            "When the last full refresh ended, whatever its outcome, in seconds since 1970.",
-            {n: t.last_refresh.finished_at if t.last_refresh else None for n, t in tables.items()},
+            "When a full refresh last passed, in seconds since 1970.",
+            {n: t.refreshed_at or None for n, t in tables.items()},
         ),
         ("changes_total", "Rows that following wrote.", {n: t.changes for n, t in tables.items()}),
         ("changes_deleted_total", "Rows that following deleted.", {n: t.deleted for n, t in tables.items()}),
@@ -238,5 +263,5 @@ def trace_of(error: BaseException) -> str:
 
 def without_secrets(text: str) -> str:
     """The text with the passwords of URLs, and of connection words, starred out."""
-    text = re.sub(r"(://[^:/@\s]*:)[^@\s]+@", r"\1***@", text)
+    text = re.sub(r"(://[^:/@\s]*:)\S+@", r"\1***@", text)
     return re.sub(r"(?i)\b(password|passwd|secret|token)(\s*[=:]\s*)[^\s&,;'\")]+", r"\1\2***", text)

@@ -12,67 +12,34 @@ written, so a request gathers them and computes nothing.
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
 from recserve import _core
 from recserve.columns import Batch, Column, batch_from_arrow, column_from_arrow, storage_type
 from recserve.errors import DataError, RecserveError
+from recserve.items.compaction import CompactedColumn, Compaction
+from recserve.items.image import Image
 from recserve.items.refresh import Refresh
+from recserve.items.rows import Rows, Sequence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from concurrent.futures import Future
-    from types import TracebackType
-
-    import numpy as np
-    from numpy.typing import NDArray
 
     from recserve.columns import RowFinisher
+    from recserve.items.rows import SequenceKey
 
 KeyType = Literal["string", "int64"]
 PreparedRows = _core.PreparedRows  # rows that are written but not yet visible
 
-_NO_BATCH = Batch(0)
 _REMEMBERED_SELECTIONS = 256
-
-
-class SequenceKey(Protocol):
-    """Where the item ids of a sequence are, and what to gather for each of them."""
-
-    @property
-    def column(self) -> str:
-        """The user column that holds the ids."""
-
-    @property
-    def delimiter(self) -> str:
-        """What separates ids when the column is a text."""
-
-    @property
-    def length(self) -> int:
-        """How many ids count, from the first on; 0 = all."""
-
-    @property
-    def raw(self) -> frozenset[str]:
-        """Raw item columns to gather."""
-
-    @property
-    def finished(self) -> frozenset[str]:
-        """Finished item columns to gather."""
-
-
-@dataclass(frozen=True, slots=True)
-class ItemRows:
-    """One row per id that was asked for, in that order."""
-
-    raw: Batch
-    finished: Batch
-    known: NDArray[np.bool_]  # (rows,) in the store, or the request brings a value of its own for the row
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +63,7 @@ class StoreFigures:
     arena_bytes: int  # texts and lists that hardly repeat
     dictionary_bytes: int  # texts and lists that do, kept once each
     index_bytes: int  # keys included
+    garbage_bytes: int  # of the arenas: what the last `compact` found and left
     lookups: int  # ids asked for
     misses: int  # of them not in the store
 
@@ -157,7 +125,61 @@ class ItemStore:
             limits=dict(limits or {}),
         )
         self._selections: dict[tuple[str, ...], _core.Selection] = {}
-        self._sequences: dict[int, tuple[Mapping[str, SequenceKey], list[_Sequence]]] = {}
+        self._sequences: dict[int, tuple[Mapping[str, SequenceKey], list[Sequence]]] = {}
+
+    @staticmethod
+    def open_image(path: str | os.PathLike[str]) -> Image:
+        """Open what `save` wrote."""
+        return Image(path)
+
+    @classmethod
+    def restore(
+        cls,
+        image: Image,
+        key: KeyType,
+        raw: Mapping[str, str],
+        *,
+        finisher: RowFinisher | None = None,
+        hides: Mapping[str, frozenset[str]] | None = None,
+        always_raw: frozenset[str] = frozenset(),
+        limits: Mapping[str, int] | None = None,
+        dropped: Mapping[str, str] | None = None,
+    ) -> ItemStore:
+        """Make the store that was saved, with the same arguments: its file is mapped, nothing is computed.
+
+        Raises DataError, saying what differs, when these arguments keep other columns than the image: write
+        the rows of `image.scan` then. Whether `finisher` still computes what the image keeps is for the
+        caller to know, by what it wrote into `meta`.
+        """
+        store = cls(
+            key,
+            raw,
+            finisher=finisher,
+            hides=hides,
+            always_raw=always_raw,
+            limits=limits,
+            dropped=dropped,
+        )
+        store._native.restore(image._native)
+        return store
+
+    def save(self, path: str | os.PathLike[str], meta: Mapping[str, str]) -> int:
+        """Write all rows as they are now, and `meta`, to a file that replaces `path`; returns its bytes.
+
+        Readers and writers never wait for it. Raises SourceError when the system refuses, a full disk for
+        one; the file that was there is as it was then.
+        """
+        return self._native.save(os.fspath(path), json.dumps(dict(meta)))
+
+    def compact(self, threshold: float = 0.3) -> Compaction:
+        """Give back memory of texts and lists that no row refers to any more; the rows stay as they are.
+
+        Only columns of which more than `threshold` is garbage are compacted; 1 only counts it. Takes a
+        thread for itself: readers never wait for it, writers for about a millisecond at a time. It waits for
+        batches that are being written and for pinned readers, half a minute at most: then a column stays.
+        """
+        columns, rows_moved = self._native.compact(threshold)
+        return Compaction(tuple(CompactedColumn(*column) for column in columns), rows_moved)
 
     def __len__(self) -> int:
         return self.figures().rows
@@ -170,6 +192,11 @@ class ItemStore:
     def figures(self) -> StoreFigures:
         """Count rows, bytes and look-ups."""
         return StoreFigures(**self._native.figures())
+
+    @property
+    def epoch(self) -> int:
+        """Grows with every change."""
+        return int(self._native.epoch)
 
     def column_bytes(self) -> list[ColumnBytes]:
         """Tell what each column takes; keys, the index and free space within slots belong to none."""
@@ -301,86 +328,18 @@ class ItemStore:
             selection = self._selections[names] = self._native.select_sent(list(names))
         return selection
 
-    def _sequence_plan(self, keys: Mapping[str, SequenceKey]) -> list[_Sequence]:
+    def _sequence_plan(self, keys: Mapping[str, SequenceKey]) -> list[Sequence]:
         """The plan of a mapping is made once; the mapping is kept, so its id stays its own."""
         planned = self._sequences.get(id(keys))
         if planned is None:
             plan = [
-                _Sequence(
+                Sequence(
                     group, k.column, k.delimiter, k.length, self._native.select(set(k.raw), set(k.finished))
                 )
                 for group, k in keys.items()
             ]
             planned = self._sequences[id(keys)] = (keys, plan)
         return planned[1]
-
-
-@dataclass(frozen=True, slots=True)
-class _Sequence:
-    group: str
-    column: str
-    delimiter: str
-    length: int
-    selection: _core.Selection
-
-
-class Rows:
-    """The items as they were at one moment; candidates and sequences of one request see the same."""
-
-    __slots__ = ("_native", "_pin", "_store")
-
-    def __init__(self, store: ItemStore) -> None:
-        self._store = store
-        self._native = store._native
-        self._pin = self._native.pin()
-
-    def __enter__(self) -> Rows:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._pin.release()
-
-    def gather(self, item_ids: Column, *, rows: int, overrides: Batch = _NO_BATCH) -> ItemRows:
-        """Gather one row per id; `overrides`, columns that the request sends, win even where they are empty.
-
-        An id that is unknown, null or empty gathers the *empty row*: every raw column missing, finished once
-        when the store was made. Without ids (`item_ids` has no rows) all `rows` rows are the empty row.
-
-        `raw` holds the `always_raw` columns and, for every finished column that reads an override, all the
-        raw columns it reads; such a finished column is left out, all others are in `finished`.
-        """
-        selection = self._store._selection(overrides)
-        return ItemRows(*self._native.gather(self._pin, item_ids, rows, selection, overrides))
-
-    def look_up(self, keys: Column, columns: Collection[str]) -> ItemRows:
-        """Read these raw columns of the items, one row per key; an unknown key is a row of nulls."""
-        selection = self._native.select(set(columns), set())
-        return ItemRows(*self._native.gather(self._pin, keys, len(keys), selection, _NO_BATCH))
-
-    def gather_lists(self, user: Batch, keys: Mapping[str, SequenceKey]) -> dict[str, tuple[Batch, Batch]]:
-        """Gather (raw, finished) for the items in each of the user's sequences, one row per element.
-
-        The id column is a text cut at the delimiter (an empty piece is an unknown id), a list, or one
-        integer; a missing or absent one has no elements. Unknown ids gather the empty row.
-        """
-        gathered = {}
-        sent = set(user.names)
-        for s in self._store._sequence_plan(keys):
-            gathered[s.group] = self._native.gather_sequence(
-                self._pin,
-                user[s.column] if s.column in sent else _NO_IDS,
-                s.delimiter,
-                s.length,
-                s.selection,
-                s.group,
-                s.column,
-            )
-        return gathered
-
-
-_NO_IDS = column_from_arrow(pa.array([], pa.string()))
 
 
 def _scanned(scan: _core.Scan, batch_rows: int) -> Iterator[tuple[Column, Batch]]:

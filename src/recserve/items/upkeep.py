@@ -7,7 +7,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from recserve.errors import DataError, SourceError
 from recserve.items.gate import Limits, RefusedError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from recserve.config.items import ItemSettings
     from recserve.items.clock import Bell
     from recserve.items.gate import Counts
+    from recserve.items.image import Image
     from recserve.items.part_rows import PartRows
     from recserve.items.status import AlarmKind, Doing
     from recserve.items.store import ItemStore, KeyType
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from recserve.source import Source
 
     MakeStore = Callable[[KeyType, Mapping[str, str]], ItemStore]
-    RestoreStore = Callable[[Any, KeyType, Mapping[str, str]], ItemStore]
+    RestoreStore = Callable[[Image, KeyType, Mapping[str, str]], ItemStore]
     #: (what is done, how many, of how many); 0 of all: nobody knows.
     Progress = Callable[[str, int, int], None]
 
@@ -110,18 +111,20 @@ class Upkeep:
     def apply(self, changes: Mapping[int, PartRows]) -> Applied:
         """Write changes, fresher than any refresh, into what serves and what is being built."""
         with self.lock:
-            self.writes += 1
             if self.building is not None:
                 self.building.apply(changes)
-            return self.live.apply(changes)
+            applied = self.live.apply(changes)
+            self.writes += applied.written
+            return applied
 
     def delete(self, keys: pa.Array, parts: Collection[Part] | None = None) -> int:
         """Delete what tables (None: all) say of these keys."""
         with self.lock:
-            self.writes += 1
             if self.building is not None:
                 self.building.delete(keys, parts)
-            return self.live.delete(keys, parts)
+            deleted = self.live.delete(keys, parts)
+            self.writes += deleted
+            return deleted
 
     def swap(self) -> None:
         """Let the built store serve; requests that have the old one pinned end with it."""

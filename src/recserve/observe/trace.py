@@ -1,6 +1,6 @@
 """Where the time of one request went.
 
-receive ─▶ queue ─▶ decode ─▶ look_up ─▶ generate ─▶ run ─▶ encode ─▶ respond
+receive ─▶ queue ─▶ decode ─▶ (look_up_user) ─▶ look_up ─▶ generate ─▶ run ─▶ encode ─▶ respond
 
 `lap("decode")` says: what happened since the last lap was *decode*. That is one clock read per stage, so
 every request is traced. CPU time is another matter: asking the kernel for it costs up to 2 us per stage, so
@@ -12,7 +12,17 @@ from __future__ import annotations
 from time import monotonic_ns, thread_time_ns
 
 #: Every stage that a request can pass, in the order of its journey.
-STAGES = ("receive", "queue", "decode", "look_up", "generate", "run", "encode", "respond")
+STAGES = (
+    "receive",
+    "queue",
+    "decode",
+    "look_up_user",
+    "look_up",
+    "generate",
+    "run",
+    "encode",
+    "respond",
+)
 
 #: Of so many requests, one has its CPU time measured.
 CPU_SAMPLE = 16

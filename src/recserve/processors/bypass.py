@@ -63,6 +63,13 @@ class Bypass:
         """What is served, in words."""
         return self._described_as
 
+    @property
+    def kept_items(self) -> None:
+        """Clients send all that the model reads."""
+
+    def close(self) -> None:
+        """Nothing works beside requests."""
+
 
 def _zeros(name: str, spec: TensorSpec, rows: int) -> NDArray[Any]:
     """One value per row, which is what jagged inputs with lengths of one are too."""

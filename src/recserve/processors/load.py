@@ -2,37 +2,34 @@
 
 Bundle ──▶ features (fg.json) ──▶ engine (do its inputs fit the features?)
                │
-ServiceSpec ──▶ items (does the table have the columns that features read?) ──▶ Normal
+ServiceSpec ──▶ items (do the tables have the columns that features read?) ──▶ Normal
 """
 
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
 from recserve.engines import find
 from recserve.engines.engine import TensorSpec
-from recserve.errors import ConfigError, LoadError
+from recserve.errors import LoadError
+from recserve.feature_store.users import open_users
 from recserve.features import config
 from recserve.features.generator import Generator
-from recserve.items.store import ItemStore, column_types, key_type
+from recserve.items.keeper import Keeper
 from recserve.messages import InputSchema
 from recserve.processors.bypass import Bypass
+from recserve.processors.load_items import fingerprint_of, load_items
 from recserve.processors.normal import Normal
-from recserve.source import TableSpec
 from recserve.sources import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pyarrow as pa
-
     from recserve.bundle import Bundle
-    from recserve.config.items import Table
     from recserve.config.service import ServiceSpec
     from recserve.engines.engine import Engine
-    from recserve.items.store import KeyType
-    from recserve.source import Source
 
 logger = logging.getLogger("recserve.load")
 
@@ -71,13 +68,23 @@ def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Norm
     progress("loading the model", 0, 1)
     engine = load_engine(bundle, spec, features)
     progress("loading the model", 1, 1)
-    items = load_items(features, spec, progress)
+    schema = schema_of(bundle)
+    with ExitStack() as opened:
+        users = open_users(spec.feature_store, spec.base_dir, open_source) if spec.feature_store else None
+        if users is not None:
+            opened.callback(users.close)
+        made_by = fingerprint_of(bundle.require_fg(), spec)
+        items = load_items(features, spec, progress, declared=schema, fingerprint=made_by)
+        if isinstance(items, Keeper):
+            items.start()
+        opened.pop_all()
     return Normal(
         items,
         features,
         engine,
         empty_score=spec.model.item_empty_score,
-        schema=schema_of(bundle),
+        schema=schema,
+        users=users,
         described_as={**described, "fg_mode": "normal"},
     )
 
@@ -123,90 +130,3 @@ def _id_limits(bundle: Bundle, spec: ServiceSpec) -> Mapping[str, int]:
 def sent_by(features: Generator) -> dict[str, TensorSpec]:
     """The tensors that features send, as an engine compares them."""
     return {name: TensorSpec(dtype, rank) for name, (dtype, rank) in features.tensors.items()}
-
-
-def load_items(features: Generator, spec: ServiceSpec, progress: Progress = silent) -> ItemStore:
-    """Read the item table of the service file and finish its features; without a table the store is empty."""
-    tables = spec.items.tables
-    if len(tables) > 1:
-        names = ", ".join(table.name for table in tables)
-        raise ConfigError(f"model_config.tables: {names}: one table is read; join them into one file")
-    if not tables:
-        return _store(features, "string", {})
-    table = tables[0]
-    source = table_source(spec, table)
-    schema = source.schema()
-    wanted = features.raw_columns & set(table.value or features.raw_columns)
-    _check_columns(features, table, schema, wanted, strict=spec.items.item_columns == "strict")
-    key = key_type(schema.field(table.key).type, table.key)
-    store = _store(features, key, column_types(schema, sorted(wanted)))
-    step, total, done = f"loading {source.name}", source.rows(), 0
-    progress(step, 0, total)
-
-    def loaded(rows: int) -> None:
-        nonlocal done
-        done += rows
-        progress(step, done, total)
-
-    report = store.load(source.snapshot(wanted), key=table.key, progress=loaded)
-    if report.repeated:
-        logger.warning(
-            "the item table repeats keys; the last row of each counts",
-            extra={"table": table.name, "key": table.key, "repeated": report.repeated},
-        )
-    return store
-
-
-def table_source(spec: ServiceSpec, table: Table) -> Source:
-    """Open one table of the service file; nothing is read yet."""
-    return open_source(
-        spec.items.remote_type,
-        TableSpec(
-            name=table.name,
-            key=table.key,
-            url=spec.items.url,
-            condition=table.condition,
-            timekey=table.timekey,
-            overlap_seconds=spec.items.timekey_overlap_s,
-            base_dir=spec.base_dir,
-        ),
-    )
-
-
-def missing_columns(features: Generator, schema: pa.Schema, table: Table) -> list[str]:
-    """Item columns that features read and the table does not give."""
-    given = set(schema.names) & set(table.value or schema.names)
-    return sorted(features.raw_columns - given)
-
-
-def _check_columns(
-    features: Generator, table: Table, schema: pa.Schema, wanted: frozenset[str], *, strict: bool
-) -> None:
-    for name in sorted(set(table.value) - set(schema.names)):
-        raise ConfigError(
-            f"model_config.tables: '{table.name}' has no column '{name}', which `value` asks for"
-        )
-    lacking = missing_columns(features, schema, table)
-    if not lacking:
-        return
-    names = ", ".join(lacking)
-    if strict:
-        raise ConfigError(
-            f"item table '{table.name}' lacks columns that features read: {names}; "
-            'add them, or write "item_columns": "warn" to take their defaults'
-        )
-    logger.warning(
-        "the item table lacks columns that features read; they are missing unless a request brings them",
-        extra={"table": table.name, "columns": names},
-    )
-
-
-def _store(features: Generator, key: KeyType, raw: dict[str, str]) -> ItemStore:
-    return ItemStore(
-        key,
-        raw,
-        finisher=features.finisher,
-        hides=features.finished,
-        always_raw=features.pair_columns,
-        limits=features.finished_limits,
-    )

@@ -11,8 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from recserve.columns import Batch, column_from_arrow
+from recserve.items.keeper import Keeper
 from recserve.messages import InputSchema, ScoreRequest, ScoreResponse
 from recserve.observe.trace import Trace
+from recserve.processors.kept_items import KeptItems
 from recserve.processors.processor import Signature, TensorInfo
 
 if TYPE_CHECKING:
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from recserve.engines.engine import Engine
+    from recserve.feature_store.users import UserFeatures, UserFigures
     from recserve.features.generator import Generator
-    from recserve.items.store import ItemStore
+    from recserve.items.store import ItemStore, StoreFigures
     from recserve.processors.processor import Gauges, Labels
 
 
@@ -33,12 +36,13 @@ class Normal:
 
     def __init__(
         self,
-        items: ItemStore,
+        items: Keeper | ItemStore,
         features: Generator,
         engine: Engine,
         *,
         empty_score: float = 0.0,
         schema: InputSchema | None = None,
+        users: UserFeatures | None = None,
         described_as: Mapping[str, str] | None = None,
     ) -> None:
         self.items = items
@@ -46,6 +50,7 @@ class Normal:
         self.engine = engine
         self.empty_score = empty_score
         self.schema = schema
+        self.users = users
         self._sequence_keys = features.sequence_keys  # one mapping for all requests: the store plans it once
         self._described_as = dict(described_as or {})
 
@@ -97,10 +102,10 @@ class Normal:
             (("feature", feature), ("kind", kind)): float(count)
             for (feature, kind), count in self.features.counters_by_feature.items()
         }
-        figures = self.items.figures()
         return {
-            "recserve_item_rows": ("Rows of the item store.", float(figures.rows)),
-            "recserve_item_bytes": ("Memory of the item store.", float(figures.bytes)),
+            **_of_items(self.items.figures()),
+            **(self.items.gauges() if isinstance(self.items, Keeper) else {}),
+            **(_of_users(self.users.figures) if self.users is not None else {}),
             **counters,
             "recserve_features_problems_total": ("The same, by feature and kind.", by_feature),
         }
@@ -109,11 +114,50 @@ class Normal:
         """What is served, in words."""
         return self._described_as
 
+    @property
+    def kept_items(self) -> KeptItems | None:
+        """The items for operators; None where no table is kept."""
+        return KeptItems(self.items) if isinstance(self.items, Keeper) else None
+
+    def close(self) -> None:
+        """End the threads that keep items and look users up, and let go of their sources."""
+        if isinstance(self.items, Keeper):
+            self.items.close()
+        if self.users is not None:
+            self.users.close()
+
     def _declared_types(self) -> dict[str, str]:
         if self.schema is None:
             return {}
         declared = {**self.schema.item, **self.schema.context, **self.schema.user}
         return {name: _SHOWN_AS.get(kind, kind) for name, kind in declared.items()}
+
+
+def _of_items(figures: StoreFigures) -> Gauges:
+    memory: dict[Labels, float] = {
+        (("kind", kind),): float(getattr(figures, f"{kind}_bytes"))
+        for kind in ("rows", "arena", "dictionary", "index")
+    }
+    return {
+        "recserve_item_rows": ("Rows of the item store.", float(figures.rows)),
+        "recserve_item_bytes": ("Memory of the item store.", float(figures.bytes)),
+        "recserve_item_memory_bytes": ("The same by what it holds.", memory),
+        "recserve_item_look_ups_total": ("Ids that were looked up.", float(figures.lookups)),
+        "recserve_item_misses_total": ("Those that no item has.", float(figures.misses)),
+    }
+
+
+def _of_users(figures: UserFigures) -> Gauges:
+    outcomes: dict[Labels, float] = {
+        (("outcome", name),): float(getattr(figures, name))
+        for name in ("cached", "found", "unknown", "late", "failed", "refused")
+    }
+    return {
+        "recserve_user_look_ups_total": ("Look-ups of a request's user.", outcomes),
+        "recserve_user_gets_total": ("Those that went to the online store.", float(figures.asked)),
+        "recserve_user_cache_rows": ("Users that are remembered.", float(figures.cached_rows)),
+        "recserve_user_cache_bytes": ("Memory of remembered users.", float(figures.cached_bytes)),
+    }
 
 
 _SHOWN_AS = {

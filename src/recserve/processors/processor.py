@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from recserve.columns import Batch
     from recserve.messages import InputSchema, ScoreRequest, ScoreResponse, TensorRequest, TensorResponse
     from recserve.observe.trace import Trace
+    from recserve.processors.kept_items import KeptItems
 
     #: Values of labels: ((label, its value), ...).
     Labels = tuple[tuple[str, str], ...]
@@ -55,9 +57,37 @@ class Processor(Protocol):
     def info(self) -> Mapping[str, str]:
         """What is served, in words, for `/metrics` and the log."""
 
+    @property
+    def kept_items(self) -> KeptItems | None:
+        """The items for operators; None where there is nothing to keep."""
+
+    def close(self) -> None:
+        """End what works beside requests; called once, after the last of them."""
+
+
+class UserLookUp(Protocol):
+    """Features of users that requests do not bring; see feature_store/users.py."""
+
+    @property
+    def key(self) -> str:
+        """The request's column with the user id."""
+
+    async def look_up(self, user_id: str) -> Batch:
+        """One row; what is unknown, or does not come in time, is missing in it. Never fails."""
+
+    def completed(self, sent: Batch, found: Batch) -> Batch:
+        """What the request sends and, of what was found, the columns that it does not send."""
+
+    def close(self) -> None:
+        """Let go of what is asked."""
+
 
 class Scorer(Processor, Protocol):
     """Scores items for a user, from raw features."""
+
+    @property
+    def users(self) -> UserLookUp | None:
+        """Whom to ask for the user's features before `score`; None: nobody."""
 
     @property
     def schema(self) -> InputSchema | None:

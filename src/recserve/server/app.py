@@ -5,7 +5,7 @@
     GET      /healthz /readyz /metrics                     for operators, without a token
 
     POST: head ─▶ 404 405 503 401 413 429 450, whichever applies first, before the body is read
-          body ─▶ a worker thread: decode ─▶ processor ─▶ encode
+          body ─▶ a worker thread: decode ─▶ processor ─▶ encode   (with_users.py: if users are looked up)
 
 Raw ASGI, no framework: routing is one dict and one prefix. Every error ends in one place, `App._fail`, which
 turns the tree of `errors.py` into statuses.
@@ -25,6 +25,7 @@ from recserve.server.endpoint import answer_body
 from recserve.server.error_body import CONTENT_TYPE as TEXT
 from recserve.server.error_body import error_body
 from recserve.server.rate_limit import RateLimit
+from recserve.server.with_users import with_users
 
 if TYPE_CHECKING:
     from recserve.config.service import ServiceSpec
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from recserve.server.endpoint import Endpoint
     from recserve.server.lifecycle import Lifecycle
     from recserve.server.progress import WatchedProgress
+    from recserve.server.with_users import WithUsers
     from recserve.server.workers import WorkerPool
     from recserve.wire.auth import Authorizer
 
@@ -59,7 +61,9 @@ class App:
         self.limits = self.door.limits
         self.endpoint: Endpoint | None = None  # set when it has answered the warm-up
         self.signature = b""
+        self.watermark = b""  # of the items, for answers; somebody else keeps it right
         self.progress: WatchedProgress | None = None  # while it loads
+        self._users: WithUsers | None = None  # only where the server looks users up
         self._lifecycle = lifecycle
         self._pool = pool
         self._metrics = metrics
@@ -77,6 +81,7 @@ class App:
         signature = endpoint.processor.signature()
         self.signature = json.dumps({"signature_name": "serving_default", **asdict(signature)}).encode()
         self._metrics.info.update(endpoint.processor.info())
+        self._users = with_users(endpoint, self._pool)
         self.endpoint = endpoint
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -106,15 +111,20 @@ class App:
         trace = exchange.trace
         trace.lap("receive")
         deadline_ns = trace.started_ns + self.door.budget_ns
-        answer = await self._pool.submit(
-            answer_body, endpoint, body, trace, deadline_ns / 1e9, deadline=deadline_ns / 1e9
-        )
+        if self._users is None:
+            answer = await self._pool.submit(
+                answer_body, endpoint, body, trace, deadline_ns / 1e9, deadline=deadline_ns / 1e9
+            )
+        else:
+            answer = await self._users.answer(body, trace, deadline_ns / 1e9)
         trace.end_work()
         trace.lap("respond")
         headers = [
             (b"content-type", b"application/octet-stream"),
             (b"server-timing", trace.server_timing().encode()),
         ]
+        if self.watermark:
+            headers.append((b"x-recserve-item-watermark", self.watermark))
         await self.door.answer(exchange, 200, answer, headers)
         self._metrics.finished(trace, 200, received=len(body), sent=len(answer))
         self._slow_log.look_at(trace, 200)

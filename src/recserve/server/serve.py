@@ -1,7 +1,7 @@
 """The server process: from an exported model directory to answers, and to an orderly end.
 
     bind ─▶ LOADING (in a thread) ─▶ WARMING ─▶ READY ──SIGTERM──▶ DRAINING ─▶ close ─▶ exit
-             /healthz answers from here on
+             /healthz answers from here on                            (connections, then the items' sources)
 
 One process serves one model: a new model is a new process beside this one, and then SIGTERM to this one.
 """
@@ -17,7 +17,6 @@ import os
 import signal
 import sys
 import threading
-from contextlib import suppress
 from email.utils import formatdate
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
@@ -33,6 +32,7 @@ from recserve.errors import ConfigError
 from recserve.observe import logs
 from recserve.observe.metrics import Metrics
 from recserve.processors.load import load
+from recserve.server.admin import PATIENCE_SECONDS, AdminApp
 from recserve.server.app import App
 from recserve.server.endpoint import Endpoint, ScoreEndpoint, TensorEndpoint
 from recserve.server.lifecycle import Lifecycle, State
@@ -56,6 +56,10 @@ logger = logging.getLogger("recserve.server")
 _BACKLOG = 4096
 #: Exit status for a supervisor: too many model calls never came back.
 EXIT_WRITTEN_OFF = 3
+#: A refresh, a comparison and two of whatever else operators ask for at once.
+ADMIN_THREADS = 4
+#: How long the end of the process waits for sources to be closed.
+CLOSE_SECONDS = 15.0
 
 
 class Loader(Protocol):
@@ -112,12 +116,15 @@ class Server:
         self.spec = spec
         self.host = host
         self.port = port  # the real one once the port answers
+        self.admin_port = 0  # the real one, if there is one
         self.lifecycle = Lifecycle()
         self.metrics = Metrics(spec.name, self._gauges)
         self._load_processor = load_processor
         self._on_ready = on_ready
         self._status = 0
         self._endpoint: Endpoint | None = None
+        self._admin: AdminApp | None = None
+        self._closing: threading.Thread | None = None
 
     @property
     def url(self) -> str:
@@ -125,9 +132,16 @@ class Server:
         return f"http://{self.host}:{self.port}/api/predict/{self.spec.name}"
 
     @property
+    def admin_url(self) -> str:
+        """Where items are looked at and changed by hand; empty without an admin port."""
+        return f"http://{self.host}:{self.admin_port}/items" if self.admin_port else ""
+
+    @property
     def left_behind(self) -> bool:
         """Whether threads are still inside a call although the server has ended."""
-        return self._loading.is_alive() or self._pool.computing > 0
+        pools = (self._pool, self._admin_pool) if self._admin is not None else (self._pool,)
+        threads = (self._loading, self._closing)
+        return any(pool.computing for pool in pools) or any(t and t.is_alive() for t in threads)
 
     async def main(self, *, handle_signals: bool = False) -> int:
         """Serve until stopped; returns the exit status, 0 after an orderly end."""
@@ -153,8 +167,14 @@ class Server:
             metrics=self.metrics,
             authorizer=Authorizer(self.spec.tokens),
         )
-        listener = await self._listen()
+        self._state = ServerState()
+        self._tell_time()
+        listeners: list[asyncio.Server] = []
         try:
+            listeners.append(await self._listen(self._app, self.port))
+            self.port = _port_of(listeners[0])
+            if rpc.admin_port:
+                listeners.append(await self._listen_to_operators())
             becoming_ready = asyncio.ensure_future(self._become_ready())
             stopped = asyncio.ensure_future(self._stopping.wait())
             await asyncio.wait((becoming_ready, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -165,9 +185,13 @@ class Server:
             await stopped
             await self._drain()
         finally:
-            listener.close()
+            for listener in listeners:
+                listener.close()
             await self._close_connections()
+            await self._close_processor()
             self._pool.close()
+            if self._admin is not None:
+                self._admin_pool.close()
             self._clock.cancel()
             gc.unfreeze()  # what was frozen when it became ready is to be taken apart in order
         return self._status
@@ -188,9 +212,29 @@ class Server:
         self._status = EXIT_WRITTEN_OFF
         self._stop()
 
-    async def _listen(self) -> asyncio.Server:
+    async def _listen_to_operators(self) -> asyncio.Server:
+        """Open the admin port: the same host and limits, threads and tokens of its own."""
+        self._admin_pool = WorkerPool(
+            self._loop,
+            threads=ADMIN_THREADS,
+            in_work=ADMIN_THREADS,
+            max_queue=ADMIN_THREADS,
+            budget=PATIENCE_SECONDS,
+            on_exhausted=lambda: None,
+        )
+        self._admin = AdminApp(
+            self.spec,
+            lifecycle=self.lifecycle,
+            pool=self._admin_pool,
+            authorizer=Authorizer(self.spec.admin_tokens or self.spec.tokens),
+        )
+        listener = await self._listen(self._admin, max(0, self.spec.rpc.admin_port))
+        self.admin_port = _port_of(listener)
+        return listener
+
+    async def _listen(self, application: App | AdminApp, port: int) -> asyncio.Server:
         config = uvicorn.Config(
-            self._app,
+            application,
             interface="asgi3",
             http=Connection,
             ws="none",
@@ -202,25 +246,28 @@ class Server:
             timeout_keep_alive=math.ceil(self.spec.rpc.idle_timeout_ms / 1000),
         )
         config.load()
-        self._state = ServerState()
 
         def connect() -> asyncio.Protocol:
             return Connection(config=config, server_state=self._state, app_state={}, _loop=self._loop)
 
         try:
-            listener = await self._loop.create_server(connect, self.host, self.port, backlog=_BACKLOG)
+            return await self._loop.create_server(connect, self.host, port, backlog=_BACKLOG)
         except OSError as error:
             raise ConfigError(
-                f"cannot listen on {self.host}:{self.port} ({error}); choose another port"
+                f"cannot listen on {self.host}:{port} ({error}); choose another port"
             ) from error
-        self.port = listener.sockets[0].getsockname()[1]
-        self._tell_time()
-        return listener
 
     def _tell_time(self) -> None:
-        """The Date header, once per second."""
+        """The Date header, once per second, and the age of the items."""
+        self._tell_watermark()
         self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
         self._clock = self._loop.call_later(1.0, self._tell_time)
+
+    def _tell_watermark(self) -> None:
+        """A text that is a second old costs requests nothing, and promises no more than is true."""
+        if self.spec.items.item_watermarks and self._app.endpoint is not None:
+            items = self._app.endpoint.processor.kept_items
+            self._app.watermark = items.watermark().encode() if items is not None else b""
 
     async def _become_ready(self) -> None:
         with shown_progress() as shown:
@@ -230,10 +277,13 @@ class Server:
             self._endpoint = _endpoint(processor, self.spec)
             await warm_up(self._endpoint, self._pool, progress)
         self._app.serve(self._endpoint)
+        if self._admin is not None:
+            self._admin.serve(processor.kept_items)
         # What is loaded stays: the collector need not look at it again, which it would do for tens of ms.
         gc.collect()
         gc.freeze()
         self._app.progress = None
+        self._tell_watermark()
         self.lifecycle.move(State.READY)
         if self._on_ready is not None:
             self._on_ready(self)
@@ -244,8 +294,8 @@ class Server:
 
         def settle(processor: Processor | None, error: BaseException | None) -> None:
             if future.cancelled():
-                return
-            if error is not None:
+                self._close_in_thread(processor)
+            elif error is not None:
                 future.set_exception(error)
             elif processor is not None:
                 future.set_result(processor)
@@ -256,8 +306,11 @@ class Server:
                 processor = self._load_processor(progress)
             except BaseException as raised:  # it belongs to whoever awaits the future
                 error = raised
-            with suppress(RuntimeError):  # the loop has ended: the process was told to stop meanwhile
+            try:
                 self._loop.call_soon_threadsafe(settle, processor, error)
+            except RuntimeError:  # the loop has ended: the process was told to stop meanwhile
+                if processor is not None:
+                    processor.close()
 
         self._loading = threading.Thread(target=work, name="recserve-load", daemon=True)
         self._loading.start()
@@ -273,6 +326,20 @@ class Server:
                 await self._hurry.wait()
         except TimeoutError:
             pass
+
+    async def _close_processor(self) -> None:
+        """End what keeps items; a source that hangs is left behind."""
+        if self._endpoint is None:
+            return
+        self._close_in_thread(self._endpoint.processor)
+        give_up_at = monotonic() + CLOSE_SECONDS
+        while self._closing is not None and self._closing.is_alive() and monotonic() < give_up_at:
+            await asyncio.sleep(0.005)
+
+    def _close_in_thread(self, processor: Processor | None) -> None:
+        if processor is not None:
+            self._closing = threading.Thread(target=processor.close, name="recserve-close", daemon=True)
+            self._closing.start()
 
     async def _close_connections(self) -> None:
         """Close idle connections now, the others after their answer, and those that take too long anyway."""
@@ -308,5 +375,12 @@ def _endpoint(processor: Any, spec: ServiceSpec) -> Endpoint:
     return endpoints[processor.answers](processor, spec.rpc)
 
 
+def _port_of(listener: asyncio.Server) -> int:
+    port: int = listener.sockets[0].getsockname()[1]
+    return port
+
+
 def _print_url(server: Server) -> None:
+    if server.admin_url:
+        print(f"recserve: '{server.spec.name}' takes items at {server.admin_url}", flush=True)
     print(f"recserve: '{server.spec.name}' is ready at {server.url}", flush=True)

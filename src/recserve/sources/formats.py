@@ -3,18 +3,21 @@
 An open file gives batches of at most `BATCH_ROWS` rows, and holds little more. What a file says of itself
 (`Facts`) is read once and kept by whoever reads it, as long as the file stays the same.
 
-Figures, 1M rows x 20 columns (7 int64, 6 double, 7 texts), zstd Parquet of 79 MB, warm, two busy cores:
+Figures, 1M rows x 20 columns, zstd Parquet of one row group, two cores that eight others used too
+(`benchmarks/files.py`; on idle cores the rates were 4 to 7 M rows/s):
 
-| how it is read                                      | M rows/s | peak memory  |
-|-----------------------------------------------------|----------|--------------|
-| batches of 32k, window of 256 KiB, one thread       | 3.3      | +104 MB      |
-| batches of 32k, window of 256 KiB, Arrow's threads  | 6.3      | +139 MB      |
-| batches of 64k, window of 256 KiB, Arrow's threads  | 5.6-7.7  | +160-180 MB  |
-| batches of 128k                                     | 4.9-7.8  | +200 MB      |
-| pre_buffer, the whole file                          | 6.3-7.7  | +220 MB      |
-| whole row groups of 1M rows                         | 5.7      | +595 MB      |
+| how Parquet is read                                | M rows/s | CPU s | peak MiB |
+|----------------------------------------------------|----------|-------|----------|
+| batches of 32k, window of 256 KiB, one thread      | 1.3      | 0.32  | +116     |
+| batches of 32k, window of 256 KiB, Arrow's threads | 2.1      | 0.41  | +117     |
+| batches of 64k, window of 256 KiB, Arrow's threads | 1.5      | 0.30  | +139     |
+| batches of 128k                                    | 1.8      | 0.29  | +205     |
+| batches of 64k, window of 1 MiB                    | 1.7      | 0.29  | +179     |
+| pre_buffer, so the whole file                      | 1.6      | 0.32  | +205     |
+| `FileSource`, as the third line                    | 1.5      | 0.34  | +144     |
 
-So reading is never what a load waits for, and what differs is memory: the window stays.
+So it costs 0.3 s of CPU whatever one does, far less than finishing the rows; what differs is memory, so the
+window stays small.
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ class Facts:
     """What is known of a file without keeping its rows."""
 
     schema: pa.Schema  # of type null: a column without a single value, which may have any type
-    rows: int  # 0 when nobody knows
+    rows: int | None  # None when nobody knows
     nulls: dict[str, int]  # of those columns that it is known of
 
 
@@ -141,7 +144,7 @@ class IpcStream:
 
     def facts(self) -> Facts:
         """The schema stands at the beginning."""
-        return Facts(self._reader.schema, 0, {})
+        return Facts(self._reader.schema, None, {})
 
     def batches(self, columns: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """Slice the batches of the stream."""

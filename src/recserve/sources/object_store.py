@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import tempfile
 import threading
-from collections import defaultdict
 from contextlib import contextmanager
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any
@@ -24,11 +23,15 @@ from recserve.sources.storage import Entry, reason
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_READ_AHEAD_BYTES = 8 << 20
+_LONG_WINDOW_BYTES = 8 << 20
+_SHORT_WINDOW_BYTES = 64 << 10
 
 
 class ObjectStore:
-    """One file system of fsspec. What it is asked is never answered from a listing that it kept."""
+    """One file system of fsspec. What it is asked is never answered from a listing that it kept.
+
+    The listings are dropped, not switched off: the driver of OSS does not work without.
+    """
 
     # Drivers raise errors of their own that have no root in common.
     failures: tuple[type[Exception], ...] = (Exception,)
@@ -65,10 +68,11 @@ class ObjectStore:
         return sorted((e for e in found if e.path.rstrip("/") != folder.rstrip("/")), key=lambda e: e.name)
 
     def open(self, entry: Entry, *, in_order: bool) -> pa.NativeFile:
-        """Open an object. Ranges are fetched as they are asked for, a whole one through a window ahead."""
-        kind = "readahead" if in_order else "none"
+        """Open an object; what is read in order is fetched in long pieces."""
+        # Never without a window: the driver of OSS gives a byte too many, which only a window cuts off.
+        window = _LONG_WINDOW_BYTES if in_order else _SHORT_WINDOW_BYTES
         with self._asking(entry.path):
-            opened = self._files.open(entry.path, "rb", block_size=_READ_AHEAD_BYTES, cache_type=kind)
+            opened = self._files.open(entry.path, "rb", block_size=window, cache_type="readahead")
         return pa.PythonFile(opened, mode="r")
 
     def content(self, path: str) -> bytes | None:
@@ -96,7 +100,7 @@ class ObjectStore:
     @contextmanager
     def writing_alone(self, folder: str) -> Iterator[None]:
         """Keep the threads of this process apart; an object store has no locks between processes."""
-        with _LOCKS[self.shown(folder)]:
+        with _LOCKS.setdefault(self.shown(folder), threading.Lock()):
             yield
 
     def _entry(self, info: dict[str, Any]) -> Entry:
@@ -116,7 +120,7 @@ class ObjectStore:
             raise SourceError(f"{self.shown(path)} cannot be reached: {self.told(error)}") from None
 
 
-_LOCKS: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+_LOCKS: dict[str, threading.Lock] = {}
 
 
 def open_url(url: str) -> tuple[ObjectStore, str]:
@@ -130,7 +134,7 @@ def open_url(url: str) -> tuple[ObjectStore, str]:
         ) from None
     secrets = secrets_of(url)
     try:
-        files, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        files, path = fsspec.core.url_to_fs(url)
     except ImportError as error:
         raise ConfigError(
             f"{scheme}:// needs a driver that is not installed: pip install 'recserve[object-store]' "

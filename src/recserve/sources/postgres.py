@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -130,7 +131,7 @@ class PostgresSource:
         selection = self._selection(table, columns)
         conditions, order = [""], ""
         if self._timekey and not table.column(self.key).unique:
-            order = f" ORDER BY {quoted(self._timekey)} NULLS FIRST"
+            order = f" ORDER BY {table.qualified(self._timekey)} NULLS FIRST"
         elif self._address.limits.connections > 1:
             version = self._sessions.server_version
             conditions = parts(self._sessions.query, table, table.column(self.key), version)
@@ -162,33 +163,25 @@ class PostgresSource:
         place = Place.parse(cursor, self._where)
         table = self._known or self._described()
         selection = self._selection(table, columns)
-        reread = place.timekey is None or place.at is not None or self._told.may_reread()
-        statement, parameters = self._timeline(table).newer(place, selection.expressions, reread=reread)
-        started = time.monotonic()
-        try:
-            rows = self._sessions.query(statement, parameters)
-        except DataError:
-            self._known = None  # a column may have gone or changed: ask the catalog next time
-            raise
-        finally:
-            took = time.monotonic() - started
-            if reread:
-                self._told.reread_took(took)
-        more = len(rows) > self._page_rows
-        rows = rows[: self._page_rows]
-        self._say_slow(table, rows, took)
-        after = behind(place, rows, more=more, reread=reread) if rows else place
-        if place.transaction is None and not more and place.at is None:
-            fresh = self._told.fresh(rows, cursor)
-            self._told.remember(rows, cursor=after.text(), before=cursor, reread=reread)
-            rows = fresh
-        return Changes(
-            upserts=selection.batches(rows, self._where) if rows else [],
-            deleted=None,
-            cursor=cursor if after == place else after.text(),
-            more=more,
-            watermark=None if more else after.seconds,
-        )
+        first = place.at is None
+        reread = place.timekey is None or not first or self._told.may_reread()
+        with self._forgetful():
+            rows = self._newer(table, place, selection, reread=reread)
+            more = len(rows) > self._page_rows
+            rows = rows[: self._page_rows]
+            after = behind(place, rows, more=more, reread=reread) if rows else place
+            text = cursor if after == place else after.text()
+            if after.transaction is None:
+                rows, all_rows = self._told.fresh(rows, cursor), rows
+                whole = first and reread and not more
+                self._told.remember(all_rows, cursor=text, before=cursor, whole=whole)
+            return Changes(
+                upserts=selection.batches(rows, self._where),
+                deleted=None,
+                cursor=text,
+                more=more,
+                watermark=None if more else after.seconds,
+            )
 
     def get(self, keys: pa.Array, columns: Collection[str] | None = None) -> pa.RecordBatch:
         """Look all keys up with one query."""
@@ -197,7 +190,7 @@ class PostgresSource:
         key = table.column(self.key)
         known_keys = as_keys(keys, selection.schema.field(self.key).type)
         values, type_name = key_values(known_keys, key)
-        order = [f"{quoted(self._timekey)} NULLS FIRST"] if self._timekey else []
+        order = [f"{table.qualified(self._timekey)} NULLS FIRST"] if self._timekey else []
         order += ["ctid"] if table.kind in "rm" and table.is_heap else []
         as_text = quoted(self.key) + ("::text" if key.type_name == "an enum" else "")
         statement = (
@@ -206,12 +199,9 @@ class PostgresSource:
         )
         if order and not key.unique:
             statement += f" ORDER BY {', '.join(order)}"
-        try:
+        with self._forgetful():
             rows = self._sessions.query(statement, (values,)) if values else []
-        except DataError:
-            self._known = None
-            raise
-        found = pa.Table.from_batches(selection.batches(rows, self._where), selection.schema)
+            found = pa.Table.from_batches(selection.batches(rows, self._where), selection.schema)
         return aligned(found, self.key, known_keys)
 
     def write(self, rows: pa.Table, *, mode: WriteMode = "replace") -> int:
@@ -250,7 +240,8 @@ class PostgresSource:
         try:
             return moment.query(statement)
         except LoadError as error:  # the moment is of many tables
-            raise type(error)(f"{self._where}: {error}") from None
+            said = str(error).removeprefix(f"{self.origin}: ")
+            raise type(error)(f"{self._where}: {said}") from None
 
     def _moment(self, at: Moment | None) -> PostgresMoment | None:
         if at is None:
@@ -263,6 +254,7 @@ class PostgresSource:
         return Timeline(
             table.column(self.key),
             table.column(self._timekey),
+            quoted(table.table_name),
             self._source(table),
             self._overlap_seconds,
             self._page_rows,
@@ -296,6 +288,30 @@ class PostgresSource:
                 part = batch.slice(start, _BATCH_ROWS)
                 check_keys(part, self.key, self._where)
                 yield part
+
+    @contextmanager
+    def _forgetful(self) -> Iterator[None]:
+        """A column may have gone or changed: what is known of the table is asked for again next time."""
+        try:
+            yield
+        except DataError:
+            self._known = None
+            raise
+
+    def _newer(
+        self, table: CatalogTable, place: Place, selection: Selection, *, reread: bool
+    ) -> list[tuple[Any, ...]]:
+        statement, parameters = self._timeline(table).newer(place, selection.expressions, reread=reread)
+        started = time.monotonic()
+        rows: list[tuple[Any, ...]] = []
+        try:
+            rows = self._sessions.query(statement, parameters)
+        finally:
+            took = time.monotonic() - started
+            if reread:
+                self._told.reread_took(took)
+            self._say_slow(table, rows, took)
+        return rows
 
     def _say_slow(self, table: CatalogTable, rows: Sequence[Any], seconds: float) -> None:
         if self._said_slow or seconds < _SLOW_POLL_SECONDS or len(rows) > 1000:

@@ -39,7 +39,8 @@ Row = tuple[Any, ...]
 _HALF = 1 << 31  # transaction numbers of rows are compared on a circle of 2^32
 _OLDEST = "pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::int8"
 _REMEMBERED_ROWS = 50_000
-#: Rereading the overlap may take this share of the time; with little in it, it is read at every poll.
+#: An overlap that takes longer to reread is not reread at every poll, but for this share of the time.
+_LONG_SECONDS = 0.5
 _REREAD_SHARE = 0.05
 
 
@@ -96,6 +97,7 @@ class Timeline:
 
     key: TableColumn
     timekey: TableColumn
+    table_name: str  # as columns are qualified: ORDER BY takes a bare name for one that is selected
     source: str  # of rows: the table and the operator's condition
     overlap_seconds: float
     page_rows: int
@@ -130,7 +132,7 @@ class Timeline:
                 # Rows keep their number when it is of no more use, so very old ones may look new: they are
                 # told again, no harm. So is everything where the cursor itself is that old.
                 then = parameter(place.transaction, "int8")
-                is_new = f"((xmin::text::int8 - {then}) & 4294967295) < {_HALF}"
+                is_new = f"(({self.table_name}.xmin::text::int8 - {then}) & 4294967295) < {_HALF}"
                 conditions.append(f"({is_newer} OR {is_new} OR (SELECT {_OLDEST}) - {then} >= {_HALF})")
         if place.at is not None:
             key_type = "int8" if self._key_is_number else "text"
@@ -150,7 +152,7 @@ class Timeline:
 
     @property
     def _name(self) -> str:
-        return quoted(self.timekey.name)
+        return f"{self.table_name}.{quoted(self.timekey.name)}"
 
     @property
     def _key_is_number(self) -> bool:
@@ -159,7 +161,7 @@ class Timeline:
     @property
     def _key(self) -> str:
         """The key in an order that does not depend on the server's language."""
-        name = quoted(self.key.name)
+        name = f"{self.table_name}.{quoted(self.key.name)}"
         return f"{name}::int8" if self._key_is_number else f'{name}::text COLLATE "C"'
 
     @property
@@ -184,16 +186,20 @@ class Told:
 
     def reread_took(self, seconds: float) -> None:
         """Say how long rereading took."""
-        self._reread_after = time.monotonic() + seconds * (1 / _REREAD_SHARE - 1)
+        pause = seconds * (1 / _REREAD_SHARE - 1) if seconds > _LONG_SECONDS else 0.0
+        self._reread_after = time.monotonic() + pause
 
     def fresh(self, rows: list[Row], cursor: str) -> list[Row]:
         """The rows that were not told up to this cursor."""
         return [row for row in rows if row[-2:] not in self._rows] if cursor == self._cursor else rows
 
-    def remember(self, rows: list[Row], *, cursor: str, before: str, reread: bool) -> None:
-        """Remember what was told up to `cursor`; what is too much is forgotten, and told again."""
+    def remember(self, rows: list[Row], *, cursor: str, before: str, whole: bool) -> None:
+        """Remember what was told up to `cursor`; what is too much is forgotten, and told again.
+
+        `whole`: the rows are all of the overlap, so what was told before is of no more use.
+        """
         told = frozenset(row[-2:] for row in rows)
-        if not reread and before == self._cursor:
+        if not whole and before == self._cursor:
             told |= self._rows
         self._cursor = cursor
         self._rows = told if len(told) <= _REMEMBERED_ROWS else frozenset()

@@ -21,11 +21,27 @@ _REFUSED = re.compile(
     r"|server does not support SSL"
 )
 _TOO_LONG = "57014"
+_IN_WORDS = re.compile(r"(?:ERROR|FATAL|PANIC):\s+(.*)")
+#: What a server says that fails, rather than of a value that it reads.
+_FAILS = re.compile(
+    r"^(?:terminating|canceling|could not|cannot allocate|out of (?:memory|shared)|the database)"
+)
+
+
+def sqlstate_of(message: str) -> str | None:
+    """About the SQLSTATE of a message that came without one."""
+    said = _IN_WORDS.search(message)
+    if said is None:
+        return None
+    if "statement timeout" in said[1]:
+        return _TOO_LONG
+    return "58000" if _FAILS.match(said[1]) else "22000"
 
 
 def failure(message: str, sqlstate: str | None, where: str, address: Address) -> LoadError:
     """The error to raise for what a driver said about `where`."""
-    text = address.redacted(message)
+    said = _IN_WORDS.search(message)
+    text = address.redacted(said[1] if said is not None and sqlstate is not None else message)
     if sqlstate == _TOO_LONG:
         limits = address.limits
         text += (

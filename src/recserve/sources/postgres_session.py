@@ -30,9 +30,10 @@ except ImportError as e:
 
 logger = logging.getLogger("recserve.postgres")
 
-_GRACE_SECONDS = 2.0  # that the server has to end a statement itself
+GRACE_SECONDS = 2.0  # that the server has to end a statement itself
 _IDLE_SESSIONS = 4
 _UNKNOWN_SETTING = "42704"
+_VALUE_IS_WRONG = "22000"
 
 
 def connection_text(address: Address) -> str:
@@ -136,7 +137,7 @@ class Session:
     @contextmanager
     def _watching(self) -> Iterator[None]:
         """Shut the connection when the server is silent for longer than it may."""
-        seconds = self._timeout + _GRACE_SECONDS
+        seconds = self._timeout + GRACE_SECONDS
         timer = threading.Timer(seconds, self._shut)
         timer.daemon = True
         timer.start()
@@ -159,7 +160,10 @@ class Session:
     def _failed(self, error: psycopg.Error) -> Exception:
         parts = (error.diag.message_primary, error.diag.message_detail, error.diag.message_hint)
         message = "; ".join(part for part in parts if part) or str(error)
-        return failure(message, error.sqlstate, self._where, self._address)
+        sqlstate = error.sqlstate
+        if sqlstate is None and isinstance(error, (psycopg.DataError, psycopg.ProgrammingError)):
+            sqlstate = _VALUE_IS_WRONG  # said by the driver itself
+        return failure(message, sqlstate, self._where, self._address)
 
 
 class Sessions:

@@ -15,14 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from recserve.errors import ConfigError, SourceError
-from recserve.sources.postgres_errors import failure
-from recserve.sources.postgres_session import connection_text, set_statement, settings
+from recserve.sources.postgres_errors import failure, sqlstate_of
+from recserve.sources.postgres_session import GRACE_SECONDS, connection_text, set_statement, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-    import pyarrow as pa
 
     from recserve.sources.postgres_url import Address
 
@@ -101,7 +101,7 @@ class _Readers:
     def _next(self, part: _Part) -> pa.RecordBatch | None:
         """Take a batch; None behind the last."""
         limits = self._reading.address.limits
-        end = time.monotonic() + limits.load_timeout
+        end = time.monotonic() + limits.load_timeout + GRACE_SECONDS
         while True:
             with self._changed:
                 self._changed.wait_for(
@@ -175,6 +175,19 @@ class _Readers:
         except dbapi.Error as error:
             raise self._failed(error) from None
 
+    def _batches(self, cursor: dbapi.Cursor) -> Iterator[pa.RecordBatch]:
+        """Between rows errors come through Arrow, which passes the text on and not the SQLSTATE."""
+        with cursor.fetch_record_batch() as batches:
+            while True:
+                try:
+                    batch = batches.read_next_batch()
+                except StopIteration:
+                    return
+                except (pa.ArrowException, OSError) as error:
+                    reading, text = self._reading, str(error)
+                    raise failure(text, sqlstate_of(text), reading.where, reading.address) from None
+                yield batch
+
     def _send(self, connection: dbapi.Connection, part: _Part) -> None:
         """Run a part's statement and offer its batches."""
         with connection.cursor() as cursor:
@@ -185,9 +198,8 @@ class _Readers:
                 }
             )
             cursor.execute(part.statement)
-            with cursor.fetch_record_batch() as batches:
-                for batch in batches:
-                    self._offer(part, batch)
+            for batch in self._batches(cursor):
+                self._offer(part, batch)
         with self._changed:
             part.ended = True
             self._changed.notify_all()

@@ -86,6 +86,10 @@ class CatalogTable:
         """As SQL has it."""
         return f"{quoted(self.schema_name)}.{quoted(self.table_name)}"
 
+    def qualified(self, column: str) -> str:
+        """A column as ORDER BY needs it, which takes a bare name for one that is selected."""
+        return f"{quoted(self.table_name)}.{quoted(column)}"
+
     @property
     def schema(self) -> pa.Schema:
         """Names and types of all columns."""
@@ -181,7 +185,7 @@ def row_count(query: Query, table: CatalogTable, filtered: str) -> int:
         plan = json.loads(plan) if isinstance(plan, str) else plan
         estimate = int(plan[0]["Plan"]["Plan Rows"])
     except (LoadError, LookupError, TypeError, ValueError):  # a database that only talks like PostgreSQL
-        return max(0, int(table.estimate))
+        estimate = int(table.estimate)
     if estimate > _FEW_ROWS:
         return estimate
     return int(query(f"SELECT count(*) FROM {filtered}")[0][0])

@@ -30,4 +30,4 @@ for _command, _example in (
     (training_set, "recserve store training-set rank_v1 --output train.parquet"),
     (schema, "recserve store schema > feature_store.schema.json"),
 ):
-    app.command(epilog=f"[bold]Example[/bold]: {_example}")(_command)
+    app.command(_command.__name__.replace("_", "-"), epilog=f"[bold]Example[/bold]: {_example}")(_command)

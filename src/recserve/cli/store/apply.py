@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from recserve.cli.output import print_table
-from recserve.cli.store.tables import REGISTRY, RegistryOption, make_online_table, open_tables
+from recserve.cli.store.tables import REGISTRY, RegistryOption, open_tables
 
 _SIGNS = {"ok": "✓", "made": "+", "missing": "!", "wrong": "✗", "unreachable": "✗"}
 
@@ -22,6 +22,7 @@ def apply(
     What was applied is kept in a file beside the registry, <registry>.applied.json; keep it in git too.
     """
     from recserve.feature_store import apply as applying
+    from recserve.sources import make_table
 
     tables = open_tables(registry)
     path = applying.state_path(registry)
@@ -31,8 +32,7 @@ def apply(
         typer.echo(f"{change.sign} {change.what}: {change.detail}{note}")
     if not changes:
         typer.echo(f"{registry}: nothing changed")
-    maker = None if check else lambda view, schema: make_online_table(tables, view, schema)
-    checks = list(applying.check_tables(tables, maker))
+    checks = list(applying.check_tables(tables, None if check else make_table))
     print_table(
         ("", "view", "store", "table"),
         [

@@ -13,11 +13,8 @@ from recserve.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import pyarrow as pa
-
     from recserve.feature_store.places import Tables
     from recserve.feature_store.records import Registry, View
-    from recserve.source import Source, TableSpec
 
 REGISTRY = Path("feature_store.yaml")
 
@@ -44,26 +41,6 @@ def view_of(registry: Registry, name: str) -> View:
 
     view: View = named(registry.views, name, "view", str(registry.path))
     return view
-
-
-def make_online_table(tables: Tables, view: View, schema: pa.Schema) -> None:
-    """Make an empty table in the online store."""
-    from recserve.source import sink
-    from recserve.sources.files import create_table
-
-    def made(kind: str, spec: TableSpec) -> Source:
-        empty = schema.empty_table()
-        if kind == "file":
-            return create_table(spec.name, empty, spec.key, base_dir=spec.base_dir)
-        source = tables.open_source(kind, spec)
-        target = sink(source)
-        if target is None:
-            raise ConfigError(f"view '{view.name}': {source.name} cannot be made by this command; make it")
-        target.write(empty)
-        return source
-
-    maker = type(tables)(tables.registry, made, tables.variables)
-    maker.online(view).close()
 
 
 @contextmanager

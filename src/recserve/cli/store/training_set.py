@@ -1,5 +1,7 @@
 """`recserve store training-set`: labels with the features of their moment."""
 
+from contextlib import closing
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +9,14 @@ import typer
 
 from recserve.cli.store.tables import REGISTRY, MemoryOption, RegistryOption, open_tables, step_bars
 from recserve.errors import ConfigError
+
+
+class TimeUnit(StrEnum):
+    """What an integer counts."""
+
+    S = "s"
+    MS = "ms"
+    US = "us"
 
 
 def training_set(
@@ -20,6 +30,9 @@ def training_set(
     event_time: Annotated[
         str, typer.Option(help="The column of the file that says when; without it that of the label table.")
     ] = "",
+    time_unit: Annotated[
+        TimeUnit, typer.Option(help="With --event-time: what integers in that column count since 1970.")
+    ] = TimeUnit.S,
     output: Annotated[
         Path | None,
         typer.Option(help="The Parquet file to write; without it the model's.", show_default=False),
@@ -45,7 +58,7 @@ def training_set(
         raise ConfigError(
             f"{registry}: model '{model}' has no label table; say --labels and --event-time, or give it one"
         )
-    unit = table.unit if table else "s"
+    unit = table.unit if table and not event_time else time_unit.value
     if labels is not None:
         source = open_source("file", TableSpec(name=str(labels.absolute()), key=column))
         rows = LabelRows(source, column, unit)
@@ -56,7 +69,7 @@ def training_set(
     target = output or (registry.parent / found.training_set if found.training_set else None)
     if target is None:
         raise ConfigError(f"{registry}: model '{model}' has no 'training_set'; say --output")
-    with step_bars() as show:
+    with closing(rows.source), step_bars() as show:
         report = write_training_set(
             tables, found, rows, target, memory_mb=memory_mb, force=force, progress=show
         )

@@ -1,5 +1,6 @@
 """`recserve store write`: rows of a file into the online store."""
 
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +8,6 @@ from typing import Annotated
 import typer
 
 from recserve.cli.store.tables import REGISTRY, RegistryOption, open_tables, step_bars, view_of
-from recserve.errors import ConfigError
 
 
 class Mode(StrEnum):
@@ -35,25 +35,20 @@ def write(
     """Write rows under their keys; of a sequence view, behaviours of users."""
     import pyarrow as pa
 
-    from recserve.feature_store.writing import write_table
-    from recserve.source import TableSpec, sink
+    from recserve.feature_store.writing import writable, write_table
+    from recserve.source import TableSpec
     from recserve.sources import open_source
 
     tables = open_tables(registry)
     found = view_of(tables.registry, view)
-    online = tables.online(found)
-    target = sink(online)
-    if target is None:
-        raise ConfigError(
-            f"view '{view}': {online.name} cannot be written; `recserve store apply` makes a table that can"
-        )
     rows = open_source("file", TableSpec(name=str(source.absolute()), key=found.key))
-    total, done, written = rows.rows(), 0, 0
-    with step_bars() as show:
-        show(f"{source.name} → {view}", 0, total)
+    step, total, done, written = f"{source.name} → {view}", rows.rows(), 0, 0
+    with closing(tables.online(found)) as online, step_bars() as show:
+        target = writable(found, online)
+        show(step, 0, total)
         for batch in rows.snapshot():
             table = pa.Table.from_batches([batch])
             written += write_table(found, target, table, mode=mode.value, where=str(source))
             done += batch.num_rows
-            show(f"{source.name} → {view}", done, total)
+            show(step, done, total)
     typer.echo(f"{written:,} rows → view '{view}'", err=True)
