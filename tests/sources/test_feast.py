@@ -208,7 +208,7 @@ def test_a_file_that_is_gone_is_told(repository: Repository) -> None:
         list(here(repository, "items").snapshot())
 
 
-def test_integers_that_pandas_has_made_floats_are_never_changed(repository: Repository) -> None:
+def test_integers_beside_nulls_are_integers_again(repository: Repository) -> None:
     repository.add("items", pa.table({"item_id": [1, 2, 3], "n": [7, None, 2**53]}))
     repository.apply()
 
