@@ -7,6 +7,7 @@
 #   make bench-items   those of the item store; writes benchmarks/results-items.md
 #   make test-spark   the tests that need Spark: an environment of its own, and a Java VM 17
 #   make soak    ten minutes under good, bad and too much traffic
+#   make soak-items   half an hour of changes, outages and kills: the items stay equal to PostgreSQL; MINUTES=30
 #   make fuzz    broken requests, and features of random configs, under sanitizers; MINUTES=5 of each
 #   make check   lint and types only
 #   make reference   pages made of the code (settings, feature types) and the schema of fg.json: build/docs/
@@ -23,7 +24,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NATIVE := $(shell find cpp proto -name '*.cc' -o -name '*.h' -o -name '*.proto') CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-spark check lint types unit native-test bench bench-features bench-items reference soak fuzz format clean
+.PHONY: help demo test test-spark check lint types unit native-test bench bench-features bench-items reference soak soak-items fuzz format clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -44,7 +45,7 @@ $(VENV)/.dependencies: $(VENV)/.created pyproject.toml Makefile
 	@$(PIP) install torch==2.13.0 fbgemm-gpu-cpu==1.8.0
 	@$(PIP) install --no-deps torchrec==1.8.0
 	@$(PIP) install tensordict torchmetrics==1.0.3 pyre-extensions tqdm 2>&1 | { grep -v 'fbgemm-gpu, which is not installed\|dependency resolver' || true; }
-	@$(BIN)/python tools/requirements.py build dependencies text plots ray sql postgres redis object-store store test | xargs -d '\n' $(PIP) install
+	@$(BIN)/python tools/requirements.py build dependencies text plots ray sql postgres redis feast object-store store test | xargs -d '\n' $(PIP) install
 	@touch $@
 
 # An editable install, so that Python edits need no second step; native edits rebuild here.
@@ -128,6 +129,11 @@ reference: $(VENV)/.installed
 # Ten minutes of good, bad and overload traffic: the server must stay right, and its memory where it was.
 soak: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.soak --minutes 10
+
+# Item stores over a PostgreSQL that changes, stops, dies and hangs, in processes that are killed.
+soak-items: MINUTES = 30
+soak-items: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.soak_items --minutes $(MINUTES)
 
 # Under the address and undefined behaviour sanitizers: broken requests, then configs and data of features,
 # guided by coverage; last, the core against the referee. What is found is kept in build/fuzz.

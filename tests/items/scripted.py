@@ -42,6 +42,7 @@ class Scripted(MemorySource):
         origin: MemoryOrigin | None = None,
         abilities: frozenset[Ability] = ALL,
         waits: bool = False,
+        batch_rows: int = 2,  # many small batches: more places to fail at
     ) -> None:
         super().__init__(table, key, name=name, origin=origin or MemoryOrigin(name), abilities=abilities)
         self.failing: dict[str, Exception] = {}
@@ -49,6 +50,7 @@ class Scripted(MemorySource):
         self.hanging: set[str] = set()
         self.closed = False
         self._waits = waits
+        self._batch_rows = batch_rows
         self._go_on = threading.Condition()
         self.before: dict[str, Callable[[], None]] = {}  # what somebody does just before it answers
 
@@ -75,9 +77,9 @@ class Scripted(MemorySource):
     ) -> Iterator[pa.RecordBatch]:
         self._answer("snapshot")
         for batch in super().snapshot(columns, at=at):
-            for start in range(0, batch.num_rows, 2):  # many small batches: more places to fail at
+            for start in range(0, batch.num_rows, self._batch_rows):
                 self._answer("batch")
-                yield batch.slice(start, 2)
+                yield batch.slice(start, self._batch_rows)
         self._answer("end")
 
     def profile(self, columns: Collection[str], *, at: Moment | None = None) -> Profile:

@@ -6,6 +6,8 @@ import json
 import logging
 import threading
 from dataclasses import asdict
+from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -16,6 +18,7 @@ from tests.items.scripted import Scripted, contents, eventually, keeper_of, kept
 from recserve.columns import column_from_arrow, to_arrow
 from recserve.errors import DataError, LoadError, SourceError, UnavailableError
 from recserve.items.store import ItemStore
+from recserve.source import Changes
 from recserve.sources.memory import MemoryOrigin
 
 if TYPE_CHECKING:
@@ -54,6 +57,10 @@ def table_of(keeper: Keeper, number: int = 0) -> TableStatus:
 def price_of(keeper: Keeper, key: str) -> Any:
     row = keeper.get(pa.array([key]))[0]
     return None if row is None else row["price"]
+
+
+def has_price(keeper: Keeper, price: int) -> bool:
+    return bool(price_of(keeper, "a") == price)
 
 
 # --- loading ----------------------------------------------------------------------------------------------
@@ -291,6 +298,34 @@ def test_the_cursor_moves_only_when_its_changes_are_applied(keep: Callable[..., 
     assert table_of(keeper).cursor == after
     source.failing = {}
     eventually(keeper, lambda: price_of(keeper, "a") == 11)
+
+
+def test_a_polled_table_is_asked_no_more_often_than_its_interval(keep: Callable[..., Keeper]) -> None:
+    source, clock = items(), ManualClock()
+    keeper = keep(kept(source, "price"), clock=clock, poll_seconds=5.0)
+    keeper.load()
+    keeper.start()
+    eventually(keeper, lambda: table_of(keeper).state == "following")
+
+    for price in range(10, 14):
+        source.write(rows_of("a", price=[price]))
+        asked = source.asked["changes"]
+        clock.advance(5.0)
+        eventually(keeper, partial(has_price, keeper, price))
+        assert source.asked["changes"] == asked + 1
+
+
+def test_of_equal_keys_in_one_answer_the_last_counts(keep: Callable[..., Keeper]) -> None:
+    source = items()
+    keeper = keep(kept(source, "price"))
+    keeper.load()
+    changes = Changes(rows_of("a", "a", "b", "a", price=[7, 8, 2, 1]).to_batches(), None, "c")
+    keeper._followers[0]._feed = SimpleNamespace(changes=lambda *_, **__: changes)
+
+    keeper._followers[0].step()
+
+    assert contents(keeper) == {"a": {"price": 1}, "b": {"price": 2}, "c": {"price": 3}}
+    assert (table_of(keeper).changes, table_of(keeper).unchanged) == (0, 2)
 
 
 def test_a_lost_source_is_retried_and_others_go_on(keep: Callable[..., Keeper]) -> None:

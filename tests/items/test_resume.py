@@ -322,3 +322,19 @@ def test_a_table_that_is_gone_at_the_start_does_not_hide_the_image(run: Run) -> 
     keeper = run.start(follow=False)
 
     assert contents(keeper) == ROWS
+
+
+def test_a_table_that_never_stands_still_does_not_hold_up_the_start(run: Run) -> None:
+    run.start().close()
+    prices = iter(range(1000))
+
+    def somebody_writes() -> None:
+        run.first.before["changes"] = somebody_writes
+        run.first.write(rows_of("a", price=[next(prices)], brand=["x"]))
+
+    run.first.before["changes"] = somebody_writes
+
+    keeper = run.start(follow=False)
+
+    assert contents(keeper)["a"]["price"] == 0
+    assert run.first.asked["changes"] == 1

@@ -2,7 +2,7 @@
 
 Ours: a column goes to the last table that has it, and a row that brings some columns keeps the others. Such a
 write is fresher than a full refresh that is under way. It lasts until that table changes the row, or until
-the next full refresh; of a static table until the next start.
+the next full refresh. A static table is not read again: what is written over it stays.
 """
 
 from __future__ import annotations

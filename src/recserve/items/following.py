@@ -40,6 +40,7 @@ class Follower:
         self._lost = lost
         self._tracker = upkeep.trackers[part.number]
         self._backoff = Backoff()
+        self._told = False  # the source waits for changes by itself, as its last empty answer showed
 
     def run(self) -> None:
         """The thread."""
@@ -50,20 +51,22 @@ class Follower:
             self._tracker.state = "closed"
 
     def catch_up(self) -> None:
-        """Apply changes until there are none. Raises what `changes` raises."""
+        """Apply all that has changed until now. Raises what `changes` raises."""
         while self.step():
             pass
 
     def step(self) -> bool:
-        """Ask once and apply the answer; True when asking again at once may bring more."""
+        """Ask once and apply the answer; True when there is more to ask for."""
         tracker, clock = self._tracker, self._up.bell.clock
         self._up.bell.wait(lambda: tracker.cursor is not None and not tracker.opening)
         moment, cursor, asked = tracker.opened, tracker.cursor, clock.now()
         assert cursor is not None
         try:
-            changes = self._feed.changes(cursor, self.part.columns, wait_seconds=_WAIT_SECONDS)
+            changes = self._feed.changes(cursor, self.part.types.keys(), wait_seconds=_WAIT_SECONDS)
         except DataError as error:
             raise CursorLostError(str(error)) from error
+        if not any(batch.num_rows for batch in changes.upserts) and not len(changes.deleted or ()):
+            self._told = clock.now() - asked >= 0.9 * _WAIT_SECONDS
         with tracker.applying:
             if tracker.opening or tracker.opened != moment or tracker.cursor != cursor:
                 return True  # asked before the moment of a refresh: it may be older than its snapshot
@@ -77,8 +80,7 @@ class Follower:
         if not changes.more:
             tracker.caught_up = asked
         self._up.bell.ring()
-        told = clock.now() - asked >= _WAIT_SECONDS / 2  # it waited for changes: no need to wait here
-        return changes.more or told or bool(applied.written or applied.deleted)
+        return changes.more
 
     def failed(self, error: Exception) -> None:
         """Note a failure; where the cursor is lost, ask for a full refresh."""
@@ -94,7 +96,7 @@ class Follower:
         bell, tracker = self._up.bell, self._tracker
         asked = bell.clock.now()
         try:
-            again = self.step()
+            more = self.step()
         except ClosedError:
             raise
         except Exception as error:
@@ -105,7 +107,7 @@ class Follower:
             self._backoff.reset()
         self._up.worked(self.part, "following")
         tracker.state = "following"
-        if not again:
+        if not more and not self._told:
             bell.pause(max(0.0, self._up.options.poll_seconds - (bell.clock.now() - asked)))
 
     def _apply(self, changes: Changes) -> Applied:

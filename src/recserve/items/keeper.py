@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,12 +31,13 @@ from recserve.items.saving import ImageWriter
 from recserve.items.status import (
     RefreshReport,
     StoreStatus,
-    TableReport,
     gauges_of,
     told,
     trace_of,
 )
+from recserve.items.store import give_back_memory
 from recserve.items.swap import refinish
+from recserve.items.tidying import Tidier
 from recserve.items.upkeep import KeeperOptions, Upkeep, silent
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from recserve.items.clock import Clock
+    from recserve.items.full_refresh import Result
     from recserve.items.rows import Rows
     from recserve.items.status import Gauges, Tracker
     from recserve.items.store import ItemStore, StoreFigures
@@ -83,6 +86,7 @@ class Keeper:
         self._resumed = False
         self._bell = Bell(clock or SystemClock())
         self._upkeep: Upkeep | None = None
+        self._tidier: Tidier | None = None
         self._loaded = False
         self._refinishing = False
         self._refreshers: list[OriginRefresher] = []
@@ -146,6 +150,8 @@ class Keeper:
             self._thread(f"refresh-items-{refresher.parts[0].number}", refresher.run)
         for follower in self._followers:
             self._thread(f"follow-items-{follower.part.number}", follower.run)
+        if self._tidier is not None:
+            self._thread("tidy-items", self._tidier.run)
         if self._image is not None and not self._resumed:
             self._thread("save-items", self._save_changes)
 
@@ -209,22 +215,21 @@ class Keeper:
     def refresh_now(self, progress: Progress = silent) -> RefreshReport:
         """Read all tables that are not static again, now; tells table by table what happened."""
         self._require_loaded()
-        reports: dict[int, TableReport] = {}
+        ended: list[list[Result]] = []
 
         def refresh(refresher: OriginRefresher) -> None:
-            try:
-                results = refresher.refresh(refresher.parts, progress=progress)
-            except ClosedError:
-                return
-            reports.update({result.part.number: result.report for result in results})
+            with suppress(ClosedError):
+                ended.append(refresher.refresh(refresher.parts, progress=progress))
+                self._bell.ring()
 
-        threads = [
-            self._thread("refresh-items-now", lambda one=refresher: refresh(one))  # type: ignore[misc]
-            for refresher in self._refreshers
-        ]
-        for thread in threads:
-            thread.join()
-        return RefreshReport(tuple(report for _, report in sorted(reports.items())))
+        for refresher in self._refreshers:
+            self._thread("refresh-items-now", partial(refresh, refresher))
+        try:
+            self._bell.wait(lambda: len(ended) == len(self._refreshers))
+        except ClosedError:
+            raise UnavailableError("the item store is closed") from None
+        results = sorted((result for some in ended for result in some), key=lambda r: r.part.number)
+        return RefreshReport(tuple(result.report for result in results))
 
     def refinish(self, make_store: MakeStore, *, fingerprint: str = "", progress: Progress = silent) -> None:
         """Finish all rows anew in a store that `make_store` makes; the old one serves until it is done.
@@ -318,11 +323,13 @@ class Keeper:
         for refresher in self._refreshers:
             for part in refresher.parts:
                 self._plan_refresh(up, refresher, part)
+        give_back_memory()
         self._loaded = True
         logger.info("%d items are loaded%s", len(up.live.store), " from their image" if self._resumed else "")
 
     def _prepare_threads(self, up: Upkeep) -> None:
         self._upkeep = up
+        self._tidier = Tidier(up)
         shared = threading.Lock()
         for parts in by_origin(self._tables, [part for part in up.layout.parts if not part.static]):
             turn = shared if self._options.refresh_mode == "swap" else threading.Lock()
@@ -354,6 +361,8 @@ class Keeper:
 
     def _tidy(self) -> None:
         """What follows a full refresh."""
+        if self._tidier is not None:
+            self._tidier.tidy()
         self.save_image()
 
     # --- threads ------------------------------------------------------------------------------------------

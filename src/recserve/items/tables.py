@@ -62,7 +62,7 @@ class Part:
 
     @property
     def columns(self) -> frozenset[str]:
-        """What to ask the source for."""
+        """What to ask the source for in a snapshot; changes come in their order."""
         return frozenset(self.types) | ({self.order} if self.order else frozenset())
 
 
