@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("recserve.items")
 
-_ROWS_AT_ONCE = 1 << 16
+_ROWS_AT_ONCE = 1 << 13
 
 
 @dataclass(frozen=True, slots=True)

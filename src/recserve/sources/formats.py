@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from recserve.sources.storage import Entry, Storage
 
-BATCH_ROWS = 1 << 16
+BATCH_ROWS = 1 << 13
 _WINDOW_BYTES = 1 << 18
 _END_MARK = b"\xff\xff\xff\xff\0\0\0\0"  # of the format since 2019
 
