@@ -1,3 +1,3 @@
-"""Servers that any test may ask for; each starts with the first test that does."""
+"""Servers, and a demo, that any test may ask for; each starts with the first test that does."""
 
-pytest_plugins = ["tests.servers.postgres", "tests.servers.redis"]
+pytest_plugins = ["tests.servers.postgres", "tests.servers.redis", "tests.end_to_end.newcomer"]

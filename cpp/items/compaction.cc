@@ -14,9 +14,11 @@ namespace {
 using namespace std::chrono_literals;
 
 /// Cells that are looked at, and rows that are moved, while the writers wait.
-constexpr uint64_t kCellsAtOnce = 4096;
+constexpr uint64_t kCellsAtOnce = 1024;
 constexpr int kMovesAtOnce = 512;
-/// Cells that are marked under one pin.
+/// Cells that are looked at together without them.
+constexpr uint64_t kCellsTogether = 64;
+/// Cells that are walked under one pin.
 constexpr uint64_t kCellsMarked = 1 << 16;
 /// Less garbage than this is left alone.
 constexpr uint64_t kLeastGarbage = 64 << 10;
@@ -156,22 +158,17 @@ Compactor::Marked Compactor::mark(const Texts& texts) {
     const Epochs::Pin pin = store_.pin();
     const Index::Table& table = store_.index_.table();
     if (from >= table.cells()) return marked;
-    std::vector<uint32_t> rows;
     const uint64_t to = std::min(from + kCellsMarked, table.cells());
-    for (; from < to; ++from) {
-      const uint32_t row = table.cell(from).row.load(std::memory_order_acquire);
-      if (row != 0 && row != Index::kDeleted) rows.push_back(row);
-    }
     std::vector<uint32_t> handles;
-    constexpr size_t kAhead = 16;
-    for (size_t i = 0; i < rows.size(); ++i) {
-      if (i + kAhead < rows.size()) prefetch(texts, rows[i + kAhead]);
-      const uint8_t* cell = handle_cell(texts, store_.slots_.at(rows[i]));
-      const uint32_t handle = cell == nullptr ? 0 : load<uint32_t>(cell);
-      const int32_t block = block_of[handle * Heap::kGranule / Heap::kChunkBytes];
-      if (block < 0 || !seen.add(handle)) continue;
-      __builtin_prefetch(texts.heap->at(handle));
-      handles.push_back(handle);
+    for (; from < to; from += kCellsTogether) {
+      for (const uint32_t row : rows_at(texts, table, from, std::min(from + kCellsTogether, to))) {
+        const uint8_t* cell = handle_cell(texts, store_.slots_.at(row));
+        const uint32_t handle = cell == nullptr ? 0 : load<uint32_t>(cell);
+        const int32_t block = block_of[handle * Heap::kGranule / Heap::kChunkBytes];
+        if (block < 0 || !seen.add(handle)) continue;
+        __builtin_prefetch(texts.heap->at(handle));
+        handles.push_back(handle);
+      }
     }
     for (const uint32_t handle : handles) {
       marked.live[block_of[handle * Heap::kGranule / Heap::kChunkBytes]] +=
@@ -231,9 +228,47 @@ bool Compactor::move_rows(const Texts& texts) {
       return store_.retired_.size() < kMostRetired;
     });
     if (!in_time) return false;
-    std::this_thread::yield();
+    skip_rows(texts);
+    // A mutex is not fair: who has just given it back would get it again before those who wait.
+    std::this_thread::sleep_for(50us);
   }
   return true;
+}
+
+/// Passes over cells whose rows need no move, without the mutex: nobody makes them refer to a block that is
+/// left. A table that is replaced meanwhile is noticed by the next slice.
+void Compactor::skip_rows(const Texts& texts) {
+  for (;;) {
+    const Epochs::Pin pin = store_.pin();
+    const Index::Table& table = store_.index_.table();
+    const uint64_t to = std::min(at_ + kCellsMarked, table.cells());
+    while (at_ < to) {
+      const uint64_t end = std::min(at_ + kCellsTogether, to);
+      const std::vector<uint32_t> rows = rows_at(texts, table, at_, end);
+      if (std::ranges::any_of(rows, [&](uint32_t row) { return must_move(texts, row); })) return;
+      at_ = end;
+    }
+    if (at_ >= table.cells()) return;
+  }
+}
+
+/// The rows of these cells, asked of memory.
+std::vector<uint32_t> Compactor::rows_at(const Texts& texts, const Index::Table& table, uint64_t from,
+                                         uint64_t to) const {
+  std::vector<uint32_t> rows;
+  for (uint64_t at = from; at < to; ++at) {
+    const uint32_t row = table.cell(at).row.load(std::memory_order_acquire);
+    if (row == 0 || row == Index::kDeleted) continue;
+    rows.push_back(row);
+    prefetch(texts, row);
+  }
+  return rows;
+}
+
+/// A tombstone has the key of the row before it. It is forgotten, not moved.
+bool Compactor::must_move(const Texts& texts, uint32_t row) const {
+  const uint8_t* handle = handle_cell(texts, store_.slots_.at(row));
+  return handle != nullptr && texts.heap->leaving(load<uint32_t>(handle)) && !store_.is_tombstone(row);
 }
 
 /// False behind the last cell.
@@ -244,26 +279,13 @@ bool Compactor::move_slice(const Texts& texts) {
   Index::Table& table = store_.index_.writable();
   if (at_ >= table.cells()) return false;
   const uint64_t to = std::min(at_ + kCellsAtOnce, table.cells());
-  std::vector<Index::Cell*> cells;
-  for (uint64_t at = at_; at < to; ++at) {
-    const uint32_t row = table.cell(at).row.load(std::memory_order_relaxed);
-    if (row == 0 || row == Index::kDeleted) continue;
-    cells.push_back(&table.cell(at));
-    prefetch(texts, row);
-  }
+  rows_at(texts, table, at_, to);
   int moves = 0;
-  at_ = to;
-  for (Index::Cell* cell : cells) {
-    const uint32_t row = cell->row.load(std::memory_order_relaxed);
-    const uint8_t* handle = handle_cell(texts, store_.slots_.at(row));
-    // A tombstone has the key of the row before it. It is forgotten, not moved.
-    if (handle == nullptr || !texts.heap->leaving(load<uint32_t>(handle)) || store_.is_tombstone(row))
-      continue;
-    if (moves == kMovesAtOnce) {
-      at_ = static_cast<uint64_t>(cell - &table.cell(0));
-      break;
-    }
-    move(texts, *cell, row);
+  for (; at_ < to && moves < kMovesAtOnce; ++at_) {
+    Index::Cell& cell = table.cell(at_);
+    const uint32_t row = cell.row.load(std::memory_order_relaxed);
+    if (row == 0 || row == Index::kDeleted || !must_move(texts, row)) continue;
+    move(texts, cell, row);
     ++moves;
   }
   if (moves > 0) store_.epochs_.advance();

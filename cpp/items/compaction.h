@@ -44,11 +44,15 @@ class Compactor {
   Marked mark(const Texts& texts);
   bool evacuate(const Texts& texts, std::span<const Heap::Block> victims);
   bool move_rows(const Texts& texts);
+  void skip_rows(const Texts& texts);
   bool move_slice(const Texts& texts);
   void move(const Texts& texts, Index::Cell& cell, uint32_t row);
   bool forget_tombstones();
   void retire(Heap& heap, std::span<const Heap::Block> blocks);
 
+  std::vector<uint32_t> rows_at(const Texts& texts, const Index::Table& table, uint64_t from,
+                                uint64_t to) const;
+  bool must_move(const Texts& texts, uint32_t row) const;
   void prefetch(const Texts& texts, uint32_t row) const;
   uint8_t* handle_cell(const Texts& texts, uint8_t* slot) const;
   uint64_t stored_bytes(const Texts& texts, uint32_t handle) const;

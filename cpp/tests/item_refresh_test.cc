@@ -19,6 +19,7 @@ namespace {
 constexpr int64_t kKeys = 3000;
 constexpr int64_t kRowsAtOnce = 97;
 constexpr int64_t kAbsent = -1;
+constexpr int kOutdone = 50;
 
 /// What two tables say of a key; a row of the store holds "v0", "#0", "v1" and "#1".
 using Parts = std::array<int64_t, 2>;
@@ -61,6 +62,7 @@ class Writer {
  public:
   ItemStore store{{.text_keys = false, .raw = parts_columns()}};
   std::array<std::unique_ptr<Refresh>, 2> refreshes;
+  std::array<std::atomic<int>, 2> outdone{};  // rows that were fresher than the refresh
   std::mutex turn;
 
   std::vector<Parts> read(const std::vector<int64_t>& keys) {
@@ -100,6 +102,7 @@ class Writer {
     {
       std::lock_guard lock(turn);
       refreshes[table] = std::make_unique<Refresh>(store, table == 0 ? "#0" : "#1");
+      outdone[table] = 0;
     }
     Refresh& mine = *refreshes[table];
     std::vector<int64_t> keys, values;
@@ -115,6 +118,7 @@ class Writer {
       }
       if (!changed_keys.empty()) write(table, changed_keys, changed_values, &mine);
     }
+    while (outdone[table] < kOutdone) std::this_thread::yield();
     Refresh::Unseen unseen(mine);
     for (bool more = true; more;) {
       std::lock_guard lock(turn);
@@ -147,7 +151,6 @@ TEST(two_tables_are_refreshed_at_once_while_fresher_rows_come_and_go) {
   Writer writer;
   std::array<std::map<int64_t, int64_t>, 2> tables;  // as the next refresh will leave them
   std::mt19937_64 random(1);
-  int64_t fresher = 0;
   for (int round = 0; round < 6; ++round) {
     for (auto& table : tables) table = drawn_table(random, table);
     auto expected = tables;
@@ -166,7 +169,7 @@ TEST(two_tables_are_refreshed_at_once_while_fresher_rows_come_and_go) {
       std::lock_guard lock(writer.turn);
       if (writer.refreshes[table] == nullptr) continue;  // before it or behind it there is nothing to outdo
       writer.refreshes[table]->protect(*column_of(std::vector<int64_t>{key}));
-      ++fresher;
+      ++writer.outdone[table];
       if (random() % 2 == 0) {
         writer.write(table, {key}, {value}, nullptr);
         expected[table][key] = value;
@@ -193,7 +196,6 @@ TEST(two_tables_are_refreshed_at_once_while_fresher_rows_come_and_go) {
     CHECK_EQ(wrong, 0);
     CHECK_EQ(writer.store.figures().rows, static_cast<int64_t>(all.size()));
   }
-  CHECK(fresher > 0);
 }
 
 TEST(a_scan_sees_one_moment_while_everything_is_rewritten) {
@@ -213,7 +215,7 @@ TEST(a_scan_sees_one_moment_while_everything_is_rewritten) {
     }
   });
   int64_t mixed = 0, partial = 0, full = 0;
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 200 || full < 20; ++i) {  // now and then there is nothing to see
     Scan scan(writer.store, nullptr);
     std::set<int64_t> versions;
     std::set<int64_t> seen;
@@ -234,5 +236,4 @@ TEST(a_scan_sees_one_moment_while_everything_is_rewritten) {
   rewriting.join();
   CHECK_EQ(mixed, 0);
   CHECK_EQ(partial, 0);
-  CHECK(full > 0);
 }

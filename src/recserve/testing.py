@@ -21,13 +21,15 @@ from typing import TYPE_CHECKING, Any
 
 from recserve.config import service
 from recserve.config.environment import process_environ
+from recserve.config.items import FeatureStoreSettings
 from recserve.errors import LoadError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-#: What `recserve serve` prints before its URL when it is ready.
+#: What `recserve serve` prints before its URLs when it is ready; that of the service comes last.
 _READY = "is ready at "
+_TAKES_ITEMS = "takes items at "
 
 
 @dataclass
@@ -39,6 +41,7 @@ class RunningServer:
     token: str  # the first one; empty if everybody may ask
     process: subprocess.Popen[str]
     log: list[str] = field(default_factory=list)  # lines that it has written to stderr
+    admin_url: str = ""  # where items are looked at and changed, if there is an admin port
 
     @property
     def base_url(self) -> str:
@@ -94,12 +97,22 @@ def serve(
 def _write(spec: Mapping[str, Any], folder: Path) -> Path:
     """The dict as a service file; its paths are relative to the working directory, as in `service.load`."""
     document = json.loads(json.dumps(spec))
-    tables = document.get("model_config", {}).get("tables", [])
+    model_config = document.get("model_config", {})
+    tables = model_config.get("tables", []) if model_config.get("remote_type") == "file" else []
     for table in [tables] if isinstance(tables, dict) else tables:
-        table["name"] = str(Path(table["name"]).absolute())
+        table["name"] = _absolute(table["name"])
+    for key in ("item_snapshot", "fs_registry"):
+        if key in model_config:
+            model_config[key] = _absolute(model_config[key])
+    if "fs_project" in model_config:
+        model_config.setdefault("fs_registry", _absolute(FeatureStoreSettings().registry))
     path = folder / "service.json"
     path.write_text(json.dumps(document))
     return path
+
+
+def _absolute(name: str) -> str:
+    return name if "://" in name else str(Path(name).absolute())
 
 
 def _when_ready(process: subprocess.Popen[str], spec: service.ServiceSpec, seconds: float) -> RunningServer:
@@ -129,5 +142,7 @@ def _when_ready(process: subprocess.Popen[str], spec: service.ServiceSpec, secon
 def _find_url(server: RunningServer, lines: Iterator[str]) -> None:
     """Read until the end, so that the pipe never fills."""
     for line in lines:
+        if _TAKES_ITEMS in line:
+            server.admin_url = line.partition(_TAKES_ITEMS)[2].strip()
         if _READY in line:
             server.url = line.partition(_READY)[2].strip()

@@ -21,6 +21,7 @@ COMMANDS = [
     "bench",
     "version",
     "features",
+    "items",
     "store",
 ]
 

@@ -144,11 +144,7 @@ def test_tables_are_one_object_or_a_list_and_their_paths_start_at_the_service_fi
             {"remote_type": "redis", "tables": FILE["tables"], "url": " "},
             'such as "redis://:password@host:6379/0"',
         ),
-        ({**FILE, "tables": FILE["tables"] * 2}, "'items.parquet' is listed twice; list each table once"),
-        (
-            {**FILE, "tables": {"name": "i", "key": "k", "static": True, "timekey": "t"}},
-            "'i' is static and has the timekey 't'",
-        ),
+        ({**FILE, "tables": FILE["tables"] * 2}, "'items.parquet' is listed twice; list it once, or"),
         ({**FILE, "tables": {"name": " ", "key": ""}}, "name and key are empty"),
         ({**FILE, "tables": {"key": "k"}}, "model_config.tables.name is missing: The table"),
         (

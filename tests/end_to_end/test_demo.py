@@ -3,82 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shlex
-import subprocess
-import sys
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tests.end_to_end.conftest import ROOT, eas_python
+from tests.end_to_end.newcomer import UNKNOWN, Demo, first_request, run, serving
 
-import recserve
 from recserve.client.client import Client, Scores
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-DEMO = ROOT / "examples/01_train_export_serve_score/demo.py"
 NAMES = ("probs_ctr", "probs_cvr")
-UNKNOWN = "no-such-item"
-#: Our sources, wherever the process stands; a line of the demo is never folded.
-ENVIRON = {**os.environ, "PYTHONPATH": str(Path(recserve.__file__).parents[1].absolute()), "COLUMNS": "160"}
-
-
-@dataclass(frozen=True, slots=True)
-class Demo:
-    """A demo that has ended: where it stood, and what it printed."""
-
-    folder: Path
-    status: int
-    stdout: str
-    stderr: str
-
-    def line(self, start: str) -> str:
-        """The only line that begins so."""
-        (line,) = [line for line in self.stdout.splitlines() if line.startswith(start)]
-        return line
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    eas_python()  # says what to do where it is missing
-    folder = tmp_path_factory.mktemp("newcomer")
-    done = run(str(DEMO), "--small", cwd=folder)
-    return Demo(folder, done.returncode, done.stdout, done.stderr)
-
-
-def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=cwd, env=ENVIRON, timeout=600, check=False
-    )
-
-
-@contextmanager
-def serving(line: str, folder: Path) -> Iterator[str]:
-    """Start what the line says, on a free port; gives the URL of the server."""
-    command, *arguments = shlex.split(line.replace("--port 8000", "--port 0"))
-    assert command == "recserve"
-    with subprocess.Popen(
-        [sys.executable, "-m", "recserve", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=folder,
-        env=ENVIRON,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().partition("ready at ")[2].partition("/api/")[0]
-        finally:
-            process.kill()
 
 
 # --- what it prints ---
@@ -162,19 +96,6 @@ def test_the_printed_line_serves_the_scores_that_the_demo_printed(demo: Demo) ->
         assert np.abs(scores[name] - offline[name].to_numpy())[known].max() <= 1e-6
         assert set(scores[name][~known]) == {0}  # item_empty_score
     assert printed_top(demo) == shown_top(scores)
-
-
-def first_request(demo: Demo) -> dict[str, Any]:
-    """The first session that the demo scored, read from the rows that it predicted offline."""
-    schema = json.loads((demo.folder / ".demo/bundle/input_schema.json").read_text())
-    rows = pq.read_table(demo.folder / ".demo/rows.parquet").slice(0, 200).to_pylist()
-    rows = [row for row in rows if (row["user_id"], row["now"]) == (rows[0]["user_id"], rows[0]["now"])]
-    maps = {name for name, kind in schema["user"].items() if kind.startswith("map")}
-    return {
-        "user": {name: dict(rows[0][name]) if name in maps else rows[0][name] for name in schema["user"]},
-        "item_ids": [row["item_id"] or UNKNOWN for row in rows],
-        "context": {name: [row[name] for row in rows] for name in schema["context"]},
-    }
 
 
 def printed_top(demo: Demo) -> list[tuple[str, str, str]]:

@@ -230,6 +230,15 @@ def test_a_state_file_that_is_broken_is_told(shop: Shop) -> None:
         shop.sync("item_base")
 
 
+def test_a_state_of_another_making_is_as_none(shop: Shop) -> None:
+    shop.put("item_base", base(("i1", 1.0, 5)))
+    shop.sync("item_base")
+    state = state_of(shop.tables)
+    state.put("item_base", {**state.of("item_base"), "time": "0; DROP TABLE h"})
+
+    assert shop.sync("item_base") == (1, 0)
+
+
 # --- rows at hand -----------------------------------------------------------------------------------------
 
 

@@ -12,10 +12,10 @@ import pytest
 from tests.items.scripted import Scripted, kept, plain_store, rows_of
 from tests.items.test_referee import COLUMNS, Cells
 
-from recserve.columns import column_from_arrow, to_arrow
+from recserve.columns import arrow_type, column_from_arrow, to_arrow
 from recserve.errors import DataError
 from recserve.items.part_rows import part_rows
-from recserve.items.tables import arrow_type, lay_out
+from recserve.items.tables import lay_out
 from recserve.items.writer import StoreWriter
 
 if TYPE_CHECKING:

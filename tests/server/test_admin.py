@@ -248,6 +248,33 @@ def test_without_an_admin_port_there_is_none(tmp_path: Path) -> None:
         assert (server.server.admin_port, server.server.admin_url) == (0, "")
 
 
+def test_answers_say_how_fresh_items_are_only_where_somebody_knows(tmp_path: Path) -> None:
+    for option in (False, True):
+        folder = tmp_path / str(option)
+        with running_bundle(write_bundle(folder), service_of(item_watermarks=option)) as server:
+            answer = server.post(a_request())
+        assert answer.status == 200
+        assert "x-recserve-item-watermark" not in answer.headers  # a plain file has no changes to tell
+
+
+def a_request() -> bytes:
+    column = column_from_arrow(pa.array(["i1"]))
+    return torchrec.encode_request(ScoreRequest(Batch(1), column, Batch(1), Batch(1), 1))
+
+
+def test_answers_say_how_fresh_items_are_only_when_asked_to(tmp_path: Path) -> None:
+    """And not where nobody knows, as with a plain file."""
+    for option in (False, True):
+        folder = tmp_path / str(option)
+        with running_bundle(write_bundle(folder), service_of(item_watermarks=option)) as server:
+            assert "x-recserve-item-watermark" not in server.post(_a_request()).headers
+
+
+def _a_request() -> bytes:
+    column = column_from_arrow(pa.array(["i1"]))
+    return torchrec.encode_request(ScoreRequest(Batch(1), column, Batch(1), Batch(1), 1))
+
+
 # --- what bad requests get ---
 
 

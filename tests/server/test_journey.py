@@ -37,7 +37,7 @@ JOURNEY = [
     "wire/torchrec.py",  # decode
     "processors/normal.py",
     "items/keeper.py",  # which store serves
-    "items/store.py",
+    "items/rows.py",
     "features/generator.py",
     "engines/torchscript.py",
     "wire/torchrec.py",  # encode

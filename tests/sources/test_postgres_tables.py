@@ -383,7 +383,7 @@ def big(execute: Execute) -> int:
 def test_a_big_table_is_read_in_parts_and_in_its_order(
     postgres: PostgresServer, database: str, execute: Execute, opened: Open, big: int
 ) -> None:
-    source = opened(condition="m <> 5")
+    source = opened(url=f"{database}?connections=3", condition="m <> 5")
     expected = execute("SELECT id, m FROM items WHERE m <> 5 ORDER BY ctid")
     batches = list(source.snapshot(["m"]))
     result = [tuple(row.values()) for batch in batches for row in batch.to_pylist()]

@@ -12,6 +12,7 @@ from recserve.cli.check import check
 from recserve.cli.doctor import doctor
 from recserve.cli.features.app import app as features
 from recserve.cli.inspect import inspect
+from recserve.cli.items.app import app as items
 from recserve.cli.predict import predict
 from recserve.cli.score import score
 from recserve.cli.serve import serve
@@ -65,6 +66,7 @@ for _command, _example in (
 ):
     app.command(epilog=f"[bold]Example[/bold]: {_example}")(_command)
 app.add_typer(features)
+app.add_typer(items)
 app.add_typer(store)
 
 

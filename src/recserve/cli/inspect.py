@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from recserve.cli.items.load import loaded, print_columns
 from recserve.cli.output import print_json, print_pairs, print_table
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ class Content:
 
 
 def inspect(
-    bundle: Annotated[Path, typer.Argument(help="The exported model directory.", show_default=False)],
+    bundle: Annotated[
+        Path,
+        typer.Argument(help="The exported model directory, or an item snapshot file.", show_default=False),
+    ],
     *,
     config: Annotated[
         Path | None,
@@ -33,18 +37,25 @@ def inspect(
             "--config", "-c", help="The service file, for outputs and environment.", show_default=False
         ),
     ] = None,
+    items: Annotated[
+        bool, typer.Option("--items", help="Load the item tables of the service file: memory by column.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the inputs, features and outputs of a bundle.
+    """Show the inputs, features and outputs of a bundle, or what an item snapshot holds.
 
     The rate of a feature says when it is computed: const with the model, item with a row of the item table,
     user once per request, pair for every candidate.
     """
     from dataclasses import asdict
 
+    if bundle.is_file():
+        _show_snapshot(bundle, as_json=as_json)
+        return
     content = _content(bundle, config)
+    columns = loaded(bundle, config)["columns"] if items else []
     if as_json:
-        print_json(asdict(content))
+        print_json(asdict(content) | ({"items": columns} if items else {}))
         return
     print_pairs(content.bundle, title="Bundle")
     for title, rows in (
@@ -56,6 +67,33 @@ def inspect(
         if rows:
             typer.echo()
             print_table(list(rows[0]), [list(row.values()) for row in rows], title=f"{title} ({len(rows)})")
+    if columns:
+        typer.echo()
+        print_columns(columns)
+
+
+def _show_snapshot(path: Path, *, as_json: bool) -> None:
+    """What a file of `item_snapshot` holds; it is not read to its end."""
+    from recserve.items.image import Image
+
+    image = Image(path)
+    facts = {
+        "path": str(path),
+        "items": image.rows,
+        "bytes": image.bytes,
+        "keys": image.key,
+        "created": image.created.isoformat(timespec="seconds"),
+    }
+    columns = [
+        {"name": column.name, "type": column.type, "kind": "raw" if column.raw else "finished"}
+        for column in image.layout
+    ]
+    if as_json:
+        print_json(facts | {"columns": columns})
+        return
+    print_pairs(facts, title="Item snapshot")
+    typer.echo()
+    print_table(["column", "type", "kind"], [list(column.values()) for column in columns], title="Columns")
 
 
 def _content(path: Path, config: Path | None) -> Content:

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from recserve.client.errors import ServiceError, TimedOutError, UnreachableError, error_of
+from recserve.client.answered import answered
+from recserve.client.errors import ServiceError
 from recserve.client.request import Cells, build_request
 from recserve.columns import to_arrow
 from recserve.errors import RequestError
@@ -113,18 +114,7 @@ class Client:
         headers = {"Content-Type": "application/octet-stream", **self._authorization(body)}
         if request_id:
             headers["X-Request-Id"] = request_id
-        try:
-            response = self._pool.request("POST", self.url, body=body, headers=headers, redirect=False)
-        except urllib3.exceptions.NewConnectionError as error:  # a kind of timeout, to urllib3
-            raise UnreachableError(f"{self.url} cannot be reached: {error}") from error
-        except urllib3.exceptions.TimeoutError as error:
-            raise TimedOutError(f"{self.url} did not answer in time: {error}") from error
-        except urllib3.exceptions.HTTPError as error:
-            raise UnreachableError(f"{self.url} cannot be reached: {error}") from error
-        if response.status != 200:
-            request = response.headers.get("X-Request-Id", "")
-            raise error_of(self.url, response.status, response.data, request)
-        return response.headers, response.data
+        return answered(self._pool, "POST", self.url, body=body, headers=headers)
 
     def close(self) -> None:
         """Close the kept connections."""

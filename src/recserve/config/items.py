@@ -48,7 +48,7 @@ class Table:
     timekey: str = setting(
         "", "A column that grows with every change, timestamp or integer: newer rows are followed."
     )
-    static: bool = setting(False, "Load once and never again.")
+    static: bool = setting(False, "Load once and never again; a `timekey` beside it is not followed.")
 
     def __repr__(self) -> str:  # a name may be a URL
         return f"Table(name={shown_url(self.name)!r}, key={self.key!r})"
@@ -199,13 +199,8 @@ def _check_table(table: Table, tables: tuple[Table, ...]) -> None:
     where = f"model_config.tables: '{shown_url(table.name)}'"
     if not table.name.strip() or not table.key.strip():
         raise ConfigError(f"{where}: name and key are empty; name the table and the column with the item id")
-    if [other.name for other in tables].count(table.name) > 1:
-        raise ConfigError(f"{where} is listed twice; list each table once")
-    if table.static and table.timekey:
-        raise ConfigError(
-            f"{where} is static and has the timekey '{table.timekey}': it is read once, or newer rows are "
-            "followed; keep one of the two"
-        )
+    if tables.count(table) > 1:
+        raise ConfigError(f"{where} is listed twice; list it once, or with other columns or conditions")
 
 
 def _tidy(url: str) -> str:

@@ -125,7 +125,8 @@ class FeatureTable:
         assert counted is not None  # says abilities
         named = self._named(columns)
         found = counted.profile(set(named.values()), at=at)
-        return Profile(found.rows, {a: found.nulls[f] for a, f in named.items() if f in found.nulls})
+        nulls = {a: found.nulls[f] for a, f in named.items() if a in columns and f in found.nulls}
+        return Profile(found.rows, nulls)
 
     def get(self, keys: pa.Array, columns: Collection[str] | None = None) -> pa.RecordBatch:
         """One row per key; nulls where there is none that has not expired."""

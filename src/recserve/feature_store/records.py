@@ -27,7 +27,7 @@ class Place:
     kind: str = setting("file", "What holds the tables.", choices=KINDS)
     url: str = setting(
         "",
-        "How a database is reached; write ${NAME} for what stands in the environment, such as a password.",
+        "How a database is reached, or the folder of a Feast repository; ${NAME} is of the environment.",
         secret=True,
     )
     path: str = setting("", "The folder or object-store URL of files, relative to the registry file.")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from recserve.feature_store.document import Node
 
 SECTIONS = ("project", "entities", "views", "labels", "models")
-_NEEDS_URL = ("postgresql", "hologres", "redis")
+_NEEDS_URL = ("postgresql", "hologres", "redis", "feast")
 _SEQUENCE_ONLY = ("item", "event", "play_time", "unique_by", "play_time_over", "sequences")
 
 

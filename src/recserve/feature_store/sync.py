@@ -58,7 +58,10 @@ class SyncState:
     def of(self, view: str) -> dict[str, Any]:
         """What is known of a view; nothing when it never was synced."""
         found = self._all().get(view)
-        return found if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            return {}
+        numbers = [found[name] for name in ("time", "until") if name in found]  # they become part of SQL
+        return found if all(type(number) is int for number in numbers) else {}
 
     def put(self, view: str, place: Mapping[str, Any]) -> None:
         """Remember how far a view is."""

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from recserve.columns import column_from_arrow
+from recserve.columns import arrow_type, column_from_arrow
 from recserve.errors import DataError
 from recserve.items.part_rows import PartRows, as_stored, hashed, last_of_each
 from recserve.items.store import key_type
-from recserve.items.tables import arrow_type
 
 if TYPE_CHECKING:
     from recserve.items.tables import Cells, Layout, Part

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from recserve.columns import arrow_type
 from recserve.errors import DataError, RecserveError
 from recserve.items.full_refresh import copy_part
 from recserve.items.gate import Counts
 from recserve.items.image import Image
-from recserve.items.tables import Part, arrow_type
+from recserve.items.tables import Part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

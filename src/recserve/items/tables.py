@@ -197,28 +197,6 @@ def _key_if_read(table: KeptTable) -> frozenset[str]:
     return table.columns & {table.source.key}
 
 
-def arrow_type(kind: str) -> pa.DataType:
-    """The Arrow type that a column of the store has: "list<int64>", "map<string,float32>", "float32[16]"."""
-    if kind.startswith("map<"):
-        key, _, value = kind[4:-1].partition(",")
-        return pa.map_(arrow_type(key), arrow_type(value))
-    if kind.startswith("list<"):
-        return pa.list_(arrow_type(kind[5:-1]))
-    if kind.endswith("]"):
-        entry, _, size = kind[:-1].partition("[")
-        return pa.list_(arrow_type(entry), int(size))
-    return _ARROW_TYPES[kind]
-
-
-_ARROW_TYPES = {
-    "int32": pa.int32(),
-    "int64": pa.int64(),
-    "float32": pa.float32(),
-    "float64": pa.float64(),
-    "string": pa.string(),
-}
-
-
 def _distinct(names: Sequence[str]) -> list[str]:
     """The names, with a number behind those that repeat."""
     return [

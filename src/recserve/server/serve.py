@@ -12,7 +12,6 @@ import asyncio
 import faulthandler
 import gc
 import logging
-import math
 import os
 import signal
 import sys
@@ -21,14 +20,12 @@ from email.utils import formatdate
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
-import uvicorn
 import uvloop
 from uvicorn.server import ServerState
 
 from recserve.allocator import tune_allocator
 from recserve.bundle import Bundle
 from recserve.config import environment
-from recserve.errors import ConfigError
 from recserve.observe import logs
 from recserve.observe.metrics import Metrics
 from recserve.processors.load import load
@@ -36,8 +33,8 @@ from recserve.server.admin import PATIENCE_SECONDS, AdminApp
 from recserve.server.app import App
 from recserve.server.endpoint import Endpoint, ScoreEndpoint, TensorEndpoint
 from recserve.server.lifecycle import Lifecycle, State
+from recserve.server.listener import listen, port_of
 from recserve.server.progress import WatchedProgress, shown_progress
-from recserve.server.protocol import Connection
 from recserve.server.warm_up import warm_up
 from recserve.server.workers import WorkerPool
 from recserve.wire.auth import Authorizer
@@ -52,8 +49,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("recserve.server")
 
-#: Connections that the kernel holds while the loop is busy; clients give up on a dial after 100 ms.
-_BACKLOG = 4096
 #: Exit status for a supervisor: too many model calls never came back.
 EXIT_WRITTEN_OFF = 3
 #: A refresh, a comparison and two of whatever else operators ask for at once.
@@ -172,7 +167,7 @@ class Server:
         listeners: list[asyncio.Server] = []
         try:
             listeners.append(await self._listen(self._app, self.port))
-            self.port = _port_of(listeners[0])
+            self.port = port_of(listeners[0])
             if rpc.admin_port:
                 listeners.append(await self._listen_to_operators())
             becoming_ready = asyncio.ensure_future(self._become_ready())
@@ -229,33 +224,13 @@ class Server:
             authorizer=Authorizer(self.spec.admin_tokens or self.spec.tokens),
         )
         listener = await self._listen(self._admin, max(0, self.spec.rpc.admin_port))
-        self.admin_port = _port_of(listener)
+        self.admin_port = port_of(listener)
         return listener
 
     async def _listen(self, application: App | AdminApp, port: int) -> asyncio.Server:
-        config = uvicorn.Config(
-            application,
-            interface="asgi3",
-            http=Connection,
-            ws="none",
-            lifespan="off",
-            proxy_headers=False,
-            server_header=False,
-            access_log=False,
-            log_config=None,
-            timeout_keep_alive=math.ceil(self.spec.rpc.idle_timeout_ms / 1000),
+        return await listen(
+            application, self.host, port, idle_timeout_ms=self.spec.rpc.idle_timeout_ms, state=self._state
         )
-        config.load()
-
-        def connect() -> asyncio.Protocol:
-            return Connection(config=config, server_state=self._state, app_state={}, _loop=self._loop)
-
-        try:
-            return await self._loop.create_server(connect, self.host, port, backlog=_BACKLOG)
-        except OSError as error:
-            raise ConfigError(
-                f"cannot listen on {self.host}:{port} ({error}); choose another port"
-            ) from error
 
     def _tell_time(self) -> None:
         """The Date header, once per second, and the age of the items."""
@@ -373,11 +348,6 @@ def _endpoint(processor: Any, spec: ServiceSpec) -> Endpoint:
         "tensors": TensorEndpoint,
     }
     return endpoints[processor.answers](processor, spec.rpc)
-
-
-def _port_of(listener: asyncio.Server) -> int:
-    port: int = listener.sockets[0].getsockname()[1]
-    return port
 
 
 def _print_url(server: Server) -> None:

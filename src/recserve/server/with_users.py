@@ -70,7 +70,10 @@ class WithUsers:
     def _user_id(self, request: ScoreRequest) -> str:
         if self._users.key not in request.user:
             return ""
-        (sent,) = to_arrow(request.user[self._users.key]).to_pylist()
+        try:
+            (sent,) = to_arrow(request.user[self._users.key]).to_pylist()
+        except UnicodeDecodeError:  # nobody is called that
+            return ""
         if isinstance(sent, list):  # a list of one is how some clients send a value
             sent = sent[0] if len(sent) == 1 else None
         return str(sent) if isinstance(sent, (str, int)) else ""

@@ -18,6 +18,7 @@ SOURCES = {
     "hologres": "recserve.sources.postgres:PostgresSource",
     "postgresql": "recserve.sources.postgres:PostgresSource",
     "redis": "recserve.sources.redis:RedisSource",
+    "feast": "recserve.sources.feast:FeastSource",
 }
 """Sources by the name that configurations use (`remote_type`); each class has a classmethod `open(spec)`."""
 

@@ -130,10 +130,12 @@ class Timeline:
                 conditions = [is_newer, f"{seconds} >= 0"]
             elif place.transaction is not None:
                 # Rows keep their number when it is of no more use, so very old ones may look new: they are
-                # told again, no harm. So is everything where the cursor itself is that old.
+                # told again, no harm. So is everything where the cursor itself is that old, or from before
+                # the database was restored.
                 then = parameter(place.transaction, "int8")
                 is_new = f"(({self.table_name}.xmin::text::int8 - {then}) & 4294967295) < {_HALF}"
-                conditions.append(f"({is_newer} OR {is_new} OR (SELECT {_OLDEST}) - {then} >= {_HALF})")
+                strange = f"(SELECT {_OLDEST}) - {then} NOT BETWEEN 0 AND {_HALF - 1}"
+                conditions.append(f"({is_newer} OR {is_new} OR {strange})")
         if place.at is not None:
             key_type = "int8" if self._key_is_number else "text"
             at, key = parameter(place.at[0], cast), parameter(place.at[1], key_type)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from recserve.errors import LoadError, SourceError
+from recserve.errors import DataError, LoadError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from recserve.sources.postgres_url import Address
 
 logger = logging.getLogger("recserve.postgres")
+
+BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 _said: set[str] = set()  # origins of which a warning was given
 
@@ -33,14 +36,15 @@ class PostgresMoment:
     def __enter__(self) -> PostgresMoment:
         session = self._sessions.new(where=self.origin, timeout=self._address.limits.load_timeout)
         try:
-            session.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:
+                session.query(BEGIN)
                 self.snapshot = session.query("SELECT pg_export_snapshot()")[0][0]
-            except LoadError as error:
-                if session.broken:
-                    raise
+            except DataError as error:
                 self._warn(error)
                 session.query("ROLLBACK")
+                with suppress(DataError):  # what is asked of the moment itself is still of one state
+                    session.query(BEGIN)
+                    session.query("SELECT 1")
         except BaseException:
             session.close()
             raise

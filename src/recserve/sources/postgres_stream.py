@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from recserve.errors import ConfigError, SourceError
 from recserve.sources.postgres_errors import failure, sqlstate_of
+from recserve.sources.postgres_moment import BEGIN
 from recserve.sources.postgres_session import GRACE_SECONDS, connection_text, set_statement, settings
 
 if TYPE_CHECKING:
@@ -238,7 +239,7 @@ class _Readers:
 
     def _begin(self, connection: dbapi.Connection) -> None:
         try:
-            _execute(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            _execute(connection, BEGIN)
             if self._reading.snapshot is not None:
                 _execute(connection, f"SET TRANSACTION SNAPSHOT '{self._reading.snapshot}'")
         except dbapi.Error as error:

@@ -9,8 +9,9 @@ postgresql:// LTAI5t:s3cr@t/1@hgpost.example.com:80/shop?answer_timeout=10
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from urllib.parse import parse_qsl, quote, quote_plus, unquote
 
 from recserve.errors import ConfigError
@@ -38,7 +39,7 @@ class Limits:
     connect_timeout: float = 10.0
     answer_timeout: float = 30.0  # of a poll, a look-up, a write; and how long a stream may be silent
     load_timeout: float = 3600.0  # of one statement that reads a whole table
-    connections: int = 4  # that read a big table side by side
+    connections: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))  # that read one big table
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +113,15 @@ def _hosts(text: str) -> dict[str, str]:
 def _limits(query: dict[str, str]) -> tuple[Limits, dict[str, str]]:
     """Those parameters that are ours, and the others."""
     limits = Limits()
-    for field in fields(Limits):
-        text = query.pop(field.name, None)
+    for limit in fields(Limits):
+        text = query.pop(limit.name, None)
         if text is None:
             continue
         try:
             value = float(text)
         except ValueError:
             value = 0.0
-        if not 0 < value < 1e9 or (field.name == "connections" and value != int(value)):
-            raise ConfigError(f"model_config.url: {field.name}={text} is not a number above 0")
-        limits = replace(limits, **{field.name: type(getattr(limits, field.name))(value)})
+        if not 0 < value < 1e9 or (limit.name == "connections" and value != int(value)):
+            raise ConfigError(f"model_config.url: {limit.name}={text} is not a number above 0")
+        limits = replace(limits, **{limit.name: type(getattr(limits, limit.name))(value)})
     return limits, query
