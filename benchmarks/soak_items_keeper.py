@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from recserve.allocator import tune_allocator
 from recserve.columns import column_from_arrow, to_arrow
 from recserve.items.keeper import Keeper
 from recserve.items.store import ItemStore
@@ -176,4 +177,5 @@ def answer(said: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
+    tune_allocator()  # as the server does
     Child(sys.stdin.readline().strip(), Path(sys.argv[1])).run()
