@@ -12,7 +12,8 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from recserve.columns import to_arrow
@@ -110,25 +111,13 @@ class FullRefresh:
 
     def _table(self, part: Part, refresh: Refresh, moment: Moment, started: float) -> Result:
         try:
-            counts, deleted = self._stream(part, refresh, moment)
+            done = self._stream(part, refresh, moment)
         except ClosedError:
             raise
         except Exception as error:
             return self._failed(part, error, started)
-        self._up.snapshots[part.number] = counts
-        figures = refresh.figures()
-        report = TableReport(
-            part.name,
-            "refreshed",
-            rows=counts.rows,
-            unchanged=figures.unchanged,
-            written=figures.written,
-            deleted=deleted,
-            repeated=figures.repeated,
-            protected=figures.protected,
-            seconds=self._up.bell.clock.now() - started,
-            finished_at=self._up.bell.clock.time(),
-        )
+        clock = self._up.bell.clock
+        report = replace(done, seconds=clock.now() - started, finished_at=clock.time())
         if report.repeated:
             logger.warning(
                 "item table '%s' repeats keys: %d rows are replaced by another one of their key%s",
@@ -139,27 +128,59 @@ class FullRefresh:
             )
         return Result(part, report)
 
-    def _stream(self, part: Part, refresh: Refresh, moment: Moment) -> tuple[Counts, int]:
+    def _stream(self, part: Part, refresh: Refresh, moment: Moment) -> TableReport:
+        up, target = self._up, self._target
+        present = up.live.rows(part)
+        watch = None if self._first else self._gate(part, moment)
+        if self._first and not len(target.store):
+            counts = self._counted(part, moment, None, partial(target.fill, part))
+            repeated = counts.rows - len(target.store)
+            if not repeated or not part.order:
+                up.snapshots[part.number] = counts
+                written = counts.rows - repeated
+                return TableReport(part.name, "refreshed", counts.rows, written=written, repeated=repeated)
+            # Of rows with one key the newest counts: that is told by comparing, so all are read again.
+        counts = self._counted(part, moment, watch, lambda rows: target.refresh(part, rows, refresh))
+        if not self._first:
+            check_rows(part, counts.rows, present, up.options.limits)
+        up.snapshots[part.number] = counts
+        deleted, figures = target.sweep(part, refresh), refresh.figures()
+        return TableReport(
+            part.name,
+            "refreshed",
+            rows=counts.rows,
+            unchanged=figures.unchanged,
+            written=figures.written,
+            deleted=deleted,
+            repeated=figures.repeated,
+            protected=figures.protected,
+        )
+
+    def _gate(self, part: Part, moment: Moment) -> Watch | None:
+        """Look at a table before its rows; what can only be seen in them is watched for."""
         up = self._up
         source, limits = up.source(part), up.options.limits
-        watch: Watch | None = None
-        present = up.live.rows(part)
-        if not self._first:
-            check_schema(part, source.schema(), up.layout.key)
-            counting = profiled(source)
-            if counting is None:
-                watch = Watch(part, up.live, limits)
-            else:
-                profile = counting.profile(frozenset(part.types), at=moment)
-                before = count_present(up.live, part, up.snapshots.get(part.number))
-                check_counts(part, profile, before, limits)
+        check_schema(part, source.schema(), up.layout.key)
+        counting = profiled(source)
+        if counting is None:
+            return Watch(part, up.live, limits)
+        profile = counting.profile(frozenset(part.types), at=moment)
+        check_counts(part, profile, count_present(up.live, part, up.snapshots.get(part.number)), limits)
+        return None
+
+    def _counted(
+        self,
+        part: Part,
+        moment: Moment,
+        watch: Watch | None,
+        write: Callable[[Iterator[PartRows]], None],
+    ) -> Counts:
+        """Read a table to its end."""
+        source = self._up.source(part)
         counted = _Counted(f"loading {part.name}", source.rows(), self._progress)
         rows = self._read(part, lambda: source.snapshot(part.columns, at=moment), watch)
-        self._target.refresh(part, counted.through(rows), refresh)
-        counts = counted.finished()
-        if not self._first:
-            check_rows(part, counts.rows, present, limits)
-        return counts, self._target.sweep(part, refresh)
+        write(counted.through(rows))
+        return counted.finished()
 
     def _read(
         self, part: Part, batches: Callable[[], Iterable[pa.RecordBatch]], watch: Watch | None

@@ -25,7 +25,7 @@ from recserve.items import admin
 from recserve.items.clock import Bell, ClosedError, SystemClock
 from recserve.items.compare import Difference, differences
 from recserve.items.following import Follower
-from recserve.items.loading import ImagePlan, Loading, by_origin, within
+from recserve.items.loading import ImagePlan, Loading, NoAnswerError, by_origin, within
 from recserve.items.refreshing import OriginRefresher
 from recserve.items.saving import ImageWriter
 from recserve.items.status import (
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from recserve.items.clock import Clock
     from recserve.items.full_refresh import Result
     from recserve.items.rows import Rows
-    from recserve.items.status import Gauges, Tracker
+    from recserve.items.status import Gauges
     from recserve.items.store import ItemStore, StoreFigures
     from recserve.items.tables import KeptTable, Layout, Part
     from recserve.items.upkeep import MakeStore, Progress, RestoreStore
@@ -127,22 +127,25 @@ class Keeper:
         A source that cannot be reached is asked again until `load_timeout` is over. Raises SourceError then,
         and DataError or ConfigError at once.
         """
-        ended: list[BaseException | None] = []
-        thread = self._thread("load-items", lambda: self._try_to_load(progress, ended))
+        loading = Loading(
+            self._tables,
+            self._make_store,
+            self._options,
+            image=self._plan,
+            bell=self._bell,
+            began=self._prepare_threads,
+        )
+        seconds = self._options.load_timeout_seconds
         try:
-            in_time = self._bell.wait(lambda: bool(ended), self._options.load_timeout_seconds)
+            within(seconds, self._bell, lambda: self._load(loading, progress))
         except ClosedError:
             raise LoadError("the item store was closed while it was loaded") from None
-        if not in_time:
-            errors = "; ".join(t.last_error for t in self._trackers() if t.last_error)
+        except NoAnswerError as error:
             self.close()
+            why = loading.last_error or "raise it, or look at the sources"
             raise SourceError(
-                f"loading the items takes longer than load_timeout ({self._options.load_timeout_seconds:g} s)"
-                + (f": {errors}" if errors else "; raise it, or look at the sources")
-            )
-        thread.join()
-        if ended[0] is not None:
-            raise ended[0]
+                f"loading the items takes longer than load_timeout ({seconds:g} s): {why}"
+            ) from error
 
     def start(self) -> None:
         """Follow the tables from where `load` ended, and refresh them by period."""
@@ -268,6 +271,12 @@ class Keeper:
 
     # --- what operators see -------------------------------------------------------------------------------
 
+    @property
+    def watermark(self) -> float | None:
+        """When the newest change of the oldest table was made, in seconds since 1970; cheap."""
+        known = [tracker.watermark for tracker in self._up.trackers if tracker.watermark is not None]
+        return min(known, default=None)
+
     def status(self) -> StoreStatus:
         """How the store and each table are."""
         up = self._up
@@ -277,14 +286,13 @@ class Keeper:
             tracker.status(up.live.rows(tracker.part), self._bell.clock.now(), due.get(number))
             for number, tracker in enumerate(up.trackers)
         )
-        watermarks = [table.watermark for table in tables if table.watermark is not None]
         return StoreStatus(
             state="closed" if self._bell.closed else "ready" if self._loaded else "loading",
             rows=figures.rows,
             bytes=figures.bytes,
             refresh_mode=self._options.refresh_mode,
             refinishing=self._refinishing,
-            watermark=min(watermarks, default=None),
+            watermark=self.watermark,
             tables=tables,
             alarms=up.alarms.all(),
             image=self._image.status(loaded=self._resumed) if self._image else None,
@@ -297,24 +305,8 @@ class Keeper:
 
     # --- loading ------------------------------------------------------------------------------------------
 
-    def _try_to_load(self, progress: Progress, ended: list[BaseException | None]) -> None:
-        error: BaseException | None = None
-        try:
-            self._load(progress)
-        except BaseException as failure:  # raised by `load`, on the thread that waits for this one
-            error = failure
-        ended.append(error)
-        self._bell.ring()
-
-    def _load(self, progress: Progress) -> None:
-        self._resumed = Loading(
-            self._tables,
-            self._make_store,
-            self._options,
-            image=self._plan,
-            bell=self._bell,
-            began=self._prepare_threads,
-        ).run(progress)
+    def _load(self, loading: Loading, progress: Progress) -> None:
+        self._resumed = loading.run(progress)
         up = self._up
         if self._resumed:
             if self._image is not None:
@@ -391,6 +383,3 @@ class Keeper:
         if not self._loaded:
             raise UnavailableError("the items are not loaded yet")
         return self._up
-
-    def _trackers(self) -> list[Tracker]:
-        return [] if self._upkeep is None else self._upkeep.trackers

@@ -46,6 +46,10 @@ class ImagePlan:
     restore: RestoreStore | None
 
 
+class NoAnswerError(SourceError):
+    """A source hangs."""
+
+
 class Loading:
     """Loads the tables once. `began` is told of the stores as soon as there are any."""
 
@@ -65,6 +69,7 @@ class Loading:
         self._image = image
         self._bell = bell
         self._began = began
+        self.last_error = ""  # why it is not done yet
 
     def run(self, progress: Progress) -> bool:
         """Load all rows; tells whether they are from the image."""
@@ -127,8 +132,9 @@ class Loading:
             try:
                 return work()
             except SourceError as error:
+                self.last_error = told(error)
                 pause = backoff.next()
-                logger.warning("loading the items: %s; asking again in %.1f s", told(error), pause)
+                logger.warning("loading the items: %s; asking again in %.1f s", self.last_error, pause)
                 self._bell.pause(pause)
 
 
@@ -153,7 +159,7 @@ def by_origin(tables: Sequence[KeptTable], parts: Sequence[Part]) -> list[list[P
 def within(seconds: float, bell: Bell, work: Callable[[], T], moved: Callable[[], object] = int) -> T:
     """Do it on a thread that is left behind when for so long it neither ends nor changes what `moved` tells.
 
-    Raises what it raises, and SourceError when it is left behind.
+    Raises what it raises, and NoAnswerError when it is left behind.
     """
     ended: list[T] = []
     errors: list[Exception] = []
@@ -171,7 +177,7 @@ def within(seconds: float, bell: Bell, work: Callable[[], T], moved: Callable[[]
         if bell.wait(lambda: bool(ended or errors), seconds):
             break
         if moved() == before:
-            raise SourceError(f"no answer within {seconds:g} s")
+            raise NoAnswerError(f"no answer within {seconds:g} s")
     if errors:
         raise errors[0]
     return ended[0]

@@ -109,6 +109,16 @@ class StoreWriter:
                 with self._lock:
                     self._refresh_some(part, rows.slice(start, ROWS_AT_ONCE), refresh)
 
+    def fill(self, part: Part, batches: Iterable[PartRows]) -> None:
+        """Write all rows into a store that is empty and that nobody else writes; of equal keys the last wins.
+
+        Less than half the work of `refresh`: nothing is compared.
+        """
+        try:
+            self._pipeline(batches, None)
+        finally:
+            self._counted[part.number] = len(self.store)
+
     def sweep(self, part: Part, refresh: Refresh) -> int:
         """Take away the rows that the refresh did not see; returns how many."""
         swept = 0
@@ -120,14 +130,14 @@ class StoreWriter:
                     return swept
                 swept += self._delete(part, keys)
 
-    def _pipeline(self, batches: Iterable[PartRows], refresh: Refresh) -> None:
+    def _pipeline(self, batches: Iterable[PartRows], refresh: Refresh | None) -> None:
         """Finish rows on all threads, publish them in order."""
         waiting: deque[Future[PreparedRows]] = deque()
         try:
             for rows in batches:
-                mask = self._changed(rows, refresh)
-                if mask.any():
-                    waiting.append(self._pool.submit(self._prepare, rows.filter(mask)))
+                new = rows if refresh is None else rows.filter(self._changed(rows, refresh))
+                if len(new):
+                    waiting.append(self._pool.submit(self._prepare_only, new))
                 if len(waiting) > self._threads:
                     self.store.publish(waiting.popleft().result(), refresh)
             while waiting:
@@ -151,6 +161,11 @@ class StoreWriter:
     def _changed(self, rows: PartRows, refresh: Refresh) -> NDArray[np.bool_]:
         order = None if rows.order is None else column_from_arrow(rows.order)
         return refresh.changed(rows.key_column, column_from_arrow(rows.hashes), order)
+
+    def _prepare_only(self, rows: PartRows) -> PreparedRows:
+        """Rows that no other table has."""
+        cells = to_batch(self.layout.row_of(rows), len(rows))
+        return self.store.prepare(cells, rows.key_column)
 
     def _prepare(self, rows: PartRows) -> PreparedRows:
         return self._prepare_parts(rows.keys, {rows.part.number: rows})
