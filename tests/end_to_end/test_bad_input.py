@@ -216,7 +216,7 @@ def spoil_model(folder: Path) -> None:
         (spoil_json, r"fg\.json, line 1, column 15: .*remove the comma"),
         (remove_table, r"items\.parquet does not exist; paths are relative to the service file"),
         (rename_key, "has no key column 'item_id'; columns: id, category, price, tags"),
-        (spoil_table, r"items\.parquet is not a Parquet file that can be read; write it again"),
+        (spoil_table, r"items\.parquet is not a Parquet file that can be read: .*; write it again"),
         (ask_for_an_unknown_output, "outputs: unknown 'ctr'; the model has 'score', 'tags'"),
         (
             remove_model,
