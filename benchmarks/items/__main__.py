@@ -63,10 +63,11 @@ def ask(question: str, *options: str, package: str = "benchmarks.items") -> Figu
 
 def page(figures: Figures) -> str:
     """The figures as tables."""
+    command = " ".join(["python -m benchmarks.items", *sys.argv[1:]])
     return f"""# The item store: results
 
 Machine: {figures["machine"]}, load before the run {figures["load_before"]:.2f}.
-Commit: {figures["commit"]}, {time.strftime("%Y-%m-%d")}. Command: `make bench-items`.
+Commit: {figures["commit"]}, {time.strftime("%Y-%m-%d")}. Command: `{command}`.
 Medians of rounds in turns; what is compared gives equal results, which is checked before anything is timed.
 
 ## Targets
