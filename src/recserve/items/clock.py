@@ -51,8 +51,8 @@ class ClosedError(Exception):
 class Bell:
     """What the threads of a keeper wait on. Ring it after a change of anything that a predicate reads.
 
-    Predicates are read while the bell is held: they read plain fields, and take no lock. Nobody rings it
-    while holding another lock.
+    Predicates are read while the bell is held: they read plain fields, and take no lock that somebody may
+    hold who rings.
     """
 
     def __init__(self, clock: Clock) -> None:

@@ -106,7 +106,9 @@ class Follower:
         if self._backoff.failures:
             self._backoff.reset()
         self._up.worked(self.part, "following")
-        tracker.state = "following"
+        if tracker.state != "following":
+            tracker.state = "following"
+            bell.ring()
         if not more and not self._told:
             bell.pause(max(0.0, self._up.options.poll_seconds - (bell.clock.now() - asked)))
 

@@ -157,6 +157,7 @@ class Upkeep:
         """Turn off the alarms of what has worked now."""
         if self.alarms.clear(part.name, doing):
             logger.info("%s item table '%s' works again", doing, part.name, extra={"table": part.name})
+            self.bell.ring()
 
 
 def kind_of(error: Exception) -> AlarmKind:
