@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from recserve.config.service import ModelConfig, Rpc, load
+from recserve.config.model import ModelConfig
+from recserve.config.rpc import Rpc
+from recserve.config.service import load
 from recserve.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -105,7 +107,7 @@ def test_a_feature_store_beside_a_file_is_a_leftover_and_not_warned_about() -> N
     assert read(merged).warnings == ()
 
 
-@pytest.mark.parametrize("extra", [REQUEST_LOG, WARM_UP])
+@pytest.mark.parametrize("extra", [{"faiss_nprobe": 100}, {"tdm_retrieval_num": 200}])
 def test_features_that_are_not_there_yet_are_warned_about_not_refused(extra: dict[str, Any]) -> None:
     assert all("no effect yet" in warning for warning in read({"model_config": extra}).warnings)
     assert read({"model_config": extra}).warnings

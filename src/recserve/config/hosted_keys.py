@@ -25,30 +25,15 @@ ACCEPTED: dict[str, frozenset[str]] = {
     "": frozenset(_CONTROL_PLANE.split()),
     "metadata": frozenset(_PLACEMENT.split()),
     "metadata.rpc": frozenset(_PROCESS.split()),
-    "model_config": frozenset({_MODEL, "featuredb_passwd"}),
+    "model_config": frozenset({_MODEL, "featuredb_passwd", "save_req"}),
 }
 
-_WARM_UP = "the model is warmed up with rows made from its inputs"
-_UNBATCHED = "requests are scored one by one, with the same results"
-_NOT_KEPT = "no request is kept"
+
 _SCORES_ONLY = "this process scores, it does not recall"
 
 # Features of the hosted product that recserve does not have yet, with what happens instead.
 NOT_YET: dict[str, dict[str, str]] = {
-    "": {"warm_up_data_path": _WARM_UP},
-    "metadata.rpc": {
-        "batching": _UNBATCHED,
-        "max_batch_size": _UNBATCHED,
-        "max_batch_timeout": _UNBATCHED,
-    },
     "model_config": {
-        "warmup_data_path": _WARM_UP,
-        "warmup_cnt_per_file": _WARM_UP,
-        "warmup_pb_files_count": _WARM_UP,
-        "save_long_request": _NOT_KEPT,
-        "save_req": _NOT_KEPT,
-        "request_log_path": _NOT_KEPT,
-        "background_feature_thread_num": _NOT_KEPT,
         "faiss_neigh_num": _SCORES_ONLY,
         "faiss_nprobe": _SCORES_ONLY,
         "tdm_retrieval_num": _SCORES_ONLY,

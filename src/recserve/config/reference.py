@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from recserve.config.captures import Captures
 from recserve.config.environment import Environment
 from recserve.config.hosted_keys import ACCEPTED, NOT_YET, REFUSED
 from recserve.config.items import FeatureStoreSettings, ItemSettings, Table
-from recserve.config.service import ModelConfig, Rpc, ServiceSpec
+from recserve.config.model import ModelConfig
+from recserve.config.rpc import Rpc
+from recserve.config.service import ServiceSpec
 from recserve.config.settings import Setting, default_of, settings
+from recserve.config.warm_up import WarmUp
 
 SECTIONS: dict[str, type] = {
     "Top level": ServiceSpec,
     "metadata.rpc": Rpc,
     "model_config": ModelConfig,
+    "model_config, captures": Captures,
+    "model_config, warm-up": WarmUp,
     "model_config, where items come from": ItemSettings,
     "model_config.tables": Table,
     "model_config, the feature store": FeatureStoreSettings,

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recserve.config import hosted_keys
+from recserve.config.captures import Captures
 from recserve.config.document import parse_json, read_json
 from recserve.config.environment import Environment, environment, process_environ
 from recserve.config.items import (
@@ -29,96 +30,14 @@ from recserve.config.items import (
     item_settings,
     secrets_of,
 )
+from recserve.config.model import ModelConfig
+from recserve.config.rpc import Rpc
 from recserve.config.settings import read, setting, settings, unknown_key
+from recserve.config.warm_up import WarmUp
 from recserve.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-
-@dataclass(frozen=True, slots=True)
-class Rpc:
-    """`metadata.rpc`: the limits of the server."""
-
-    keepalive_ms: int = setting(
-        5000,
-        "Time budget of a request: receive, wait and compute. Over it: 408, and the connection is closed.",
-        unit="ms",
-        key="keepalive",
-        least=1,
-    )
-    worker_threads: int = setting(
-        5, "Requests in work at once; computing threads are the smaller of this and the cores.", least=1
-    )
-    max_queue_size: int = setting(
-        64, "Requests that may wait for a worker; one more gets 450 at once.", least=0
-    )
-    rate_limit: float = setting(
-        0.0, "Requests per second that are let in, over it 429; 0 = no limit.", unit="1/s", least=0
-    )
-    decompressor: str = setting(
-        "",
-        "How request bodies are compressed; empty = recognised by their first bytes.",
-        choices=("", "none", "zlib", "gzip", "snappy", "zstd", "lz4"),
-    )
-    max_body_bytes: int = setting(
-        64 * 2**20, "Largest request body, as sent and as unpacked; over it 413.", unit="bytes", least=1
-    )
-    max_header_bytes: int = setting(
-        64 * 2**10, "Largest request head; over it the connection is closed.", unit="bytes", least=1024
-    )
-    idle_timeout_ms: int = setting(
-        75_000,
-        "An idle connection is kept this long; clients' pools keep theirs for 60 seconds or more.",
-        unit="ms",
-        least=1000,
-    )
-    admin_port: int = setting(
-        0,
-        "A port of its own for `POST /items` and `GET /items/status`; 0 = none, -1 = a free one.",
-        least=-1,
-        most=65535,
-    )
-    drain_ms: int = setting(
-        5000,
-        "After SIGTERM, answers say Connection: close for this long before the port is closed.",
-        unit="ms",
-        least=0,
-    )
-
-    def compute_threads(self, cores: int) -> int:
-        """Threads that run the model: more than cores would only make all of them late."""
-        return min(self.worker_threads, cores)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelConfig:
-    """`model_config`: how the model is fed and what it answers."""
-
-    fg_mode: str = setting(
-        "bypass",
-        "normal: features are generated from raw columns; bypass: clients send the model's own tensors; "
-        "auto: normal if the bundle has an fg.json (the default without a service file).",
-        choices=("bypass", "normal", "auto"),
-    )
-    outputs: tuple[str, ...] = setting(
-        (), "Outputs of the model that are answered, separated by commas; none named = all."
-    )
-    item_empty_score: float = setting(
-        0.0, "The score of an item whose id is unknown and for which the request brings no feature."
-    )
-    device: str = setting("cpu", "Where the model runs: cpu, cuda, or cuda:<n> for the n-th GPU.")
-    slow_request_ms: int = setting(
-        200,
-        "Requests slower than this are logged with the time of each stage.",
-        unit="ms",
-        key="long_request_threshold",
-        least=0,
-    )
-
-    def generates_features(self, has_fg: bool) -> bool:
-        """Whether requests bring raw features (normal) rather than the model's tensors (bypass)."""
-        return has_fg if self.fg_mode == "auto" else self.fg_mode == "normal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +57,13 @@ class ServiceSpec:
     admin_tokens: tuple[str, ...] = setting(
         (), "Who may use the admin port; none = those who may ask for scores.", key="admin_token", secret=True
     )
+    warm_up_data_path: tuple[str, ...] = setting(
+        (), "Files of requests that a start replays: .bin, .pb, or .txt with one request per line, as JSON."
+    )
     rpc: Rpc = field(default_factory=Rpc)
     model: ModelConfig = field(default_factory=ModelConfig)
+    captures: Captures = field(default_factory=Captures)
+    warm_up: WarmUp = field(default_factory=WarmUp)
     items: ItemSettings = field(default_factory=ItemSettings)
     feature_store: FeatureStoreSettings | None = None
     envs: Mapping[str, str] = field(default_factory=dict, repr=False)  # processor_envs; may hold secrets
@@ -203,6 +127,8 @@ def _spec(values: dict[str, Any], variables: Mapping[str, str], base_dir: Path) 
         spec,
         rpc=read(Rpc, rpc, "metadata.rpc"),
         model=_model(model_config),
+        captures=read(Captures, model_config, "model_config"),
+        warm_up=read(WarmUp, model_config, "model_config"),
         items=item_settings(model_config, tables),
         feature_store=feature_store_settings(model_config),
         envs=envs,
@@ -224,7 +150,8 @@ def _remarks(spec: ServiceSpec) -> Iterator[str]:
 
 
 def _model_keys() -> set[str]:
-    return {*settings(ModelConfig), *settings(ItemSettings), *settings(FeatureStoreSettings)}
+    sections = (ModelConfig, Captures, WarmUp, ItemSettings, FeatureStoreSettings)
+    return {key for section in sections for key in settings(section)}
 
 
 def _section(values: Mapping[str, Any], key: str, where: str = "") -> dict[str, Any]:

@@ -26,7 +26,7 @@ from recserve.server.protocol import FIRST_BYTE_NS, Limits
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 
-    from recserve.config.service import Rpc
+    from recserve.config.rpc import Rpc
     from recserve.server.lifecycle import Lifecycle
     from recserve.wire.auth import Authorizer
 

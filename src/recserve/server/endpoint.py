@@ -15,7 +15,7 @@ from recserve.wire import compression, tensors, torchrec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from recserve.config.service import Rpc
+    from recserve.config.rpc import Rpc
     from recserve.messages import ScoreRequest
     from recserve.observe.trace import Trace
     from recserve.processors.processor import Gauges, Predictor, Processor, Scorer

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from recserve.config.service import Rpc, ServiceSpec
+    from recserve.config.rpc import Rpc
+    from recserve.config.service import ServiceSpec
     from recserve.processors.load import Progress
     from recserve.processors.processor import Gauges, Processor
 

@@ -1,0 +1,77 @@
+"""`metadata.rpc`: the limits of the server, and how it is reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recserve.config.settings import setting
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """`metadata.rpc`: the limits of the server."""
+
+    keepalive_ms: int = setting(
+        5000,
+        "Time budget of a request: receive, wait and compute. Over it: 408, and the connection is closed.",
+        unit="ms",
+        key="keepalive",
+        least=1,
+    )
+    worker_threads: int = setting(
+        5, "Requests in work at once; computing threads are the smaller of this and the cores.", least=1
+    )
+    max_queue_size: int = setting(
+        64, "Requests that may wait for a worker; one more gets 450 at once.", least=0
+    )
+    rate_limit: float = setting(
+        0.0, "Requests per second that are let in, over it 429; 0 = no limit.", unit="1/s", least=0
+    )
+    decompressor: str = setting(
+        "",
+        "How request bodies are compressed; empty = recognised by their first bytes.",
+        choices=("", "none", "zlib", "gzip", "snappy", "zstd", "lz4"),
+    )
+    max_body_bytes: int = setting(
+        64 * 2**20, "Largest request body, as sent and as unpacked; over it 413.", unit="bytes", least=1
+    )
+    max_header_bytes: int = setting(
+        64 * 2**10, "Largest request head; over it the connection is closed.", unit="bytes", least=1024
+    )
+    idle_timeout_ms: int = setting(
+        75_000,
+        "An idle connection is kept this long; clients' pools keep theirs for 60 seconds or more.",
+        unit="ms",
+        least=1000,
+    )
+    admin_port: int = setting(
+        0,
+        "A port of its own for `POST /items` and `GET /items/status`; 0 = none, -1 = a free one.",
+        least=-1,
+        most=65535,
+    )
+    batching: bool = setting(
+        False, "Score requests that wait together in one call of the model; scores stay what they are."
+    )
+    max_batch_size: int = setting(16, "Requests that are scored in one call at most.", least=1)
+    max_batch_timeout_ms: int = setting(
+        0,
+        "How long a request may wait for others; 0: only those that wait anyway are put together.",
+        unit="ms",
+        key="max_batch_timeout",
+        least=0,
+    )
+    tls_certificate: str = setting("", "A PEM file with the server's certificate chain; empty = plain HTTP.")
+    tls_key: str = setting("", "A PEM file with the certificate's private key.")
+    tls_client_ca: str = setting("", "A PEM file; only clients with a certificate signed by it are let in.")
+    grpc_port: int = setting(0, "A port for gRPC; 0 = none, -1 = a free one.", least=-1, most=65535)
+    drain_ms: int = setting(
+        5000,
+        "After SIGTERM, answers say Connection: close for this long before the port is closed.",
+        unit="ms",
+        least=0,
+    )
+
+    def compute_threads(self, cores: int) -> int:
+        """Threads that run the model: more than cores would only make all of them late."""
+        return min(self.worker_threads, cores)
