@@ -30,7 +30,7 @@ class ModelConfig:
     )
     not_finite: str = setting(
         "keep",
-        "Scores that are NaN or infinite: keep them, answer item_empty_score (replace), or fail with 500 (fail).",
+        "Scores that are NaN or infinite: keep them, answer item_empty_score (replace), or 500 (fail).",
         choices=("keep", "replace", "fail"),
     )
     slow_request_ms: int = setting(
