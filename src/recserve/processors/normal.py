@@ -15,6 +15,7 @@ from recserve.items.keeper import Keeper
 from recserve.messages import InputSchema, ScoreRequest, ScoreResponse
 from recserve.observe.trace import Trace
 from recserve.processors.kept_items import KeptItems
+from recserve.processors.not_finite import NotFinite
 from recserve.processors.processor import Signature, TensorInfo
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from recserve.columns import ModelInputs
     from recserve.engines.engine import Engine
     from recserve.feature_store.users import UserFeatures, UserFigures
     from recserve.features.generator import Generator
@@ -44,6 +46,7 @@ class Normal:
         schema: InputSchema | None = None,
         users: UserFeatures | None = None,
         described_as: Mapping[str, str] | None = None,
+        not_finite: NotFinite | None = None,
     ) -> None:
         self.items = items
         self.features = features
@@ -53,6 +56,7 @@ class Normal:
         self.users = users
         self._sequence_keys = features.sequence_keys  # one mapping for all requests: the store plans it once
         self._described_as = dict(described_as or {})
+        self._not_finite = not_finite or NotFinite()
 
     @property
     def types_if_missing(self) -> InputSchema:
@@ -70,13 +74,23 @@ class Normal:
             request.user, request.context, items.raw, items.finished, clicked, rows=request.rows
         )
         trace.lap("generate")
+        outputs = self._run(request, inputs, items.known, trace)
+        return ScoreResponse(request.item_ids, outputs)
+
+    def _run(
+        self,
+        request: ScoreRequest,
+        inputs: ModelInputs,
+        known: NDArray[np.bool_],  # (rows,)
+        trace: Trace,
+    ) -> dict[str, NDArray[Any]]:
         outputs = self.engine.run(inputs, rows=request.rows, deadline=request.deadline)
         trace.lap("run")
         if len(request.item_ids):  # without ids nothing is looked up, so nothing is unknown
-            trace.missing_items = request.rows - int(np.count_nonzero(items.known))
+            trace.missing_items = request.rows - int(np.count_nonzero(known))
             if trace.missing_items:
-                outputs = fill_missing(outputs, items.known, self.empty_score)
-        return ScoreResponse(request.item_ids, outputs)
+                outputs = fill_missing(outputs, known, self.empty_score)
+        return self._not_finite.settled(outputs)
 
     def sample(self, rows: int) -> ScoreRequest:
         """A user and items of which nothing is known: every feature takes its default."""
@@ -108,6 +122,7 @@ class Normal:
             **(_of_users(self.users.figures) if self.users is not None else {}),
             **counters,
             "recserve_features_problems_total": ("The same, by feature and kind.", by_feature),
+            **self._not_finite.gauges(),
         }
 
     def info(self) -> Mapping[str, str]:
