@@ -15,6 +15,7 @@ from recserve.items.keeper import Keeper
 from recserve.messages import InputSchema, ScoreRequest, ScoreResponse
 from recserve.observe.trace import Trace
 from recserve.processors.kept_items import KeptItems
+from recserve.processors.looking import Looking
 from recserve.processors.not_finite import NotFinite
 from recserve.processors.processor import Signature, TensorInfo
 
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from recserve.columns import ModelInputs
     from recserve.engines.engine import Engine
     from recserve.feature_store.users import UserFeatures, UserFigures
+    from recserve.features.checks.debug_text import Separators
     from recserve.features.generator import Generator
     from recserve.items.store import ItemStore, StoreFigures
+    from recserve.processors.debug import DebugLevel
     from recserve.processors.processor import Gauges, Labels
 
 
@@ -46,7 +49,9 @@ class Normal:
         schema: InputSchema | None = None,
         users: UserFeatures | None = None,
         described_as: Mapping[str, str] | None = None,
+        pass_through: Mapping[str, str] | None = None,
         not_finite: NotFinite | None = None,
+        separators: Separators | None = None,
     ) -> None:
         self.items = items
         self.features = features
@@ -56,7 +61,9 @@ class Normal:
         self.users = users
         self._sequence_keys = features.sequence_keys  # one mapping for all requests: the store plans it once
         self._described_as = dict(described_as or {})
+        self._pass_through = dict(pass_through or {})
         self._not_finite = not_finite or NotFinite()
+        self._looking = Looking(features, engine, schema=schema, separators=separators)
 
     @property
     def types_if_missing(self) -> InputSchema:
@@ -75,7 +82,29 @@ class Normal:
         )
         trace.lap("generate")
         outputs = self._run(request, inputs, items.known, trace)
-        return ScoreResponse(request.item_ids, outputs)
+        return ScoreResponse(request.item_ids, outputs, self._pass_through)
+
+    def look(self, request: ScoreRequest, level: DebugLevel, trace: Trace | None = None) -> ScoreResponse:
+        """See Scorer: the verbs of `score`, with an eye on what they hand on."""
+        trace = trace or Trace()
+        with self.items.pin() as rows:  # texts and scores are of one epoch too
+            items = rows.gather(request.item_ids, rows=request.rows, overrides=request.item_features)
+            clicked = rows.gather_lists(request.user, self._sequence_keys)
+            look = self._looking.at(request, level, rows)
+        trace.lap("look_up")
+        inputs = look.generate((request.user, request.context, items.raw, items.finished, clicked))
+        trace.lap("generate")
+        look.log(trace)
+        outputs = self._run(request, inputs, items.known, trace) if level.predicts else {}
+        return look.response(outputs, self._pass_through)
+
+    def item_texts(self, request: ScoreRequest) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """See Scorer. Raw columns that are not kept (`keep_raw_items: false`) are left out."""
+        with self.items.pin() as rows:
+            items = rows.gather(request.item_ids, rows=request.rows, overrides=request.item_features)
+            clicked = rows.gather_lists(request.user, self._sequence_keys)
+            gathered = (request.user, request.context, items.raw, items.finished, clicked)
+            return self._looking.item_texts(request, rows, gathered)
 
     def _run(
         self,
