@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from recserve.processors.processor import Gauges, Labels
 
+_all = np.logical_and.reduce  # ndarray.all without 1 us of Python: every request passes here
+
 
 class NotFinite:
     """The policy of one service, and its counts. Many threads use it at once."""
@@ -37,7 +39,7 @@ class NotFinite:
     def settled(self, outputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """The outputs as they may be answered; the very same when all floats are finite."""
         for values in outputs.values():
-            if values.dtype.kind == "f" and not np.isfinite(values).all():
+            if values.dtype.kind == "f" and not _all(np.isfinite(values), axis=None):
                 return {name: self._settled(name, values) for name, values in outputs.items()}
         return outputs
 
