@@ -26,6 +26,7 @@ from uvicorn.server import ServerState
 from recserve.allocator import tune_allocator
 from recserve.bundle import Bundle
 from recserve.config import environment
+from recserve.cores import plan_threads, usable
 from recserve.observe import logs
 from recserve.observe.metrics import Metrics
 from recserve.processors.load import load
@@ -148,9 +149,11 @@ class Server:
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(number, self._stop)
         rpc = self.spec.rpc
+        plan = plan_threads(rpc.worker_threads, self.spec.environment.intra_op_threads, usable())
+        logger.info(f"threads: {plan}")
         self._pool = WorkerPool(
             self._loop,
-            threads=rpc.compute_threads(os.cpu_count() or 1),
+            threads=plan.workers,
             in_work=rpc.worker_threads,
             max_queue=rpc.max_queue_size,
             budget=rpc.keepalive_ms / 1000,
