@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import uvloop
 from uvicorn.server import ServerState
 
-from recserve.allocator import tune_allocator
+from recserve.allocator import described, tune_allocator
 from recserve.bundle import Bundle
 from recserve.config import environment
 from recserve.cores import plan_threads, usable
@@ -82,6 +82,7 @@ def run(
     faulthandler.enable()
     logs.configure(level=log_level, secrets=spec.secrets)
     environment.export(spec.envs)
+    logger.info(f"allocator: {described(spec.rpc.allocator)}")
     for warning in spec.warnings:
         logger.warning(warning)
 
