@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from recserve.cores import cores
 from recserve.sources.files import FileSource
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def main() -> None:
         with pa.ipc.new_file(Path(folder) / "items.arrow", made.schema) as writer:
             writer.write_table(made, 1 << 16)
         pa.csv.write_csv(made, Path(folder) / "items.csv")
-        print(f"{arguments.rows} rows x {made.num_columns} columns, {os.cpu_count()} cores")
+        print(f"{arguments.rows} rows x {made.num_columns} columns, {cores()} cores")
         for number, way in enumerate(WAYS):
             command = [sys.executable, __file__, "--measure", folder, str(number)]
             out = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)

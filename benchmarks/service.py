@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from recserve.client.request import build_request
+from recserve.cores import cores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ def service(folder: Path, name: str) -> dict[str, Any]:
     return {
         "name": "bench",
         "token": "bench",
-        "metadata": {"rpc": {"worker_threads": os.cpu_count() or 2, "max_queue_size": 256}},
+        "metadata": {"rpc": {"worker_threads": cores(), "max_queue_size": 256}},
         "model_config": {
             "fg_mode": "normal",
             "remote_type": "file",

@@ -12,7 +12,18 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHON = ROOT / "src" / "recserve"
 CPP = ROOT / "cpp"
 
-FOUNDATION = {"_core", "allocator", "errors", "columns", "messages", "bundle", "config", "source", "__init__"}
+FOUNDATION = {
+    "_core",
+    "allocator",
+    "cores",
+    "errors",
+    "columns",
+    "messages",
+    "bundle",
+    "config",
+    "source",
+    "__init__",
+}
 PARTS = {"wire", "features", "items", "sources", "feature_store", "engines", "recall", "observe"}
 
 #: part → the parts that it may import besides the foundation and itself.
@@ -37,7 +48,8 @@ MAY_IMPORT = {
 FOUNDATION_MAY_IMPORT = {
     "__init__": set[str](),
     "errors": set[str](),
-    "allocator": set[str](),
+    "allocator": {"cores"},
+    "cores": set[str](),
     "_core": {"errors"},
     "columns": {"_core", "errors"},
     "messages": {"columns", "errors"},

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import os
+
+from recserve.cores import cores
 
 
 def tune_allocator() -> None:
@@ -19,4 +20,4 @@ def tune_allocator() -> None:
     m_trim_threshold, m_mmap_threshold, m_arena_max = -1, -3, -8
     mallopt(m_mmap_threshold, 32 * 2**20)  # the largest that glibc takes
     mallopt(m_trim_threshold, 256 * 2**20)
-    mallopt(m_arena_max, max(4, 2 * (os.cpu_count() or 1)))
+    mallopt(m_arena_max, max(4, 2 * cores()))

@@ -98,6 +98,5 @@ def test_a_torchscript_bundle_needs_its_libraries_and_its_device(
     assert "✗ device: device 'nothing:0' is unknown; use cpu or cuda:0" in elsewhere.stdout
 
 
-def test_the_machine_has_processors_and_memory() -> None:
-    assert machine.cores() >= 1
+def test_the_machine_has_memory() -> None:
     assert machine.available_bytes() > 0

@@ -182,10 +182,6 @@ def test_secrets_are_in_no_repr_and_no_message() -> None:
         assert "hidden" not in str(raised.value)
 
 
-def test_compute_threads_are_the_smaller_of_workers_and_cores() -> None:
-    assert (Rpc().compute_threads(2), Rpc(worker_threads=1).compute_threads(8)) == (2, 1)
-
-
 @pytest.mark.parametrize(
     ("values", "warning"),
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 import socket
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from tests.server import models
 from tests.server.conftest import read_answer
 
 from recserve import testing
+from recserve.cores import cores, plan_threads, usable
 from recserve.messages import TensorRequest
 from recserve.server.serve import EXIT_WRITTEN_OFF
 from recserve.wire import tensors
@@ -47,9 +48,21 @@ def test_calls_that_never_return_are_408_and_end_the_process_when_every_thread_i
     assert "written off" in "".join(server.log)
 
 
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core is one thread")
+@pytest.mark.skipif(cores() < 2, reason="one core is one thread")
 def test_the_next_request_after_a_lost_thread_is_right(endless: Path) -> None:
     rpc = {"keepalive": 1000, "worker_threads": 2, "drain_ms": 100}
     with testing.serve(endless, {"name": "rank", "metadata": {"rpc": rpc}}) as server:
         assert [ask(server, value) for value in (0.0, 1.0, 0.0, 0.0)] == [200, 408, 200, 200]
         assert server.stop() == 0
+
+
+def test_the_first_lines_say_how_the_cores_are_shared(endless: Path) -> None:
+    envs = [{"name": "OMP_NUM_THREADS", "value": "1"}]
+    with testing.serve(
+        endless, {"metadata": {"rpc": {"worker_threads": 1}}, "processor_envs": envs}
+    ) as server:
+        server.stop()
+
+    lines = [json.loads(line)["message"] for line in server.log if line.startswith("{")]
+    plans = [line for line in lines if line.startswith("threads: ")]
+    assert plans == [f"threads: {plan_threads(1, 1, usable())}"]

@@ -9,6 +9,7 @@ import typer
 from recserve.cli import machine
 from recserve.cli.check import check_model, check_tables, check_torch_pair, open_bundle, read_service_file
 from recserve.cli.findings import FailedError, Report
+from recserve.cores import usable
 from recserve.errors import RecserveError
 
 if TYPE_CHECKING:
@@ -60,9 +61,10 @@ def doctor(
 
 
 def _look_at_processors(report: Report, spec: "ServiceSpec | None") -> None:
-    cores = machine.cores()
+    available = usable()
+    cores = available.count
     threads = spec.rpc.worker_threads if spec is not None else 0
-    detail = f"{cores} usable"
+    detail = f"{cores} usable ({available.reason})"
     if threads:
         detail += f", {threads} requests in work at a time (worker_threads)"
     report.note("processors", None if 0 < threads < cores else True, detail + _idle(threads, cores))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import sys
@@ -36,13 +35,6 @@ def native_core() -> tuple[None, str]:
     if _core.murmur64a("abc") != 0x32D82BF8ED3DBA39:
         raise LoadError("it computes wrong hashes; mend it: pip install --force-reinstall recserve")
     return None, Path(str(_core.__file__)).name
-
-
-def cores() -> int:
-    """Processors that this process may use: its affinity and its container's quota count."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = re.match(r"(\d+) (\d+)", _read(_CGROUP / "cpu.max"))
-    return usable if quota is None else min(usable, max(1, int(quota[1]) // int(quota[2])))
 
 
 def available_bytes() -> int:

@@ -35,6 +35,13 @@ class Environment:
         key="INPUT_TILE",
         choices=(0, 1, 2, 3),
     )
+    intra_op_threads: int = setting(
+        1,
+        "Threads of torch within one request; fewer requests are computed at a time, so that cores suffice.",
+        key="OMP_NUM_THREADS",
+        least=1,
+        most=1024,
+    )
     no_grad: bool = setting(
         True, "Accepted for compatibility: the model always runs without gradients.", key="NO_GRAD_GUARD"
     )

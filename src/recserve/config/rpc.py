@@ -71,7 +71,3 @@ class Rpc:
         unit="ms",
         least=0,
     )
-
-    def compute_threads(self, cores: int) -> int:
-        """Threads that run the model: more than cores would only make all of them late."""
-        return min(self.worker_threads, cores)

@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from recserve import _core
 from recserve.columns import Batch, Column, batch_from_arrow, column_from_arrow, storage_type
+from recserve.cores import cores
 from recserve.errors import DataError, RecserveError
 from recserve.items.compaction import CompactedColumn, Compaction
 from recserve.items.image import Image
@@ -272,7 +273,7 @@ class ItemStore:
         Rows are finished on `threads` threads (default: the cores, at most 8) and become visible batch by
         batch, in order. `progress` is told the rows of each batch that has become visible.
         """
-        report = self._load(batches, key, threads or min(os.cpu_count() or 1, 8), progress)
+        report = self._load(batches, key, threads or min(cores(), 8), progress)
         give_back_memory()
         return report
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from recserve.cores import cores
 from recserve.errors import DataError, SourceError
 from recserve.items.gate import Limits, RefusedError
 from recserve.items.status import Alarm, Alarms, Tracker, told, trace_of
@@ -92,7 +92,7 @@ class Upkeep:
             Tracker(part, followed="changes" in table.source.abilities and not table.static)
             for part, table in zip(layout.parts, tables, strict=True)
         ]
-        self.threads = options.threads or min(os.cpu_count() or 1, 8)
+        self.threads = options.threads or min(cores(), 8)
         self.pool = ThreadPoolExecutor(self.threads, thread_name_prefix="finish-items")
         self.lock = threading.RLock()
         self.live = self.writer_of(make_store(layout.key, layout.raw))

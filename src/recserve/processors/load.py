@@ -108,10 +108,14 @@ def load_features(bundle: Bundle, spec: ServiceSpec) -> Generator:
 def load_engine(bundle: Bundle, spec: ServiceSpec, features: Generator | None) -> Engine:
     """Load the model; with features, check that it reads what they send."""
     engine, model = find(bundle.engine), spec.model
-    if features is None:
-        limits = _id_limits(bundle, spec)
-        return engine.load(bundle, device=model.device, outputs=model.outputs, limits=limits)
-    return engine.load(bundle, device=model.device, outputs=model.outputs, features=sent_by(features))
+    return engine.load(
+        bundle,
+        device=model.device,
+        threads=spec.environment.intra_op_threads,
+        outputs=model.outputs,
+        features=None if features is None else sent_by(features),
+        limits=_id_limits(bundle, spec) if features is None else None,
+    )
 
 
 def _id_limits(bundle: Bundle, spec: ServiceSpec) -> Mapping[str, int]:

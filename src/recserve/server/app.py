@@ -2,12 +2,12 @@
 
     POST|GET /api/predict/<service>[/anything][?query]     score, or describe the model
     GET      /                                             describe the model
-    GET      /healthz /readyz /metrics                     for operators, without a token
+    GET      /healthz /readyz /metrics                     for operators, without a token (operators.py)
 
     POST: head ─▶ 404 405 503 401 413 429 450, whichever applies first, before the body is read
           body ─▶ a worker thread: decode ─▶ processor ─▶ encode   (with_users.py: if users are looked up)
 
-Raw ASGI, no framework: routing is one dict and one prefix. Every error ends in one place, `App._fail`, which
+Raw ASGI, no framework: routes are a table (routes.py). Every error ends in one place, `App._fail`, which
 turns the tree of `errors.py` into statuses.
 """
 
@@ -17,14 +17,15 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from recserve.errors import MethodNotAllowedError, NotFoundError, UnavailableError
-from recserve.observe.metrics import CONTENT_TYPE as METRICS_CONTENT_TYPE
+from recserve.errors import MethodNotAllowedError, UnavailableError
 from recserve.observe.slow_log import SlowLog
 from recserve.server.door import ClientGoneError, Door
 from recserve.server.endpoint import answer_body
 from recserve.server.error_body import CONTENT_TYPE as TEXT
 from recserve.server.error_body import error_body
+from recserve.server.operators import JSON, Operators
 from recserve.server.rate_limit import RateLimit
+from recserve.server.routes import Route, Routes
 from recserve.server.with_users import with_users
 
 if TYPE_CHECKING:
@@ -33,16 +34,11 @@ if TYPE_CHECKING:
     from recserve.server.door import Exchange, Message, Receive, Send
     from recserve.server.endpoint import Endpoint
     from recserve.server.lifecycle import Lifecycle
-    from recserve.server.progress import WatchedProgress
     from recserve.server.with_users import WithUsers
     from recserve.server.workers import WorkerPool
     from recserve.wire.auth import Authorizer
 
-    #: status, content type, body
-    Told = tuple[int, bytes, bytes]
-
 PREDICT = "/api/predict/"
-JSON = b"application/json"
 
 
 class App:
@@ -62,19 +58,21 @@ class App:
         self.endpoint: Endpoint | None = None  # set when it has answered the warm-up
         self.signature = b""
         self.watermark = b""  # of the items, for answers; somebody else keeps it right
-        self.progress: WatchedProgress | None = None  # while it loads
         self._users: WithUsers | None = None  # only where the server looks users up
-        self._lifecycle = lifecycle
         self._pool = pool
         self._metrics = metrics
         self._rate = RateLimit(spec.rpc.rate_limit)
         self._slow_log = SlowLog(spec.model.slow_request_ms)
-        self._path = PREDICT + spec.name
-        self._for_operators = {
-            "/healthz": self._healthz,
-            "/readyz": self._readyz,
-            "/metrics": self._show_metrics,
-        }
+        self.operators = Operators(self.door, lifecycle=lifecycle, metrics=metrics)
+        home = PREDICT + spec.name
+        self._routes = Routes(
+            home,
+            (
+                Route(home, {"GET": self._describe, "POST": self._predict}, below=True),
+                Route("/", {"GET": self._describe}),
+                *self.operators.routes(),
+            ),
+        )
 
     def serve(self, endpoint: Endpoint) -> None:
         """Answer with `endpoint` from now on."""
@@ -86,25 +84,21 @@ class App:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        path = scope["path"]
-        operators = self._for_operators.get(path)
-        if operators is not None and scope["method"] in ("GET", "HEAD"):
-            await self.door.tell(send, *operators(scope))
-            return
         exchange = self.door.open(scope, receive, send)
         try:
-            if scope["method"] == "POST" and path.startswith(self._path):
-                await self._predict(exchange)
-            else:
-                await self._describe(exchange)
+            route = self._routes.find(scope["path"])
+            handler = route.handler(scope["method"])
+            if route.token:
+                self._admit(exchange)
+            await handler(exchange)
         except ClientGoneError:
             self._metrics.refused(499)
         except Exception as error:
             await self._fail(exchange, error)
 
     async def _predict(self, exchange: Exchange) -> None:
-        self._check_route(exchange.scope, ("GET", "POST"))
-        endpoint = self._admit(exchange)
+        endpoint = self.endpoint
+        assert endpoint is not None  # see _admit
         self._rate.take()
         self._pool.check_room()
         body = await self.door.read_body(exchange)
@@ -131,25 +125,13 @@ class App:
 
     async def _describe(self, exchange: Exchange) -> None:
         """GET on the service: inputs and outputs of the model, as pai-python-sdk reads them."""
-        allowed = ("GET",) if exchange.scope["path"] in ("/", *self._for_operators) else ("GET", "POST")
-        self._check_route(exchange.scope, allowed)
-        self._admit(exchange)
         await self.door.answer(exchange, 200, self.signature, [(b"content-type", JSON)])
 
-    def _check_route(self, scope: Message, allowed: tuple[str, ...]) -> None:
-        path, method = scope["path"], scope["method"]
-        known = path == self._path or path.startswith(self._path + "/") or path in ("/", *self._for_operators)
-        if not known:
-            raise NotFoundError(f"no such path: {path}; this server answers {self._path}")
-        if method not in allowed:
-            raise MethodNotAllowedError(f"not allowed: {method} on {path}; use {' or '.join(allowed)}")
-
-    def _admit(self, exchange: Exchange) -> Endpoint:
+    def _admit(self, exchange: Exchange) -> None:
         """Refuse what the head of a request is enough to refuse."""
         if self.endpoint is None:
             raise UnavailableError("no healthy upstream")  # the words that clients wait for
         self.door.admit(exchange)
-        return self.endpoint
 
     # --- answers ---
 
@@ -163,7 +145,7 @@ class App:
         self._slow_log.look_at(trace, status)
         headers: list[tuple[bytes, bytes]] = []
         if isinstance(error, MethodNotAllowedError):
-            headers.append((b"allow", b"GET, POST" if exchange.scope["path"].startswith(PREDICT) else b"GET"))
+            headers.append((b"allow", self._routes.find(exchange.scope["path"]).allow))
         await self.door.refuse(exchange, status, message, headers)
 
     def refuse(self, status: int, message: str) -> tuple[bytes, bytes]:
@@ -171,23 +153,3 @@ class App:
         self._metrics.refused(status)
         body = error_body(message)
         return b"content-type: %s\r\ncontent-length: %d\r\n" % (TEXT, len(body)), body
-
-    # --- for operators ---
-
-    def _healthz(self, scope: Message) -> Told:
-        """The process lives: its event loop answers."""
-        return 200, TEXT, b"ok\n"
-
-    def _readyz(self, scope: Message) -> Told:
-        """Whether new traffic should come here; while it loads, how far that is."""
-        ready, state = self._lifecycle.ready, self._lifecycle.state.value
-        stage = self.progress.now() if self.progress is not None and not self._lifecycle.draining else None
-        if (b"accept", JSON) in scope["headers"]:
-            figures = {"ready": ready, "state": state, **(stage.as_json() if stage else {})}
-            return 200 if ready else 503, JSON, json.dumps(figures).encode()
-        if ready:
-            return 200, TEXT, b"ready\n"
-        return 503, TEXT, error_body(f"not ready: {stage.in_words() if stage else state}\n")
-
-    def _show_metrics(self, scope: Message) -> Told:
-        return 200, METRICS_CONTENT_TYPE.encode(), self._metrics.render()

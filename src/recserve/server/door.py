@@ -163,14 +163,6 @@ class Door:
         else:
             await exchange.send({"type": "http.response.body", "body": body})
 
-    async def tell(self, send: Send, status: int, content_type: bytes, body: bytes) -> None:
-        """Send a short answer to somebody who needed no token."""
-        headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
-        if self._lifecycle.draining:
-            headers.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
     def _request_id(self, headers: Headers, number: int) -> str:
         """The caller's X-Request-Id if it is harmless, else one of ours."""
         given = headers.get(b"x-request-id")

@@ -15,17 +15,14 @@ import logging
 import os
 import signal
 import sys
-import threading
-from email.utils import formatdate
-from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import uvloop
-from uvicorn.server import ServerState
 
 from recserve.allocator import tune_allocator
 from recserve.bundle import Bundle
 from recserve.config import environment
+from recserve.cores import plan_threads, usable
 from recserve.observe import logs
 from recserve.observe.metrics import Metrics
 from recserve.processors.load import load
@@ -33,7 +30,8 @@ from recserve.server.admin import PATIENCE_SECONDS, AdminApp
 from recserve.server.app import App
 from recserve.server.endpoint import Endpoint, ScoreEndpoint, TensorEndpoint
 from recserve.server.lifecycle import Lifecycle, State
-from recserve.server.listener import listen, port_of
+from recserve.server.listener import Listener
+from recserve.server.loading import Loading
 from recserve.server.progress import WatchedProgress, shown_progress
 from recserve.server.warm_up import warm_up
 from recserve.server.workers import WorkerPool
@@ -47,6 +45,7 @@ if TYPE_CHECKING:
     from recserve.config.service import ServiceSpec
     from recserve.processors.load import Progress
     from recserve.processors.processor import Gauges, Processor
+    from recserve.server.loading import Loader
 
 logger = logging.getLogger("recserve.server")
 
@@ -54,15 +53,6 @@ logger = logging.getLogger("recserve.server")
 EXIT_WRITTEN_OFF = 3
 #: A refresh, a comparison and two of whatever else operators ask for at once.
 ADMIN_THREADS = 4
-#: How long the end of the process waits for sources to be closed.
-CLOSE_SECONDS = 15.0
-
-
-class Loader(Protocol):
-    """Builds the processor; runs in a thread while the port answers 503."""
-
-    def __call__(self, progress: Progress, /) -> Processor:
-        """Raises LoadError with one line that says what to mend."""
 
 
 def run(
@@ -115,12 +105,11 @@ class Server:
         self.admin_port = 0  # the real one, if there is one
         self.lifecycle = Lifecycle()
         self.metrics = Metrics(spec.name, self._gauges)
-        self._load_processor = load_processor
+        self._loading = Loading(load_processor)
         self._on_ready = on_ready
         self._status = 0
         self._endpoint: Endpoint | None = None
         self._admin: AdminApp | None = None
-        self._closing: threading.Thread | None = None
 
     @property
     def url(self) -> str:
@@ -136,8 +125,7 @@ class Server:
     def left_behind(self) -> bool:
         """Whether threads are still inside a call although the server has ended."""
         pools = (self._pool, self._admin_pool) if self._admin is not None else (self._pool,)
-        threads = (self._loading, self._closing)
-        return any(pool.computing for pool in pools) or any(t and t.is_alive() for t in threads)
+        return any(pool.computing for pool in pools) or self._loading.left_behind
 
     async def main(self, *, handle_signals: bool = False) -> int:
         """Serve until stopped; returns the exit status, 0 after an orderly end."""
@@ -148,9 +136,11 @@ class Server:
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(number, self._stop)
         rpc = self.spec.rpc
+        plan = plan_threads(rpc.worker_threads, self.spec.environment.intra_op_threads, usable())
+        logger.info(f"threads: {plan}")
         self._pool = WorkerPool(
             self._loop,
-            threads=rpc.compute_threads(os.cpu_count() or 1),
+            threads=plan.workers,
             in_work=rpc.worker_threads,
             max_queue=rpc.max_queue_size,
             budget=rpc.keepalive_ms / 1000,
@@ -163,14 +153,12 @@ class Server:
             metrics=self.metrics,
             authorizer=Authorizer(self.spec.tokens),
         )
-        self._state = ServerState()
+        self._listener = Listener(self.host, rpc)
         self._tell_time()
-        listeners: list[asyncio.Server] = []
         try:
-            listeners.append(await self._listen(self._app, self.port))
-            self.port = port_of(listeners[0])
+            self.port = await self._listener.listen(self._app, self.port)
             if rpc.admin_port:
-                listeners.append(await self._listen_to_operators())
+                self.admin_port = await self._listen_to_operators()
             becoming_ready = asyncio.ensure_future(self._become_ready())
             stopped = asyncio.ensure_future(self._stopping.wait())
             await asyncio.wait((becoming_ready, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -181,10 +169,8 @@ class Server:
             await stopped
             await self._drain()
         finally:
-            for listener in listeners:
-                listener.close()
-            await self._close_connections()
-            await self._close_processor()
+            await self._listener.close()
+            await self._loading.close(self._endpoint.processor if self._endpoint is not None else None)
             self._pool.close()
             if self._admin is not None:
                 self._admin_pool.close()
@@ -208,7 +194,7 @@ class Server:
         self._status = EXIT_WRITTEN_OFF
         self._stop()
 
-    async def _listen_to_operators(self) -> asyncio.Server:
+    async def _listen_to_operators(self) -> int:
         """Open the admin port: the same host and limits, threads and tokens of its own."""
         self._admin_pool = WorkerPool(
             self._loop,
@@ -224,19 +210,12 @@ class Server:
             pool=self._admin_pool,
             authorizer=Authorizer(self.spec.admin_tokens or self.spec.tokens),
         )
-        listener = await self._listen(self._admin, max(0, self.spec.rpc.admin_port))
-        self.admin_port = port_of(listener)
-        return listener
-
-    async def _listen(self, application: App | AdminApp, port: int) -> asyncio.Server:
-        return await listen(
-            application, self.host, port, idle_timeout_ms=self.spec.rpc.idle_timeout_ms, state=self._state
-        )
+        return await self._listener.listen(self._admin, max(0, self.spec.rpc.admin_port))
 
     def _tell_time(self) -> None:
         """The Date header, once per second, and the age of the items."""
         self._tell_watermark()
-        self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+        self._listener.tell_time()
         self._clock = self._loop.call_later(1.0, self._tell_time)
 
     def _tell_watermark(self) -> None:
@@ -247,8 +226,8 @@ class Server:
 
     async def _become_ready(self) -> None:
         with shown_progress() as shown:
-            progress = self._app.progress = WatchedProgress(shown)
-            processor = await self._load(progress)
+            progress = self._app.operators.progress = WatchedProgress(shown)
+            processor = await self._loading.load(progress)
             self.lifecycle.move(State.WARMING)
             self._endpoint = _endpoint(processor, self.spec)
             await warm_up(self._endpoint, self._pool, progress)
@@ -258,39 +237,11 @@ class Server:
         # What is loaded stays: the collector need not look at it again, which it would do for tens of ms.
         gc.collect()
         gc.freeze()
-        self._app.progress = None
+        self._app.operators.progress = None
         self._tell_watermark()
         self.lifecycle.move(State.READY)
         if self._on_ready is not None:
             self._on_ready(self)
-
-    async def _load(self, progress: Progress) -> Processor:
-        """Load in a thread of its own, which can be left behind if the process is told to stop."""
-        future: asyncio.Future[Processor] = self._loop.create_future()
-
-        def settle(processor: Processor | None, error: BaseException | None) -> None:
-            if future.cancelled():
-                self._close_in_thread(processor)
-            elif error is not None:
-                future.set_exception(error)
-            elif processor is not None:
-                future.set_result(processor)
-
-        def work() -> None:
-            processor, error = None, None
-            try:
-                processor = self._load_processor(progress)
-            except BaseException as raised:  # it belongs to whoever awaits the future
-                error = raised
-            try:
-                self._loop.call_soon_threadsafe(settle, processor, error)
-            except RuntimeError:  # the loop has ended: the process was told to stop meanwhile
-                if processor is not None:
-                    processor.close()
-
-        self._loading = threading.Thread(target=work, name="recserve-load", daemon=True)
-        self._loading.start()
-        return await future
 
     async def _drain(self) -> None:
         """Send clients elsewhere: every answer closes its connection, and /readyz tells the balancers."""
@@ -303,31 +254,6 @@ class Server:
         except TimeoutError:
             pass
 
-    async def _close_processor(self) -> None:
-        """End what keeps items; a source that hangs is left behind."""
-        if self._endpoint is None:
-            return
-        self._close_in_thread(self._endpoint.processor)
-        give_up_at = monotonic() + CLOSE_SECONDS
-        while self._closing is not None and self._closing.is_alive() and monotonic() < give_up_at:
-            await asyncio.sleep(0.005)
-
-    def _close_in_thread(self, processor: Processor | None) -> None:
-        if processor is not None:
-            self._closing = threading.Thread(target=processor.close, name="recserve-close", daemon=True)
-            self._closing.start()
-
-    async def _close_connections(self) -> None:
-        """Close idle connections now, the others after their answer, and those that take too long anyway."""
-        connections = self._state.connections
-        for connection in list(connections):
-            connection.shutdown()
-        give_up_at = monotonic() + self.spec.rpc.keepalive_ms / 1000 + 1.0
-        while connections and monotonic() < give_up_at:
-            await asyncio.sleep(0.02)
-        for connection in list(connections):
-            connection.transport.abort()
-
     def _gauges(self) -> Gauges:
         pool = self._pool
         return {
@@ -337,7 +263,7 @@ class Server:
             "recserve_queue_capacity": ("Requests in flight beyond which 450 is answered.", pool.capacity),
             "recserve_worker_threads": ("Computing threads.", pool.threads),
             "recserve_worker_write_offs_total": ("Model calls that outlived their budget.", pool.write_offs),
-            "recserve_connections": ("Open connections.", len(self._state.connections)),
+            "recserve_connections": ("Open connections.", self._listener.connections),
             **(self._endpoint.gauges() if self._endpoint else {}),
         }
 

@@ -9,11 +9,11 @@ postgresql:// LTAI5t:s3cr@t/1@hgpost.example.com:80/shop?answer_timeout=10
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field, fields, replace
 from urllib.parse import parse_qsl, quote, quote_plus, unquote
 
+from recserve.cores import cores
 from recserve.errors import ConfigError
 
 _SCHEME = re.compile(r"\s*(?:jdbc:)?(?:postgres(?:ql)?|hologres|holo)(?:\+\w+)?://\s*", re.IGNORECASE)
@@ -39,7 +39,7 @@ class Limits:
     connect_timeout: float = 10.0
     answer_timeout: float = 30.0  # of a poll, a look-up, a write; and how long a stream may be silent
     load_timeout: float = 3600.0  # of one statement that reads a whole table
-    connections: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))  # that read one big table
+    connections: int = field(default_factory=lambda: min(4, cores()))  # that read one big table
 
 
 @dataclass(frozen=True, slots=True)
