@@ -115,7 +115,8 @@ class ItemStore:
     ) -> None:
         self.key = key
         self.raw_columns = frozenset(raw)  # those that are kept
-        self._raw = self.raw_columns | frozenset(dropped or ())
+        self.dropped = frozenset(dropped or ())
+        self._raw = self.raw_columns | self.dropped
         self._native = _core.ItemStore(
             text_keys=key == "string",
             raw=list(raw.items()),
