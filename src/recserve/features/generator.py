@@ -106,8 +106,8 @@ class Generator:
         `user` has one row; `context`, `raw` and `finished` (item columns as they are, and as the finisher
         made them) have `rows`, or one that stands for all. A finished column that is absent is computed from
         raw ones. `clicked` has for each sequence group the raw and finished rows of the items in the user's
-        list. `shared`: user features have `rows` rows under `tile` too, and batch_size is 1, so that the inputs
-        of several requests can be concatenated.
+        list. `shared`: user features have `rows` rows under `tile` too, and batch_size is 1, so that the
+        inputs of several requests can be concatenated.
         """
         gathered = [clicked.get(group) for group in self._groups]
         return self._native.generate(user, context, raw, finished, gathered, rows, shared)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from recserve.server.door import Exchange, Message, Receive, Send
     from recserve.server.endpoint import Endpoint
     from recserve.server.lifecycle import Lifecycle
+    from recserve.server.together import SharedCalls
     from recserve.server.workers import WorkerPool
     from recserve.wire.auth import Authorizer
 
@@ -77,12 +78,12 @@ class App:
             ),
         )
 
-    def serve(self, endpoint: Endpoint) -> None:
-        """Answer with `endpoint`, which has answered the warm-up, from now on."""
+    def serve(self, endpoint: Endpoint, *, shared: SharedCalls | None = None) -> None:
+        """Answer with `endpoint`, which has answered the warm-up, from now on; `shared`: several at once."""
         signature = endpoint.processor.signature()
         self.signature = json.dumps({"signature_name": "serving_default", **asdict(signature)}).encode()
         self._metrics.info.update(endpoint.processor.info())
-        self._scoring = Scoring(endpoint, self._workplace)
+        self._scoring = Scoring(endpoint, self._workplace, shared=shared)
 
     @property
     def endpoint(self) -> Endpoint | None:

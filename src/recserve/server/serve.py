@@ -15,6 +15,7 @@ import logging
 import os
 import signal
 import sys
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import uvloop
@@ -33,8 +34,10 @@ from recserve.server.lifecycle import Lifecycle, State
 from recserve.server.listener import Listener
 from recserve.server.loading import Loading
 from recserve.server.progress import WatchedProgress, shown_progress
+from recserve.server.together import shared_calls
+from recserve.server.warm_up import PATIENCE_SECONDS as WARM_UP_SECONDS
 from recserve.server.warm_up import warm_up
-from recserve.server.workers import WorkerPool
+from recserve.server.workers import Together, WorkerPool
 from recserve.wire.auth import Authorizer
 
 if TYPE_CHECKING:
@@ -146,6 +149,7 @@ class Server:
             max_queue=rpc.max_queue_size,
             budget=rpc.keepalive_ms / 1000,
             on_exhausted=self._give_up,
+            together=Together(rpc.max_batch_size, rpc.max_batch_timeout_ms / 1000),
         )
         self._app = App(
             self.spec,
@@ -232,7 +236,14 @@ class Server:
             self.lifecycle.move(State.WARMING)
             self._endpoint = _endpoint(processor, self.spec)
             await warm_up(self._endpoint, self._pool, progress)
-        self._app.serve(self._endpoint)
+            shared = await self._pool.submit(
+                shared_calls,
+                self._endpoint,
+                self.spec.rpc,
+                deadline=monotonic() + WARM_UP_SECONDS,
+                budget=WARM_UP_SECONDS,
+            )
+        self._app.serve(self._endpoint, shared=shared)
         if self._admin is not None:
             self._admin.serve(processor.kept_items)
         # What is loaded stays: the collector need not look at it again, which it would do for tens of ms.
