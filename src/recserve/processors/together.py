@@ -110,10 +110,12 @@ def least_rows(normal: Normal, sample: Callable[[int], ScoreRequest]) -> int | N
 
 
 def _same_alone_and_beside(normal: Normal, request: ScoreRequest, others: Sequence[ScoreRequest]) -> bool:
+    """Compare what the model says, before scores of unknown items are replaced."""
+    inputs, _ = normal.prepare(request, Trace())
+    alone = normal.engine.run(inputs, rows=request.rows)
     before, behind = others
-    together = score_together(normal, [before, request, behind], [Trace(), Trace(), Trace()])[1]
-    if isinstance(together, Exception):
-        return False
-    alone = normal.score(request).outputs
-    same = (np.array_equal(alone[name], together.outputs[name], equal_nan=True) for name in alone)
-    return all(same)
+    shared = [normal.prepare(each, Trace(), shared=True)[0] for each in (before, request, behind)]
+    rows = before.rows + request.rows + behind.rows
+    together = normal.engine.run(ModelInputs.concatenated(shared), rows=rows)
+    own = slice(before.rows, before.rows + request.rows)
+    return all(np.array_equal(alone[name], together[name][own], equal_nan=True) for name in alone)

@@ -50,7 +50,7 @@ class Scoring:
         self, endpoint: Endpoint, workplace: Workplace, *, shared: SharedCalls | None = None
     ) -> None:
         self.endpoint = endpoint
-        self._together = shared.answer if shared is not None else None
+        self._together = shared.answer if shared is not None else None  # one object: jobs are told by it
         self._pool = workplace.pool
         self._rate = workplace.rate
         self._users: WithUsers | None = with_users(endpoint, workplace.pool)

@@ -34,7 +34,7 @@ from recserve.server.lifecycle import Lifecycle, State
 from recserve.server.listener import Listener
 from recserve.server.loading import Loading
 from recserve.server.progress import WatchedProgress, shown_progress
-from recserve.server.together import shared_calls
+from recserve.server.together import SharedCalls, shared_calls
 from recserve.server.warm_up import PATIENCE_SECONDS as WARM_UP_SECONDS
 from recserve.server.warm_up import warm_up
 from recserve.server.workers import Together, WorkerPool
@@ -113,6 +113,7 @@ class Server:
         self._on_ready = on_ready
         self._status = 0
         self._endpoint: Endpoint | None = None
+        self._shared: SharedCalls | None = None
         self._admin: AdminApp | None = None
 
     @property
@@ -236,14 +237,14 @@ class Server:
             self.lifecycle.move(State.WARMING)
             self._endpoint = _endpoint(processor, self.spec)
             await warm_up(self._endpoint, self._pool, progress)
-            shared = await self._pool.submit(
+            self._shared = await self._pool.submit(
                 shared_calls,
                 self._endpoint,
                 self.spec.rpc,
                 deadline=monotonic() + WARM_UP_SECONDS,
                 budget=WARM_UP_SECONDS,
             )
-        self._app.serve(self._endpoint, shared=shared)
+        self._app.serve(self._endpoint, shared=self._shared)
         if self._admin is not None:
             self._admin.serve(processor.kept_items)
         # What is loaded stays: the collector need not look at it again, which it would do for tens of ms.
@@ -277,6 +278,7 @@ class Server:
             "recserve_worker_write_offs_total": ("Model calls that outlived their budget.", pool.write_offs),
             "recserve_connections": ("Open connections.", self._listener.connections),
             **(self._endpoint.gauges() if self._endpoint else {}),
+            **(self._shared.gauges() if self._shared else {}),
         }
 
 

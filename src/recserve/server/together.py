@@ -7,6 +7,7 @@ a worker takes what waits ──read each─┬─▶ debug levels, few or many 
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING
 
 from recserve.processors.debug import LEVELS, PLAIN
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from recserve.config.rpc import Rpc
     from recserve.messages import ScoreRequest
     from recserve.observe.trace import Trace
+    from recserve.processors.processor import Gauges
     from recserve.server.endpoint import Endpoint
 
     #: The arguments of `answer_body`: endpoint, body, trace, deadline.
@@ -57,6 +59,9 @@ class SharedCalls:
         self._normal = normal
         self._least_rows = least_rows
         self._most_rows = most_rows
+        self._counted = threading.Lock()
+        self._calls = 0
+        self._requests = 0
 
     def answer(self, calls: Sequence[Call]) -> list[bytes | Exception]:
         """Answer bodies as they came; an error in the place of an answer is that request's own."""
@@ -74,6 +79,9 @@ class SharedCalls:
                 answers[place] = error
             trace.end_work()
         for group in self._groups(shared):
+            with self._counted:
+                self._calls += 1
+                self._requests += len(group)
             requests, traces = [request for _, request, _ in group], [trace for _, _, trace in group]
             for (place, _, trace), scored in zip(
                 group, score_together(self._normal, requests, traces), strict=True
@@ -81,6 +89,13 @@ class SharedCalls:
                 answers[place] = scored if isinstance(scored, Exception) else torchrec.encode(scored)
                 trace.lap("encode")
         return answers
+
+    def gauges(self) -> Gauges:
+        """How many requests shared how many calls."""
+        return {
+            "recserve_shared_calls_total": ("Calls of the model for requests that may share.", self._calls),
+            "recserve_shared_requests_total": ("Requests that were answered by them.", self._requests),
+        }
 
     def _shares(self, request: ScoreRequest) -> bool:
         looks = LEVELS.get(request.debug_level, PLAIN).looks
