@@ -65,7 +65,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Norma
     """Sums without torch, and a TorchScript model for every INPUT_TILE."""
     with ExitStack() as opened:
 
-        def loaded(bundle: Path, document: dict[str, Any]) -> Normal:
+        def loaded(bundle: Path, document: dict[str, Any] | Path) -> Normal:
             spec = service.load(document, {}, base_dir=bundle.parent)
             normal = opened.enter_context(closing(load(Bundle.open(bundle), spec)))
             assert isinstance(normal, Normal)
