@@ -171,7 +171,7 @@ def check_deadline(deadline: float | None) -> None:
 def check_rows(outputs: Mapping[str, NDArray[Any]], rows: int) -> None:
     """Refuse an answer that cannot be aligned with the rows of the request."""
     for name, output in outputs.items():
-        if output.ndim == 0 or output.shape[0] != rows:
+        if output.ndim == 0 or output.shape[0] != rows or output.size < rows:  # (rows, 0) is short too
             raise ModelError(f"output '{name}' has shape {output.shape} for {rows} rows")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from recserve.engines import sizes
 from recserve.messages import TensorRequest, TensorResponse
 from recserve.observe.trace import Trace
+from recserve.processors.not_finite import NotFinite
 from recserve.processors.processor import Signature, TensorInfo
 
 if TYPE_CHECKING:
@@ -28,14 +29,21 @@ class Bypass:
 
     answers: Literal["tensors"] = "tensors"
 
-    def __init__(self, engine: Engine, *, described_as: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        described_as: Mapping[str, str] | None = None,
+        not_finite: NotFinite | None = None,
+    ) -> None:
         self.engine = engine
         self._described_as = dict(described_as or {})
+        self._not_finite = not_finite or NotFinite()
 
     def predict(self, request: TensorRequest, trace: Trace | None = None) -> TensorResponse:
         """Answer one request."""
         trace = trace or Trace()
-        response = self.engine.run_tensors(request)
+        response = self._settled(self.engine.run_tensors(request))
         trace.lap("run")
         outputs = (*response.named_outputs.values(), *response.outputs)
         trace.rows = len(outputs[0]) if outputs and outputs[0].ndim else 0
@@ -59,8 +67,8 @@ class Bypass:
         )
 
     def gauges(self) -> Gauges:
-        """Nothing is counted here."""
-        return {}
+        """Scores that are no numbers."""
+        return self._not_finite.gauges()
 
     def info(self) -> Mapping[str, str]:
         """What is served, in words."""
@@ -72,6 +80,15 @@ class Bypass:
 
     def close(self) -> None:
         """Nothing works beside requests."""
+
+    def _settled(self, response: TensorResponse) -> TensorResponse:
+        """Every tensor is there by name; those by position are the same arrays."""
+        named = dict(response.named_outputs)
+        settled = self._not_finite.settled(named)
+        if settled is named:
+            return response
+        by_array = {id(values): settled[name] for name, values in named.items()}
+        return TensorResponse([by_array[id(values)] for values in response.outputs], settled)
 
 
 def _sizes(spec: TensorSpec) -> tuple[int, ...]:
