@@ -138,7 +138,8 @@ _OTHER_EXPORTS = {
     "user/scripted_model.pt": "is a two-tower export; serve '{path}/user'",
     "model/scripted_model.pt": "is a tree export; serve '{path}/model'",
     "fx_user_model/exported_model.pt": (
-        "is a RecIS or RTP export; its dense half alone can be served, in fg_mode bypass: '{path}/fx_user_model'"
+        "is a RecIS or RTP export; its dense half alone can be served, in fg_mode bypass: "
+        "'{path}/fx_user_model'"
     ),
 }
 
