@@ -65,6 +65,11 @@ class Rpc:
     tls_key: str = setting("", "A PEM file with the certificate's private key.")
     tls_client_ca: str = setting("", "A PEM file; only clients with a certificate signed by it are let in.")
     grpc_port: int = setting(0, "A port for gRPC; 0 = none, -1 = a free one.", least=-1, most=65535)
+    allocator: str = setting(
+        "auto",
+        "Who manages memory: auto is tcmalloc where it is installed, else glibc; others need their library.",
+        choices=("auto", "glibc", "tcmalloc", "jemalloc"),
+    )
     drain_ms: int = setting(
         5000,
         "After SIGTERM, answers say Connection: close for this long before the port is closed.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from recserve.engines import sizes
 from recserve.messages import TensorRequest, TensorResponse
 from recserve.observe.trace import Trace
 from recserve.processors.not_finite import NotFinite
@@ -49,17 +50,19 @@ class Bypass:
         return response
 
     def sample(self, rows: int) -> TensorRequest:
-        """Zeros of one value per row, named as the model names them."""
-        zeros = {name: _zeros(name, spec, rows) for name, spec in self.engine.inputs.items()}
+        """Zeros of one value per row, or in the sizes that the model declares, named as it names them."""
+        specs = self.engine.inputs
+        shapes = sizes.example(specs, rows)
+        zeros = {
+            name: np.zeros(shapes[name], spec.dtype) if spec.shape else _zeros(name, spec, rows)
+            for name, spec in specs.items()
+        }
         return TensorRequest((), zeros)
 
     def signature(self) -> Signature:
         """The model's tensors; -1 where the size is the request's business."""
         return Signature(
-            [
-                TensorInfo(name, (-1,) * max(spec.rank, 1), _shown(spec))
-                for name, spec in self.engine.inputs.items()
-            ],
+            [TensorInfo(name, _sizes(spec), _shown(spec)) for name, spec in self.engine.inputs.items()],
             [TensorInfo(name, (-1,), "DT_FLOAT") for name in self.engine.outputs],
         )
 
@@ -88,14 +91,25 @@ class Bypass:
         return TensorResponse([by_array[id(values)] for values in response.outputs], settled)
 
 
+def _sizes(spec: TensorSpec) -> tuple[int, ...]:
+    """-1 where the number is the request's business."""
+    if not spec.shape:
+        return (-1,) * max(spec.rank, 1)
+    return tuple(-1 if size.fixed is None else size.fixed for size in spec.shape)
+
+
 def _zeros(name: str, spec: TensorSpec, rows: int) -> NDArray[Any]:
     """One value per row, which is what jagged inputs with lengths of one are too."""
     if name == "batch_size":
         return np.array([rows], np.int64)
-    shape = (rows,) + (1,) * (spec.rank - 1)
+    shape = () if spec.rank == 0 else (rows,) + (1,) * (spec.rank - 1)
     fill = 1 if name.endswith((".lengths", ".key_lengths")) else 0
     return np.full(shape, fill, np.dtype(spec.dtype or "float32"))
 
 
 def _shown(spec: TensorSpec) -> str:
-    return {"int64": "DT_INT64", "float32": "DT_FLOAT"}.get(spec.dtype, "DT_INVALID")
+    return _SHOWN.get(spec.dtype, f"DT_{spec.dtype.upper() or 'INVALID'}")
+
+
+# Where the protocol's name is not numpy's.
+_SHOWN = {"float32": "DT_FLOAT", "float64": "DT_DOUBLE", "float16": "DT_HALF"}
