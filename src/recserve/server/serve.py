@@ -15,6 +15,7 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from recserve.observe.metrics import Metrics
 from recserve.processors.load import load
 from recserve.server.admin import PATIENCE_SECONDS, AdminApp
 from recserve.server.app import App
+from recserve.server.captures import KeptRequests
 from recserve.server.endpoint import Endpoint, ScoreEndpoint, TensorEndpoint
 from recserve.server.lifecycle import Lifecycle, State
 from recserve.server.listener import Listener
@@ -42,7 +44,6 @@ from recserve.wire.auth import Authorizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from recserve.config.rpc import Rpc
     from recserve.config.service import ServiceSpec
@@ -81,7 +82,9 @@ def run(
     def load_bundle(progress: Progress) -> Processor:
         return load(Bundle.open(bundle_path), spec, progress)
 
-    server = Server(spec, load_bundle, host=host, port=port, on_ready=_print_url)
+    server = Server(
+        spec, load_bundle, bundle_path=Path(bundle_path), host=host, port=port, on_ready=_print_url
+    )
     status = uvloop.run(server.main(handle_signals=True))
     if server.left_behind:
         # A thread inside a model call cannot be joined, and must not run on while the libraries are unloaded.
@@ -99,6 +102,7 @@ class Server:
         spec: ServiceSpec,
         load_processor: Loader,
         *,
+        bundle_path: Path | None = None,  # where requests may be kept
         host: str = "127.0.0.1",
         port: int = 0,
         on_ready: Callable[[Server], None] | None = None,
@@ -110,6 +114,7 @@ class Server:
         self.lifecycle = Lifecycle()
         self.metrics = Metrics(spec.name, self._gauges)
         self._loading = Loading(load_processor)
+        self._kept = KeptRequests(spec, bundle_path)
         self._on_ready = on_ready
         self._status = 0
         self._endpoint: Endpoint | None = None
@@ -130,7 +135,7 @@ class Server:
     def left_behind(self) -> bool:
         """Whether threads are still inside a call although the server has ended."""
         pools = (self._pool, self._admin_pool) if self._admin is not None else (self._pool,)
-        return any(pool.computing for pool in pools) or self._loading.left_behind
+        return any(pool.computing for pool in pools) or self._loading.left_behind or self._kept.working
 
     async def main(self, *, handle_signals: bool = False) -> int:
         """Serve until stopped; returns the exit status, 0 after an orderly end."""
@@ -158,6 +163,7 @@ class Server:
             pool=self._pool,
             metrics=self.metrics,
             authorizer=Authorizer(self.spec.tokens),
+            kept=self._kept,
         )
         self._listener = Listener(self.host, rpc)
         self._tell_time()
@@ -176,6 +182,7 @@ class Server:
             await self._drain()
         finally:
             await self._listener.close()
+            await asyncio.to_thread(self._kept.close)
             await self._loading.close(self._endpoint.processor if self._endpoint is not None else None)
             self._pool.close()
             if self._admin is not None:
@@ -244,6 +251,7 @@ class Server:
                 deadline=monotonic() + WARM_UP_SECONDS,
                 budget=WARM_UP_SECONDS,
             )
+        self._kept.serve(self._endpoint)
         self._app.serve(self._endpoint, shared=self._shared)
         if self._admin is not None:
             self._admin.serve(processor.kept_items)
@@ -277,6 +285,7 @@ class Server:
             "recserve_worker_threads": ("Computing threads.", pool.threads),
             "recserve_worker_write_offs_total": ("Model calls that outlived their budget.", pool.write_offs),
             "recserve_connections": ("Open connections.", self._listener.connections),
+            **self._kept.gauges(),
             **(self._endpoint.gauges() if self._endpoint else {}),
             **(self._shared.gauges() if self._shared else {}),
         }
