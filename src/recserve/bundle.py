@@ -2,7 +2,7 @@
 place.
 
     <bundle>/
-      scripted_model.pt    the model                                                             required
+      scripted_model.pt    the model; or one of the other files of MODEL_FILES                   required
       fg.json              the features it reads; without it only fg_mode bypass can be served
       model_acc.json       run-mode flags, string to string (INPUT_TILE, QUANT_EMB, ...)
       pipeline.config      the training pipeline, kept for reference
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Model file → name of the engine that runs it (recserve.engines.ENGINES).
-MODEL_FILES = {"scripted_model.pt": "torchscript", "column_sum.json": "column_sum"}
+MODEL_FILES = {
+    "scripted_model.pt": "torchscript",
+    "model.onnx": "onnx",
+    "column_sum.json": "column_sum",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recserve.allocator import PREFERRED, described, find
 from recserve.cli import machine
 from recserve.cli.check import check_model, check_tables, check_torch_pair, open_bundle, read_service_file
 from recserve.cli.findings import FailedError, Report
@@ -75,8 +76,8 @@ def _idle(threads: int, cores: int) -> str:
 
 
 def _look_at_allocator(report: Report) -> None:
-    laid_over = machine.allocator()
-    report.note("allocator", True, laid_over or "the system's own")
+    here = find(PREFERRED)
+    report.note("allocator", None if here is None else True, described("auto") if here is None else str(here))
 
 
 def _look_at_memory(report: Report, bundle: "Bundle | None") -> None:

@@ -70,6 +70,11 @@ class Rpc:
         "",
         "What discovery tells clients, as host:port; empty = the address at which they reached us.",
     )
+    allocator: str = setting(
+        "auto",
+        "Who manages memory: auto is tcmalloc where it is installed, else glibc; others need their library.",
+        choices=("auto", "glibc", "tcmalloc", "jemalloc"),
+    )
     drain_ms: int = setting(
         5000,
         "After SIGTERM, answers say Connection: close for this long before the port is closed.",

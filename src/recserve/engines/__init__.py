@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ENGINES = {
     "torchscript": "recserve.engines.torchscript:TorchScript",
+    "onnx": "recserve.engines.onnx:Onnx",
     "column_sum": "recserve.engines.column_sum:ColumnSum",
 }
 

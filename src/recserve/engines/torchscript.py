@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from recserve.engines import jagged, torch_pair
 from recserve.engines.engine import (
     BATCH_SIZE,
+    NoRows,
     answer,
     by_name,
     check_deadline,
@@ -65,7 +64,7 @@ class TorchScript:
         self._device = device
         self._wanted = tuple(outputs)
         self._limits = limits
-        self._empty: dict[str, NDArray[Any]] = {}  # the answer for no rows, once known
+        self._no_rows = NoRows()
         self._names = signature.outputs
         self._inputs = specs_by_name(signature.inputs)
         self._reads_only_inputs = signature.complete
@@ -121,7 +120,7 @@ class TorchScript:
         """Outputs by name, (rows, ...) each, on the CPU; half precision is widened to float32."""
         check_deadline(deadline)
         if rows == 0:
-            return self._answer_empty()
+            return self._no_rows.answer()
         outputs = self._call(share(inputs))
         check_rows(outputs, rows)
         return outputs
@@ -134,7 +133,7 @@ class TorchScript:
             jagged.check(given, tile=BATCH_SIZE in self._inputs, limits=self._limits)
         check_deadline(request.deadline)
         if self._by_dict and _is_empty(given):
-            return answer(request, self._answer_empty())
+            return answer(request, self._no_rows.answer())
         return answer(request, self._call({name: _tensor(name, value) for name, value in given.items()}))
 
     def _call(self, tensors: dict[str, torch.Tensor]) -> dict[str, NDArray[Any]]:
@@ -151,8 +150,7 @@ class TorchScript:
                 outputs = {name: _array(tensor) for name, tensor in self._named(result).items()}
         except (RuntimeError, torch.jit.Error) as e:
             raise ModelError(f"the model failed: {_last_line(e)}") from e
-        if not self._empty:
-            self._empty = {name: np.atleast_1d(output)[:0].copy() for name, output in outputs.items()}
+        self._no_rows.learn(outputs)
         return outputs
 
     def _named(self, result: Any) -> dict[str, torch.Tensor]:
@@ -165,12 +163,6 @@ class TorchScript:
             check_outputs(self._wanted, result)
             self._names = _ordered(result)
         return {name: result[name] for name in self.outputs}
-
-    def _answer_empty(self) -> dict[str, NDArray[Any]]:
-        """Outputs of no rows, in the shapes of an earlier call."""
-        if not self._empty:
-            raise ModelError("a request for no rows came before the model was called once; warm it up first")
-        return dict(self._empty)
 
     def _reads(self, sent: Iterable[str]) -> list[str]:
         """Names that the model reads; where its graph hides some, whatever is sent may be among them."""

@@ -6,7 +6,7 @@
     GET      <discovery>/<service>                         who serves, without a token (discovery.py)
 
     POST: head ─▶ 404 405 503 401 413 429 450, whichever applies first, before the body is read
-          body ─▶ a worker thread: decode ─▶ processor ─▶ encode   (with_users.py: if users are looked up)
+          body ─▶ a worker thread: decode ─▶ processor ─▶ encode   (scoring.py)
 
 Raw ASGI, no framework: routes are a table (routes.py). Every error ends in one place, `App._fail`, which
 turns the tree of `errors.py` into statuses.
@@ -22,13 +22,12 @@ from recserve.errors import MethodNotAllowedError, UnavailableError
 from recserve.observe.slow_log import SlowLog
 from recserve.server.discovery import Discovery
 from recserve.server.door import ClientGoneError, Door
-from recserve.server.endpoint import answer_body
 from recserve.server.error_body import CONTENT_TYPE as TEXT
 from recserve.server.error_body import error_body
 from recserve.server.operators import JSON, Operators
 from recserve.server.rate_limit import RateLimit
-from recserve.server.routes import Route, Routes
-from recserve.server.with_users import with_users
+from recserve.server.routes import Dialect, Route, Routes
+from recserve.server.scoring import Scoring, Workplace
 
 if TYPE_CHECKING:
     from recserve.config.service import ServiceSpec
@@ -36,11 +35,12 @@ if TYPE_CHECKING:
     from recserve.server.door import Exchange, Message, Receive, Send
     from recserve.server.endpoint import Endpoint
     from recserve.server.lifecycle import Lifecycle
-    from recserve.server.with_users import WithUsers
     from recserve.server.workers import WorkerPool
     from recserve.wire.auth import Authorizer
 
 PREDICT = "/api/predict/"
+#: What every path speaks that no door claims; see error_body.py.
+PLAIN = Dialect("predict", "", lambda exchange, status, message: (TEXT, error_body(message)))
 
 
 class App:
@@ -57,14 +57,17 @@ class App:
     ) -> None:
         self.door = Door(spec.rpc, lifecycle=lifecycle, authorizer=authorizer)
         self.limits = self.door.limits
-        self.endpoint: Endpoint | None = None  # set when it has answered the warm-up
         self.signature = b""
         self.watermark = b""  # of the items, for answers; somebody else keeps it right
-        self._users: WithUsers | None = None  # only where the server looks users up
-        self._pool = pool
+        self._scoring: Scoring | None = None
         self._metrics = metrics
-        self._rate = RateLimit(spec.rpc.rate_limit)
-        self._slow_log = SlowLog(spec.model.slow_request_ms)
+        self._workplace = Workplace(
+            pool=pool,
+            rate=RateLimit(spec.rpc.rate_limit),
+            metrics=metrics,
+            slow_log=SlowLog(spec.model.slow_request_ms),
+        )
+        self._dialects: tuple[Dialect, ...] = ()
         self.operators = Operators(self.door, lifecycle=lifecycle, metrics=metrics)
         home = PREDICT + spec.name
         self._routes = Routes(
@@ -78,12 +81,16 @@ class App:
         )
 
     def serve(self, endpoint: Endpoint) -> None:
-        """Answer with `endpoint` from now on."""
+        """Answer with `endpoint`, which has answered the warm-up, from now on."""
         signature = endpoint.processor.signature()
         self.signature = json.dumps({"signature_name": "serving_default", **asdict(signature)}).encode()
         self._metrics.info.update(endpoint.processor.info())
-        self._users = with_users(endpoint, self._pool)
-        self.endpoint = endpoint
+        self._scoring = Scoring(endpoint, self._workplace)
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """What answers predictions; None while there is nothing that could."""
+        return self._scoring.endpoint if self._scoring is not None else None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -100,20 +107,13 @@ class App:
             await self._fail(exchange, error)
 
     async def _predict(self, exchange: Exchange) -> None:
-        endpoint = self.endpoint
-        assert endpoint is not None  # see _admit
-        self._rate.take()
-        self._pool.check_room()
+        scoring = self._scoring
+        assert scoring is not None  # see _admit
+        scoring.check_room()
         body = await self.door.read_body(exchange)
         trace = exchange.trace
         trace.lap("receive")
-        deadline_ns = trace.started_ns + self.door.budget_ns
-        if self._users is None:
-            answer = await self._pool.submit(
-                answer_body, endpoint, body, trace, deadline_ns / 1e9, deadline=deadline_ns / 1e9
-            )
-        else:
-            answer = await self._users.answer(body, trace, deadline_ns / 1e9)
+        answer = await scoring.answer(body, trace, (trace.started_ns + self.door.budget_ns) / 1e9)
         trace.end_work()
         trace.lap("respond")
         headers = [
@@ -123,8 +123,7 @@ class App:
         if self.watermark:
             headers.append((b"x-recserve-item-watermark", self.watermark))
         await self.door.answer(exchange, 200, answer, headers)
-        self._metrics.finished(trace, 200, received=len(body), sent=len(answer))
-        self._slow_log.look_at(trace, 200)
+        self._workplace.finished(trace, 200, door=PLAIN.door, received=len(body), sent=len(answer))
 
     async def _describe(self, exchange: Exchange) -> None:
         """GET on the service: inputs and outputs of the model, as pai-python-sdk reads them."""
@@ -132,7 +131,7 @@ class App:
 
     def _admit(self, exchange: Exchange) -> None:
         """Refuse what the head of a request is enough to refuse."""
-        if self.endpoint is None:
+        if self._scoring is None:
             raise UnavailableError("no healthy upstream")  # the words that clients wait for
         self.door.admit(exchange)
 
@@ -144,12 +143,13 @@ class App:
         trace = exchange.trace
         trace.end_work()
         trace.lap("respond")
-        self._metrics.finished(trace, status, received=0, sent=0)
-        self._slow_log.look_at(trace, status)
+        path: str = exchange.scope["path"]
+        dialect = next((d for d in self._dialects if path.startswith(d.prefix)), PLAIN)
+        self._workplace.finished(trace, status, door=dialect.door, received=0, sent=0)
         headers: list[tuple[bytes, bytes]] = []
         if isinstance(error, MethodNotAllowedError):
-            headers.append((b"allow", self._routes.find(exchange.scope["path"]).allow))
-        await self.door.refuse(exchange, status, message, headers)
+            headers.append((b"allow", self._routes.find(path).allow))
+        await self.door.refuse(exchange, status, dialect.refuse(exchange, status, message), headers)
 
     def refuse(self, status: int, message: str) -> tuple[bytes, bytes]:
         """Count and word the answer to bytes that never became a request (see protocol.py)."""

@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any
 from recserve.errors import DeadlineError, LoadError, RecserveError, TooLargeError
 from recserve.observe.logs import Throttle
 from recserve.observe.trace import CPU_SAMPLE, Trace
-from recserve.server.error_body import CONTENT_TYPE as TEXT
-from recserve.server.error_body import error_body
 from recserve.server.protocol import FIRST_BYTE_NS, Limits
 
 if TYPE_CHECKING:
@@ -132,16 +130,21 @@ class Door:
         )
 
     async def refuse(
-        self, exchange: Exchange, status: int, message: str, headers: list[tuple[bytes, bytes]]
+        self,
+        exchange: Exchange,
+        status: int,
+        worded: tuple[bytes, bytes],
+        headers: list[tuple[bytes, bytes]],
     ) -> None:
-        """Answer an error, and get rid of what is left of the request."""
+        """Answer an error, worded as content type and body, and get rid of what is left of the request."""
         close = status in (408, 450)
         if not exchange.body_complete and (
             exchange.content_length > _DISCARD_BYTES or b"transfer-encoding" in exchange.headers
         ):
             close, exchange.linger = True, True
-        headers.append((b"content-type", TEXT))
-        await self.answer(exchange, status, error_body(message), headers, close=close)
+        content_type, body = worded
+        headers.append((b"content-type", content_type))
+        await self.answer(exchange, status, body, headers, close=close)
 
     async def answer(
         self,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from recserve.allocator import tune_allocator
+from recserve.allocator import described, tune_allocator
 from recserve.bundle import Bundle
 from recserve.config import environment
 from recserve.cores import plan_threads, usable
@@ -71,6 +71,7 @@ def run(
     faulthandler.enable()
     logs.configure(level=log_level, secrets=spec.secrets)
     environment.export(spec.envs)
+    logger.info(f"allocator: {described(spec.rpc.allocator)}")
     for warning in spec.warnings:
         logger.warning(warning)
 
