@@ -32,6 +32,7 @@ from recserve.server.endpoint import Endpoint, ScoreEndpoint, TensorEndpoint
 from recserve.server.lifecycle import Lifecycle, State
 from recserve.server.listener import Listener
 from recserve.server.loading import Loading
+from recserve.server.open_files import allow_open_files
 from recserve.server.progress import WatchedProgress, shown_progress
 from recserve.server.warm_up import warm_up
 from recserve.server.workers import WorkerPool
@@ -71,6 +72,7 @@ def run(
     faulthandler.enable()
     logs.configure(level=log_level, secrets=spec.secrets)
     environment.export(spec.envs)
+    allow_open_files()
     logger.info(f"allocator: {described(spec.rpc.allocator)}")
     for warning in spec.warnings:
         logger.warning(warning)
