@@ -3,6 +3,7 @@
     POST|GET /api/predict/<service>[/anything][?query]     score, or describe the model
     GET      /                                             describe the model
     GET      /healthz /readyz /metrics                     for operators, without a token (operators.py)
+    GET      <discovery>/<service>                         who serves, without a token (discovery.py)
 
     POST: head ─▶ 404 405 503 401 413 429 450, whichever applies first, before the body is read
           body ─▶ a worker thread: decode ─▶ processor ─▶ encode   (scoring.py)
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from recserve.errors import MethodNotAllowedError, UnavailableError
 from recserve.observe.slow_log import SlowLog
+from recserve.server.discovery import Discovery
 from recserve.server.door import ClientGoneError, Door
 from recserve.server.error_body import CONTENT_TYPE as TEXT
 from recserve.server.error_body import error_body
@@ -78,6 +80,7 @@ class App:
                 Route(home, {"GET": self._describe, "POST": self._predict}, below=True),
                 Route("/", {"GET": self._describe}),
                 *self.operators.routes(),
+                *Discovery(spec, self.door, lifecycle).routes(),
             ),
         )
 

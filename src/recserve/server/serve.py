@@ -35,6 +35,7 @@ from recserve.server.endpoint import Endpoint, ScoreEndpoint, TensorEndpoint
 from recserve.server.lifecycle import Lifecycle, State
 from recserve.server.listener import Listener
 from recserve.server.loading import Loading
+from recserve.server.open_files import allow_open_files
 from recserve.server.progress import WatchedProgress, shown_progress
 from recserve.server.together import SharedCalls, shared_calls
 from recserve.server.warm_up import PATIENCE_SECONDS as WARM_UP_SECONDS
@@ -75,6 +76,7 @@ def run(
     faulthandler.enable()
     logs.configure(level=log_level, secrets=spec.secrets)
     environment.export(spec.envs)
+    allow_open_files()
     logger.info(f"allocator: {described(spec.rpc.allocator)}")
     for warning in spec.warnings:
         logger.warning(warning)
