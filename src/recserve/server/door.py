@@ -179,7 +179,7 @@ class Door:
 class Exchange:
     """One request and what it takes to answer it."""
 
-    __slots__ = ("body_complete", "headers", "linger", "receive", "scope", "send", "trace")
+    __slots__ = ("answer_headers", "body_complete", "headers", "linger", "receive", "scope", "send", "trace")
 
     def __init__(self, trace: Trace, scope: Message, headers: Headers, receive: Receive, send: Send) -> None:
         self.trace = trace
@@ -187,6 +187,7 @@ class Exchange:
         self.headers = headers
         self.receive = receive
         self.send = send
+        self.answer_headers: tuple[tuple[bytes, bytes], ...] = ()  # that a door adds
         self.body_complete = False  # nothing of the request is left to read
         self.linger = False  # the client is still sending: see _linger
 

@@ -1,6 +1,6 @@
 """What answers the bodies of one door: the same limits, workers and counts for all of them.
 
-    check_room ─▶ (the door reads the body) ─▶ answer: a worker thread ─▶ finished
+    check_room ─▶ (the door reads the body) ─▶ Scoring.answer ─▶ a worker thread ─▶ finished
      429 450                                    with_users.py if users are looked up
 
 A door brings an endpoint, which knows its codec; the rest is here, so that no door is a way around a limit.
@@ -36,6 +36,11 @@ class Workplace:
         self.metrics = metrics
         self.slow_log = slow_log
 
+    def check_room(self) -> None:
+        """Let a request in, or raise RateLimitError or QueueFullError."""
+        self.rate.take()
+        self.pool.check_room()
+
     def finished(self, trace: Trace, status: int, *, door: str, received: int, sent: int) -> None:
         """Count and watch a request that has been answered, whatever the answer."""
         self.metrics.finished(trace, status, door=door, received=received, sent=sent)
@@ -48,13 +53,7 @@ class Scoring:
     def __init__(self, endpoint: Endpoint, workplace: Workplace) -> None:
         self.endpoint = endpoint
         self._pool = workplace.pool
-        self._rate = workplace.rate
         self._users: WithUsers | None = with_users(endpoint, workplace.pool)
-
-    def check_room(self) -> None:
-        """Let a request in, or raise RateLimitError or QueueFullError."""
-        self._rate.take()
-        self._pool.check_room()
 
     def answer(self, body: bytes, trace: Trace, deadline: float) -> Awaitable[bytes]:
         """Answer a body as it came, on a worker; `deadline` is in monotonic seconds."""
