@@ -24,6 +24,7 @@ from recserve.server.door import ClientGoneError, Door
 from recserve.server.error_body import CONTENT_TYPE as TEXT
 from recserve.server.error_body import error_body
 from recserve.server.json_scores import JsonScores
+from recserve.server.open_inference import OpenInference
 from recserve.server.operators import JSON, Operators
 from recserve.server.rate_limit import RateLimit
 from recserve.server.routes import Routes
@@ -66,7 +67,11 @@ class App:
         self.operators = Operators(self.door, lifecycle=lifecycle, metrics=metrics)
         self._predict = Predict(spec.name, self._describe)
         #: The first whose prefix fits words what is refused.
-        self._dialects: tuple[Dialect, ...] = (JsonScores(spec.name), self._predict)
+        self._dialects: tuple[Dialect, ...] = (
+            JsonScores(spec.name),
+            OpenInference(spec.name, self.door, lifecycle),
+            self._predict,
+        )
         self._routes = Routes(
             self._predict.path,
             (
@@ -115,9 +120,8 @@ class App:
         trace.end_work()
         trace.lap("respond")
         headers = [
-            (b"content-type", door.content_type),
+            *(exchange.answer_headers or ((b"content-type", door.content_type),)),
             (b"server-timing", trace.server_timing().encode()),
-            *exchange.answer_headers,
         ]
         if self.watermark:
             headers.append((b"x-recserve-item-watermark", self.watermark))

@@ -187,7 +187,7 @@ class Exchange:
         self.headers = headers
         self.receive = receive
         self.send = send
-        self.answer_headers: tuple[tuple[bytes, bytes], ...] = ()  # that a door adds
+        self.answer_headers: tuple[tuple[bytes, bytes], ...] = ()  # in place of the door's content type
         self.body_complete = False  # nothing of the request is left to read
         self.linger = False  # the client is still sending: see _linger
 

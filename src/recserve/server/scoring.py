@@ -8,13 +8,13 @@ A door brings an endpoint, which knows its codec; the rest is here, so that no d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from recserve.server.endpoint import answer_body
 from recserve.server.with_users import with_users
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from recserve.observe.metrics import Metrics
     from recserve.observe.slow_log import SlowLog
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from recserve.server.rate_limit import RateLimit
     from recserve.server.with_users import WithUsers
     from recserve.server.workers import WorkerPool
+
+T = TypeVar("T")
 
 
 class Workplace:
@@ -54,6 +56,10 @@ class Scoring:
         self.endpoint = endpoint
         self._pool = workplace.pool
         self._users: WithUsers | None = with_users(endpoint, workplace.pool)
+
+    def submit(self, work: Callable[..., T], *arguments: Any, deadline: float) -> Awaitable[T]:
+        """Call `work` on a worker; the way of a door that does not only take bytes and give bytes."""
+        return self._pool.submit(work, *arguments, deadline=deadline)
 
     def answer(self, body: bytes, trace: Trace, deadline: float) -> Awaitable[bytes]:
         """Answer a body as it came, on a worker; `deadline` is in monotonic seconds."""

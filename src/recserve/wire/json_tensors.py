@@ -38,7 +38,8 @@ DTYPES = (
 )  # fmt: skip
 _DECLARED = {
     "DT_FLOAT": "float32", "DT_DOUBLE": "float64", "DT_HALF": "float16", "DT_BOOL": "bool",
-    "DT_UINT8": "uint8", "DT_INT8": "int8", "DT_INT16": "int16", "DT_INT32": "int32", "DT_INT64": "int64",
+    "DT_UINT8": "uint8", "DT_UINT16": "uint16", "DT_UINT32": "uint32", "DT_UINT64": "uint64",
+    "DT_INT8": "int8", "DT_INT16": "int16", "DT_INT32": "int32", "DT_INT64": "int64",
 }  # fmt: skip
 _KEYS = ("inputs", "output_filter", "debug_level")
 _TENSOR_KEYS = ("dtype", "shape", "values")
@@ -103,7 +104,7 @@ def tensor(where: str, values: Any, dtype: str | None, shape: Any = None) -> NDA
     if dtype is None:
         dtype = "float32" if found.dtype.kind == "f" else "int64"
     made = _cast(where, found, dtype)
-    return made if shape is None else _shaped(where, made, shape)
+    return made if shape is None else shaped(where, made, shape)
 
 
 def _tensor(where: str, value: Any, declared: str | None) -> NDArray[Any]:
@@ -139,7 +140,8 @@ def _cast(where: str, found: NDArray[Any], dtype: str) -> NDArray[Any]:
     return made
 
 
-def _shaped(where: str, found: NDArray[Any], shape: Any) -> NDArray[Any]:
+def shaped(where: str, found: NDArray[Any], shape: Any) -> NDArray[Any]:
+    """The same values in another shape, as a caller wrote it. Raises RequestError."""
     if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
         raise RequestError(f"{where}: 'shape' is a list of sizes: [2, 3]")
     if len(shape) > _MOST_DIMENSIONS:
