@@ -245,7 +245,7 @@ class Server:
             processor = await self._loading.load(progress)
             self.lifecycle.move(State.WARMING)
             self._endpoint = _endpoint(processor, self.spec)
-            await warm_up(self._endpoint, self._pool, progress)
+            await warm_up(self.spec, self._endpoint, self._pool, progress)
             self._shared = await self._pool.submit(
                 shared_calls,
                 self._endpoint,
