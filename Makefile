@@ -55,11 +55,12 @@ $(VENV)/.installed: $(VENV)/.dependencies $(NATIVE)
 	@cp build/cp*/_core.pyi src/recserve/ && cp build/cp*/messages.desc src/recserve/wire/  # for mypy and tests
 	@touch $@
 
-# The EAS client needs an old protobuf, so it lives in an environment of its own, as its users run it.
+# Clients of others live in an environment of their own, as their users run them: the EAS client needs an old
+# protobuf.
 $(EAS)/.installed: Makefile
-	@echo "» creating $(EAS) for the EAS client"
+	@echo "» creating $(EAS) for the clients of others"
 	@$(PYTHON) -m venv $(EAS)
-	@$(EAS)/bin/python -m pip --disable-pip-version-check --quiet install "eas_prediction==0.36" "protobuf<=3.20.3"
+	@$(EAS)/bin/python -m pip --disable-pip-version-check --quiet install "eas_prediction==0.36" "protobuf<=3.20.3" "tritonclient[http]>=2.50"
 	@touch $@
 
 # Spark brings a Java bridge of 400 MB that nothing else needs.
