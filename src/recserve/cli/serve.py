@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-
 #: What the context holds where the command is all that its process does, so that it may be begun again.
 OWN_PROCESS = "own process"
 

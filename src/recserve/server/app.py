@@ -3,6 +3,7 @@
     POST|GET /api/predict/<service>[/anything][?query]     score, or describe the model
     GET      /                                             describe the model
     GET      /healthz /readyz /metrics                     for operators, without a token (operators.py)
+    GET      <discovery>/<service>                         who serves, without a token (discovery.py)
 
     POST: head ─▶ 404 405 503 401 413 429 450, whichever applies first, before the body is read
           body ─▶ a worker thread: decode ─▶ processor ─▶ encode   (scoring.py)
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from recserve.errors import MethodNotAllowedError, UnavailableError
 from recserve.observe.slow_log import SlowLog
 from recserve.server.dialect import Dialect, Predict
+from recserve.server.discovery import Discovery
 from recserve.server.door import ClientGoneError, Door
 from recserve.server.error_body import CONTENT_TYPE as TEXT
 from recserve.server.error_body import error_body
@@ -33,10 +35,12 @@ from recserve.server.scoring import Workplace
 if TYPE_CHECKING:
     from recserve.config.service import ServiceSpec
     from recserve.observe.metrics import Metrics
+    from recserve.server.captures import KeptRequests
     from recserve.server.door import Exchange, Message, Receive, Send
     from recserve.server.endpoint import Endpoint
     from recserve.server.lifecycle import Lifecycle
     from recserve.server.routes import Handler
+    from recserve.server.together import SharedCalls
     from recserve.server.workers import WorkerPool
     from recserve.wire.auth import Authorizer
 
@@ -52,12 +56,14 @@ class App:
         pool: WorkerPool,
         metrics: Metrics,
         authorizer: Authorizer,
+        kept: KeptRequests,
     ) -> None:
         self.door = Door(spec.rpc, lifecycle=lifecycle, authorizer=authorizer)
         self.limits = self.door.limits
         self.signature = b""
         self.watermark = b""  # of the items, for answers; somebody else keeps it right
         self._metrics = metrics
+        self._kept = kept
         self._workplace = Workplace(
             pool=pool,
             rate=RateLimit(spec.rpc.rate_limit),
@@ -77,14 +83,16 @@ class App:
             (
                 *(route for door in self._dialects for route in door.routes(self._scoring_for(door))),
                 *self.operators.routes(),
+                *Discovery(spec, self.door, lifecycle).routes(),
             ),
         )
 
-    def serve(self, endpoint: Endpoint) -> None:
-        """Answer with `endpoint`, which has answered the warm-up, from now on."""
+    def serve(self, endpoint: Endpoint, *, shared: SharedCalls | None = None) -> None:
+        """Answer with `endpoint`, which has answered the warm-up, from now on; `shared`: several at once."""
         signature = endpoint.processor.signature()
         self.signature = json.dumps({"signature_name": "serving_default", **asdict(signature)}).encode()
         self._metrics.info.update(endpoint.processor.info())
+        self._workplace.shared = shared
         for door in self._dialects:
             door.serve(endpoint, self._workplace)
 
@@ -127,6 +135,8 @@ class App:
             headers.append((b"x-recserve-item-watermark", self.watermark))
         await self.door.answer(exchange, 200, answer, headers)
         self._workplace.finished(trace, 200, door=door.name, received=len(body), sent=len(answer))
+        if door is self._predict:
+            self._kept.look_at(trace, body, 200)
 
     async def _describe(self, exchange: Exchange) -> None:
         """GET on the service: inputs and outputs of the model, as pai-python-sdk reads them."""
@@ -149,6 +159,8 @@ class App:
         path: str = exchange.scope["path"]
         door = next(door for door in self._dialects if path.startswith(door.prefix))
         self._workplace.finished(trace, status, door=door.name, received=0, sent=0)
+        if door is self._predict:
+            self._kept.look_at(trace, exchange.body, status)
         headers: list[tuple[bytes, bytes]] = []
         if isinstance(error, MethodNotAllowedError):
             headers.append((b"allow", self._routes.find(path).allow))

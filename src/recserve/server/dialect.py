@@ -63,6 +63,10 @@ class Predict(Dialect):
         self.path = f"/api/predict/{service}"
         self._describe = describe
 
+    def serve(self, endpoint: Endpoint, workplace: Workplace) -> None:
+        """See Dialect; requests of this door may share calls of the model."""
+        self.scoring = Scoring(endpoint, workplace, shared=workplace.shared)
+
     def routes(self, score: Handler) -> Iterator[Route]:
         """See Dialect."""
         yield Route(self.path, {"GET": self._describe, "POST": score}, below=True)
