@@ -46,7 +46,7 @@ $(VENV)/.dependencies: $(VENV)/.created pyproject.toml Makefile
 	@$(PIP) install torch==2.13.0 fbgemm-gpu-cpu==1.8.0
 	@$(PIP) install --no-deps torchrec==1.8.0
 	@$(PIP) install tensordict torchmetrics==1.0.3 pyre-extensions tqdm 2>&1 | { grep -v 'fbgemm-gpu, which is not installed\|dependency resolver' || true; }
-	@$(BIN)/python tools/requirements.py build dependencies onnx text plots ray sql postgres redis feast object-store store test | xargs -d '\n' $(PIP) install
+	@$(BIN)/python tools/requirements.py build dependencies onnx text plots ray sql postgres redis feast object-store store grpc otel test | xargs -d '\n' $(PIP) install
 	@touch $@
 
 # An editable install, so that Python edits need no second step; native edits rebuild here.
@@ -56,11 +56,12 @@ $(VENV)/.installed: $(VENV)/.dependencies $(NATIVE)
 	@cp build/cp*/_core.pyi src/recserve/ && cp build/cp*/messages.desc src/recserve/wire/  # for mypy and tests
 	@touch $@
 
-# The EAS client needs an old protobuf, so it lives in an environment of its own, as its users run it.
+# Clients of others live in an environment of their own, as their users run them: the EAS client needs an old
+# protobuf.
 $(EAS)/.installed: Makefile
-	@echo "» creating $(EAS) for the EAS client"
+	@echo "» creating $(EAS) for the clients of others"
 	@$(PYTHON) -m venv $(EAS)
-	@$(EAS)/bin/python -m pip --disable-pip-version-check --quiet install "eas_prediction==0.36" "protobuf<=3.20.3"
+	@$(EAS)/bin/python -m pip --disable-pip-version-check --quiet install "eas_prediction==0.36" "protobuf<=3.20.3" "tritonclient[http]>=2.50"
 	@touch $@
 
 # Spark brings a Java bridge of 400 MB that nothing else needs.
