@@ -101,7 +101,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("build/bench"))
     parser.add_argument("--seconds", type=float, default=4.0, help="of one measurement")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--workload", choices=[*WORKLOADS], action="append", help="may be given more than once")
+    parser.add_argument(
+        "--workload", choices=[*WORKLOADS], action="append", help="may be given more than once"
+    )
     arguments = parser.parse_args()
     for line in _missing():
         print(line, file=sys.stderr)

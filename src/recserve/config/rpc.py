@@ -55,6 +55,9 @@ class Rpc:
         False, "Score requests that wait together in one call of the model; scores stay what they are."
     )
     max_batch_size: int = setting(16, "Requests that are scored in one call at most.", least=1)
+    max_batch_rows: int = setting(
+        256, "Rows that are scored in one call at most; a request with more has a call of its own.", least=1
+    )
     max_batch_timeout_ms: int = setting(
         0,
         "How long a request may wait for others; 0: only those that wait anyway are put together.",

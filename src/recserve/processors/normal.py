@@ -73,16 +73,44 @@ class Normal:
     def score(self, request: ScoreRequest, trace: Trace | None = None) -> ScoreResponse:
         """Answer one request. What the request sends wins over what the store knows."""
         trace = trace or Trace()
+        inputs, known = self.prepare(request, trace)
+        outputs = self.engine.run(inputs, rows=request.rows, deadline=request.deadline)
+        return self.settle(request, outputs, known, trace)
+
+    def prepare(
+        self, request: ScoreRequest, trace: Trace, *, shared: bool = False
+    ) -> tuple[ModelInputs, NDArray[np.bool_]]:
+        """Look up and generate: what the model takes, and which items are known, (rows,).
+
+        `shared`: for a call of the model with other requests; see together.py.
+        """
         with self.items.pin() as rows:  # one epoch for candidates and sequences
             items = rows.gather(request.item_ids, rows=request.rows, overrides=request.item_features)
             clicked = rows.gather_lists(request.user, self._sequence_keys)
         trace.lap("look_up")
         inputs = self.features.generate(
-            request.user, request.context, items.raw, items.finished, clicked, rows=request.rows
+            request.user,
+            request.context,
+            items.raw,
+            items.finished,
+            clicked,
+            rows=request.rows,
+            shared=shared,
         )
         trace.lap("generate")
-        outputs = self._run(request, inputs, items.known, trace)
-        return ScoreResponse(request.item_ids, outputs, self._pass_through)
+        return inputs, items.known
+
+    def settle(
+        self,
+        request: ScoreRequest,
+        outputs: dict[str, NDArray[Any]],  # (rows, ...) each
+        known: NDArray[np.bool_],  # (rows,)
+        trace: Trace,
+    ) -> ScoreResponse:
+        """Make the answer of what the model has said."""
+        return ScoreResponse(
+            request.item_ids, self._settled(request, outputs, known, trace), self._pass_through
+        )
 
     def look(self, request: ScoreRequest, level: DebugLevel, trace: Trace | None = None) -> ScoreResponse:
         """See Scorer: the verbs of `score`, with an eye on what they hand on."""
@@ -95,8 +123,10 @@ class Normal:
         inputs = look.generate((request.user, request.context, items.raw, items.finished, clicked))
         trace.lap("generate")
         look.log(trace)
-        outputs = self._run(request, inputs, items.known, trace) if level.predicts else {}
-        return look.response(outputs, self._pass_through)
+        if not level.predicts:
+            return look.response({}, self._pass_through)
+        outputs = self.engine.run(inputs, rows=request.rows, deadline=request.deadline)
+        return look.response(self._settled(request, outputs, items.known, trace), self._pass_through)
 
     def item_texts(self, request: ScoreRequest) -> tuple[Mapping[str, str], Mapping[str, str]]:
         """See Scorer. Raw columns that are not kept (`keep_raw_items: false`) are left out."""
@@ -106,14 +136,13 @@ class Normal:
             gathered = (request.user, request.context, items.raw, items.finished, clicked)
             return self._looking.item_texts(request, rows, gathered)
 
-    def _run(
+    def _settled(
         self,
         request: ScoreRequest,
-        inputs: ModelInputs,
-        known: NDArray[np.bool_],  # (rows,)
+        outputs: dict[str, NDArray[Any]],
+        known: NDArray[np.bool_],
         trace: Trace,
     ) -> dict[str, NDArray[Any]]:
-        outputs = self.engine.run(inputs, rows=request.rows, deadline=request.deadline)
         trace.lap("run")
         if len(request.item_ids):  # without ids nothing is looked up, so nothing is unknown
             trace.missing_items = request.rows - int(np.count_nonzero(known))

@@ -32,9 +32,11 @@ from recserve.server.scoring import Scoring, Workplace
 if TYPE_CHECKING:
     from recserve.config.service import ServiceSpec
     from recserve.observe.metrics import Metrics
+    from recserve.server.captures import KeptRequests
     from recserve.server.door import Exchange, Message, Receive, Send
     from recserve.server.endpoint import Endpoint
     from recserve.server.lifecycle import Lifecycle
+    from recserve.server.together import SharedCalls
     from recserve.server.workers import WorkerPool
     from recserve.wire.auth import Authorizer
 
@@ -54,6 +56,7 @@ class App:
         pool: WorkerPool,
         metrics: Metrics,
         authorizer: Authorizer,
+        kept: KeptRequests,
     ) -> None:
         self.door = Door(spec.rpc, lifecycle=lifecycle, authorizer=authorizer)
         self.limits = self.door.limits
@@ -61,6 +64,7 @@ class App:
         self.watermark = b""  # of the items, for answers; somebody else keeps it right
         self._scoring: Scoring | None = None
         self._metrics = metrics
+        self._kept = kept
         self._workplace = Workplace(
             pool=pool,
             rate=RateLimit(spec.rpc.rate_limit),
@@ -80,12 +84,12 @@ class App:
             ),
         )
 
-    def serve(self, endpoint: Endpoint) -> None:
-        """Answer with `endpoint`, which has answered the warm-up, from now on."""
+    def serve(self, endpoint: Endpoint, *, shared: SharedCalls | None = None) -> None:
+        """Answer with `endpoint`, which has answered the warm-up, from now on; `shared`: several at once."""
         signature = endpoint.processor.signature()
         self.signature = json.dumps({"signature_name": "serving_default", **asdict(signature)}).encode()
         self._metrics.info.update(endpoint.processor.info())
-        self._scoring = Scoring(endpoint, self._workplace)
+        self._scoring = Scoring(endpoint, self._workplace, shared=shared)
 
     @property
     def endpoint(self) -> Endpoint | None:
@@ -124,6 +128,7 @@ class App:
             headers.append((b"x-recserve-item-watermark", self.watermark))
         await self.door.answer(exchange, 200, answer, headers)
         self._workplace.finished(trace, 200, door=PLAIN.door, received=len(body), sent=len(answer))
+        self._kept.look_at(trace, body, 200)
 
     async def _describe(self, exchange: Exchange) -> None:
         """GET on the service: inputs and outputs of the model, as pai-python-sdk reads them."""
@@ -146,6 +151,8 @@ class App:
         path: str = exchange.scope["path"]
         dialect = next((d for d in self._dialects if path.startswith(d.prefix)), PLAIN)
         self._workplace.finished(trace, status, door=dialect.door, received=0, sent=0)
+        if dialect is PLAIN:
+            self._kept.look_at(trace, exchange.body, status)
         headers: list[tuple[bytes, bytes]] = []
         if isinstance(error, MethodNotAllowedError):
             headers.append((b"allow", self._routes.find(path).allow))

@@ -97,6 +97,7 @@ class Door:
                 raise TooLargeError(
                     f"over the limit: a body of {len(whole)} bytes; max_body_bytes is {self._max_body_bytes}"
                 )
+            exchange.body = whole
             return whole
         parts, size = [], 0
         deadline_ns = exchange.trace.started_ns + self.budget_ns
@@ -109,7 +110,8 @@ class Door:
                 raise TooLargeError(f"over the limit: a body over max_body_bytes, {self._max_body_bytes}")
             if not message["more_body"]:
                 exchange.body_complete = True
-                return b"".join(parts)
+                exchange.body = b"".join(parts)
+                return exchange.body
             if monotonic_ns() >= deadline_ns:  # the protocol wakes us at the deadline
                 raise DeadlineError(f"no time left: {size} bytes of the body arrived within the time budget")
             message = await exchange.receive()
@@ -179,7 +181,7 @@ class Door:
 class Exchange:
     """One request and what it takes to answer it."""
 
-    __slots__ = ("body_complete", "headers", "linger", "receive", "scope", "send", "trace")
+    __slots__ = ("body", "body_complete", "headers", "linger", "receive", "scope", "send", "trace")
 
     def __init__(self, trace: Trace, scope: Message, headers: Headers, receive: Receive, send: Send) -> None:
         self.trace = trace
@@ -187,6 +189,7 @@ class Exchange:
         self.headers = headers
         self.receive = receive
         self.send = send
+        self.body = b""  # once it is complete, for those who keep requests
         self.body_complete = False  # nothing of the request is left to read
         self.linger = False  # the client is still sending: see _linger
 

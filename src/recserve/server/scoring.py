@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from recserve.observe.trace import Trace
     from recserve.server.endpoint import Endpoint
     from recserve.server.rate_limit import RateLimit
+    from recserve.server.together import SharedCalls
     from recserve.server.with_users import WithUsers
     from recserve.server.workers import WorkerPool
 
@@ -45,8 +46,11 @@ class Workplace:
 class Scoring:
     """Answers with one endpoint. All methods run on the event loop."""
 
-    def __init__(self, endpoint: Endpoint, workplace: Workplace) -> None:
+    def __init__(
+        self, endpoint: Endpoint, workplace: Workplace, *, shared: SharedCalls | None = None
+    ) -> None:
         self.endpoint = endpoint
+        self._together = shared.answer if shared is not None else None  # one object: jobs are told by it
         self._pool = workplace.pool
         self._rate = workplace.rate
         self._users: WithUsers | None = with_users(endpoint, workplace.pool)
@@ -59,5 +63,6 @@ class Scoring:
     def answer(self, body: bytes, trace: Trace, deadline: float) -> Awaitable[bytes]:
         """Answer a body as it came, on a worker; `deadline` is in monotonic seconds."""
         if self._users is None:
-            return self._pool.submit(answer_body, self.endpoint, body, trace, deadline, deadline=deadline)
+            call = (self.endpoint, body, trace, deadline)
+            return self._pool.submit(answer_body, *call, deadline=deadline, together=self._together)
         return self._users.answer(body, trace, deadline)
