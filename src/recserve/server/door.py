@@ -181,7 +181,17 @@ class Door:
 class Exchange:
     """One request and what it takes to answer it."""
 
-    __slots__ = ("body", "body_complete", "headers", "linger", "receive", "scope", "send", "trace")
+    __slots__ = (
+        "answer_headers",
+        "body",
+        "body_complete",
+        "headers",
+        "linger",
+        "receive",
+        "scope",
+        "send",
+        "trace",
+    )
 
     def __init__(self, trace: Trace, scope: Message, headers: Headers, receive: Receive, send: Send) -> None:
         self.trace = trace
@@ -190,6 +200,7 @@ class Exchange:
         self.receive = receive
         self.send = send
         self.body = b""  # once it is complete, for those who keep requests
+        self.answer_headers: tuple[tuple[bytes, bytes], ...] = ()  # in place of the door's content type
         self.body_complete = False  # nothing of the request is left to read
         self.linger = False  # the client is still sending: see _linger
 
