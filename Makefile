@@ -6,6 +6,7 @@
 #   make bench   the benchmarks; writes benchmarks/results.md
 #   make bench-features   those of feature generation; writes benchmarks/results-features.md
 #   make bench-items   those of the item store; writes benchmarks/results-items.md
+#   make bench-client   how long a request takes to build, beside the EAS SDK
 #   make test-spark   the tests that need Spark: an environment of its own, and a Java VM 17
 #   make soak    ten minutes under good, bad and too much traffic
 #   make soak-items   half an hour of changes, outages and kills: the items stay equal to PostgreSQL; MINUTES=30
@@ -25,7 +26,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NATIVE := $(shell find cpp proto -name '*.cc' -o -name '*.h' -o -name '*.proto') CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance test-spark check lint types unit native-test bench bench-features bench-items reference soak soak-items fuzz format clean
+.PHONY: help demo test conformance test-spark check lint types unit native-test bench bench-features bench-items bench-client reference soak soak-items fuzz format clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -123,6 +124,9 @@ bench-features: $(VENV)/.peers
 
 bench-items: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.items
+
+bench-client: $(VENV)/.installed $(EAS)/.installed
+	$(BIN)/python -m benchmarks.client
 
 reference: $(VENV)/.installed
 	@mkdir -p build/docs
