@@ -153,6 +153,12 @@ void make_decoder(TorchrecDecoder* self, const TextMap& user, const TextMap& con
                              {column_types(item), column_types(item_fallback)});
 }
 
+nb::tuple tuples(const std::vector<Oddity>& oddities) {
+  nb::list found;
+  for (const Oddity& o : oddities) found.append(nb::make_tuple(o.side, o.column, o.unfit, o.surplus));
+  return nb::tuple(found);
+}
+
 nb::tuple decode_request(const TorchrecDecoder& decoder, const nb::bytes& body) {
   TorchrecRequest request;
   {
@@ -161,7 +167,8 @@ nb::tuple decode_request(const TorchrecDecoder& decoder, const nb::bytes& body) 
   }
   return nb::make_tuple(std::move(request.user), request.item_ids, std::move(request.context),
                         std::move(request.item_features), request.rows, request.debug_level,
-                        request.neighbours, dict(request.meta));
+                        request.neighbours, dict(request.meta),
+                        request.oddities.empty() ? nb::make_tuple() : tuples(request.oddities));
 }
 
 void check_item_ids(const Column& ids) {
@@ -205,8 +212,9 @@ void bind_torchrec(nb::module_& core) {
            nb::arg("user_fallback"), nb::arg("context_fallback"), nb::arg("item_fallback"))
       .def("decode", &decode_request, nb::arg("body"),
            nb::sig("def decode(self, body: bytes) -> "
-                   "tuple[Batch, Column, Batch, Batch, int, int, int, dict[str, str]]"),
-           "user, item_ids, context, item_features, rows, debug_level, neighbours, meta")
+                   "tuple[Batch, Column, Batch, Batch, int, int, int, dict[str, str], "
+                   "tuple[tuple[str, str, int, int], ...]]"),
+           "user, item_ids, context, item_features, rows, debug_level, neighbours, meta, oddities")
       .def_prop_ro("unparsable", &TorchrecDecoder::unparsable,
                    "Values so far that their column's type could not hold.");
   core.def("encode_torchrec_request", &encode_request, nb::arg("user"), nb::arg("item_ids"),

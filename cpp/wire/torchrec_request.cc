@@ -65,8 +65,9 @@ class Decoding {
   static int64_t count(std::string_view features);
   void count_rows();
   ColumnPtr user_column(const Entry& entry, const SideTypes& types);
-  ColumnPtr item_column(const char* what, const Entry& entry, const SideTypes& types);
-  int64_t rows_of(const char* what, const Entry& entry, int64_t entries) const;
+  ColumnPtr item_column(const char* side, const Entry& entry, const SideTypes& types);
+  int64_t rows_of(const char* side, const Entry& entry, int64_t entries) const;
+  void note(const char* side, const Entry& entry, int64_t surplus);
 
   TorchrecRequest& request_;
   std::string_view body_;
@@ -147,12 +148,18 @@ ColumnPtr Decoding::user_column(const Entry& entry, const SideTypes& types) {
   if (cell.member != 0) seen.add(cell);
   column_.start(seen.resolve(declared, find(types.fallback, entry.key)), 1);
   column_.append(cell);
-  unparsable_ += column_.unparsable();
+  note("user", entry, 0);
   if (column_.has_null() && column_.unparsable() == 0) {  // an empty text, list or map: it says no type
     column_.start(Seen().resolve(declared, find(types.fallback, entry.key)), 1);
     column_.append(Cell());
   }
   return column_.finish(block_);
+}
+
+void Decoding::note(const char* side, const Entry& entry, int64_t surplus) {
+  const int64_t unfit = column_.unparsable();
+  unparsable_ += unfit;
+  if (unfit != 0 || surplus > 0) request_.oddities.push_back({side, std::string(entry.key), unfit, surplus});
 }
 
 int64_t Decoding::count(std::string_view features) {
@@ -176,40 +183,42 @@ void Decoding::add_item_columns(const SideTypes& context, const SideTypes& item)
   count_rows();
   request_.context = Batch(request_.rows);
   request_.item_features = Batch(request_.rows);
-  auto add = [&](Batch& batch, const char* what, Named<Check>& side, const SideTypes& types) {
-    for (const Entry& entry : side.close()) {
-      batch.add(std::string(entry.key), in(what, entry.key, [&] { return item_column(what, entry, types); }));
+  auto add = [&](Batch& batch, const char* side, Named<Check>& entries, const SideTypes& types) {
+    const std::string what = std::string(side) + " feature";
+    for (const Entry& entry : entries.close()) {
+      batch.add(std::string(entry.key),
+                in(what.c_str(), entry.key, [&] { return item_column(side, entry, types); }));
     }
   };
-  add(request_.context, "context feature", context_, context);
-  add(request_.item_features, "item feature", item_, item);
+  add(request_.context, "context", context_, context);
+  add(request_.item_features, "item", item_, item);
 }
 
 /// Rows of the column: one per item, or one for all.
-int64_t Decoding::rows_of(const char* what, const Entry& entry, int64_t entries) const {
+int64_t Decoding::rows_of(const char* side, const Entry& entry, int64_t entries) const {
   if (entries >= request_.rows) return request_.rows;
   const bool says_nothing = entries == 0 && ids_ == 0 && longest_ == 0;
   if (entries == 1 || says_nothing) return 1;
-  throw RequestError(std::string(what) + " " + quoted(entry.key) + " has " + std::to_string(entries) +
+  throw RequestError(std::string(side) + " feature " + quoted(entry.key) + " has " + std::to_string(entries) +
                      " entries for " + std::to_string(request_.rows) +
                      " items; send one per item, or one for all");
 }
 
-ColumnPtr Decoding::item_column(const char* what, const Entry& entry, const SideTypes& types) {
+ColumnPtr Decoding::item_column(const char* side, const Entry& entry, const SideTypes& types) {
   int64_t entries = 0;
   Seen seen;
   for_each_cell(entry.value, [&](const Cell& cell) {
     const int64_t elements = check(cell);  // a surplus entry too must be well-formed
     if (entries++ < request_.rows && elements != 0) seen.add(cell);
   });
-  const int64_t rows = rows_of(what, entry, entries);
+  const int64_t rows = rows_of(side, entry, entries);
   column_.start(seen.resolve(find(types.declared, entry.key), find(types.fallback, entry.key)), rows);
   int64_t row = 0;
   for_each_cell(entry.value, [&](const Cell& cell) {
     if (row++ < rows) column_.append(cell);
   });
   for (; row < rows; ++row) column_.append(Cell());
-  unparsable_ += column_.unparsable();
+  note(side, entry, entries - request_.rows);
   return column_.finish(block_);
 }
 

@@ -20,6 +20,14 @@ namespace recserve::wire {
 /// More names than this on one side are refused: nobody has so many features.
 inline constexpr size_t kMaxColumns = 16384;
 
+/// What was strange about a column, and was overlooked.
+struct Oddity {
+  const char* side;  // user, context, item
+  std::string column;
+  int64_t unfit;    // values that its type could not hold: they count as missing
+  int64_t surplus;  // entries that no item is for: they were cut
+};
+
 struct TorchrecRequest {
   Batch user{1};
   ColumnPtr item_ids;
@@ -29,6 +37,7 @@ struct TorchrecRequest {
   int32_t debug_level = 0;
   int32_t neighbours = 0;
   std::vector<std::pair<std::string, std::string>> meta;  // names are unique
+  std::vector<Oddity> oddities = {};
 };
 
 /// What is known of one side's columns before a request comes.

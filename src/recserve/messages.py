@@ -33,6 +33,8 @@ class ScoreRequest:
     debug_level: int = 0
     neighbours: int = 0  # items to recall; 0 = as configured
     meta: Mapping[str, str] = field(default_factory=dict)
+    #: (side, column, values that its type could not hold, entries that no item was for), where there are any
+    oddities: Sequence[tuple[str, str, int, int]] = ()
     deadline: float | None = None  # time.monotonic() seconds after which nobody waits any more
 
 

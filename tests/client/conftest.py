@@ -86,7 +86,8 @@ async def _converse(
     try:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            length = int(head.lower().split("content-length: ")[1].split("\r\n")[0])
+            _, _, told = head.lower().partition("content-length: ")
+            length = int(told.partition("\r\n")[0] or 0)
             request = Received(head, await reader.readexactly(length))
             server.received.append(request)
             status, headers, body = await answer(request, len(server.received))

@@ -42,12 +42,12 @@ def test_a_request_is_counted_by_status_and_stage() -> None:
     trace.wall_ns = {"decode": 40_000, "run": 2_000_000}
     trace.cpu_ns = {"run": 1_500_000}  # this request stands for CPU_SAMPLE of them
 
-    metrics.finished(trace, 200, received=10, sent=20)
+    metrics.finished(trace, 200, door="predict", received=10, sent=20)
     metrics.refused(401)
     result = scraped(metrics)
 
-    assert result["recserve_requests_total", (("status", "200"),)] == 1
-    assert result["recserve_requests_total", (("status", "401"),)] == 1
+    assert result["recserve_requests_total", (("door", "predict"), ("status", "200"))] == 1
+    assert result["recserve_requests_total", (("door", ""), ("status", "401"))] == 1
     assert result["recserve_rows_total", ()] == 200
     assert result["recserve_missing_items_total", ()] == 3
     assert result["recserve_request_body_bytes_total", ()] == 10
@@ -98,5 +98,5 @@ def test_two_services_in_one_process_do_not_share_counts() -> None:
 
     first.refused(404)
 
-    assert ("recserve_requests_total", (("status", "404"),)) not in scraped(second)
+    assert ("recserve_requests_total", (("door", ""), ("status", "404"))) not in scraped(second)
     assert ("recserve_model_info", (("service", "b"),)) in scraped(second)

@@ -14,7 +14,7 @@ import pytest
 from tests.wire import random_messages
 
 from recserve.errors import ConfigError, RequestError, TooLargeError
-from recserve.wire.compression import DECOMPRESSORS, inflate
+from recserve.wire.compression import COMPRESSORS, DECOMPRESSORS, deflate, inflate
 from recserve.wire.descriptors import message_class
 
 if TYPE_CHECKING:
@@ -66,6 +66,14 @@ def test_a_service_may_say_how_bodies_are_compressed(name: str) -> None:
     decompressor, compress = COMPRESS[name]
     for body in requests(100):
         assert inflate(compress(body), decompressor, LIMIT) == body
+
+
+@pytest.mark.parametrize("name", COMPRESSORS)
+def test_what_a_client_compresses_is_read_with_and_without_being_told(name: str) -> None:
+    for body in requests(100):
+        packed = deflate(body, name)
+        assert inflate(packed, name, LIMIT) == body
+        assert not body or inflate(packed, None, LIMIT) == body
 
 
 def test_3000_plain_requests_stay_what_they_are_and_come_back_from_snappy() -> None:

@@ -15,7 +15,7 @@ from recserve.cli.inspect import inspect
 from recserve.cli.items.app import app as items
 from recserve.cli.predict import predict
 from recserve.cli.score import score
-from recserve.cli.serve import serve
+from recserve.cli.serve import OWN_PROCESS, serve
 from recserve.cli.store.app import app as store
 from recserve.cli.version import version
 from recserve.errors import RecserveError
@@ -72,4 +72,4 @@ app.add_typer(store)
 
 def main() -> None:
     """Entry point of the console script."""
-    app(prog_name="recserve")
+    app(prog_name="recserve", obj=OWN_PROCESS)

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recserve.allocator import PREFERRED, described, find
 from recserve.cli import machine
 from recserve.cli.check import check_model, check_tables, check_torch_pair, open_bundle, read_service_file
 from recserve.cli.findings import FailedError, Report
 from recserve.cores import usable
+from recserve.engines import WITH_TORCH
 from recserve.errors import RecserveError
 
 if TYPE_CHECKING:
@@ -75,8 +77,8 @@ def _idle(threads: int, cores: int) -> str:
 
 
 def _look_at_allocator(report: Report) -> None:
-    laid_over = machine.allocator()
-    report.note("allocator", True, laid_over or "the system's own")
+    here = find(PREFERRED)
+    report.note("allocator", None if here is None else True, described("auto") if here is None else str(here))
 
 
 def _look_at_memory(report: Report, bundle: "Bundle | None") -> None:
@@ -97,7 +99,7 @@ def _look_at_memory(report: Report, bundle: "Bundle | None") -> None:
 
 def _look_at_bundle(report: Report, bundle: "Bundle", spec: "ServiceSpec") -> None:
     _look_at_memory(report, bundle)
-    runs = bundle.engine != "torchscript"
+    runs = bundle.engine not in WITH_TORCH
     with suppress(FailedError):
         if not runs:
             report.attempt("torch and fbgemm", check_torch_pair)
@@ -150,6 +152,6 @@ def _assets(value: object, key: str = "") -> set[str]:
 
 
 def _device(name: str) -> tuple[None, str]:
-    from recserve.engines.torchscript import check_device
+    from recserve.engines.torch_arrays import check_device
 
     return None, check_device(name)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LEAST_PYTHON = (3, 11)
-_FASTER_ALLOCATORS = ("jemalloc", "tcmalloc", "mimalloc")
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -46,12 +45,6 @@ def available_bytes() -> int:
         return of_machine
     of_container = max(0, int(most) - int(used))
     return min(of_machine, of_container) if of_machine else of_container
-
-
-def allocator() -> str:
-    """The memory allocator that is laid over the system's; empty if none is."""
-    mapped = _read(Path("/proc/self/maps"))
-    return next((name for name in _FASTER_ALLOCATORS if name in mapped), "")
 
 
 def _read(path: Path) -> str:

@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+#: What the context holds where the command is all that its process does, so that it may be begun again.
+OWN_PROCESS = "own process"
+
 
 class LogLevel(StrEnum):
     """Names of logging levels."""
@@ -17,6 +20,7 @@ class LogLevel(StrEnum):
 
 
 def serve(
+    context: typer.Context,
     bundle: Annotated[Path, typer.Argument(help="The exported model directory.", show_default=False)],
     *,
     config: Annotated[
@@ -27,7 +31,13 @@ def serve(
     log_level: Annotated[LogLevel, typer.Option(help="What is logged.")] = LogLevel.info,
 ) -> None:
     """Serve a model until SIGTERM or Ctrl-C."""
+    from recserve.allocator import relaunch
+    from recserve.config.environment import process_environ
     from recserve.config.service import load
+
+    spec = load(config)
+    if context.obj == OWN_PROCESS:
+        relaunch(spec.rpc.allocator, process_environ())
     from recserve.server.serve import run
 
-    raise typer.Exit(run(bundle, load(config), host=host, port=port, log_level=log_level.value))
+    raise typer.Exit(run(bundle, spec, host=host, port=port, log_level=log_level.value))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Self, cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -16,6 +16,7 @@ import httptools
 from recserve.errors import RequestError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
 
@@ -40,11 +41,11 @@ class Address:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return cls(parts.hostname, parts.port or (443 if tls else 80), target, tls)
 
-    def encode(self, body: bytes, headers: Mapping[str, str]) -> bytes:
-        """The whole POST request, ready to be written."""
+    def encode(self, body: bytes, headers: Mapping[str, str], method: str = "POST") -> bytes:
+        """The whole request, ready to be written."""
         lines = [
-            f"POST {self.target} HTTP/1.1",
-            f"Host: {self.host}:{self.port}",
+            f"{method} {self.target} HTTP/1.1",
+            f"Host: [{self.host}]:{self.port}" if ":" in self.host else f"Host: {self.host}:{self.port}",
             f"Content-Length: {len(body)}",
             *(f"{name}: {value}" for name, value in headers.items()),
         ]
@@ -61,11 +62,11 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
 
     @classmethod
-    async def open(cls, address: Address) -> Connection:
+    async def open(cls, address: Address, tls: ssl.SSLContext | None = None) -> Self:
         """Connect; raises OSError as the system names it."""
         loop = asyncio.get_running_loop()
         _, protocol = await loop.create_connection(
-            cls, address.host, address.port, ssl=True if address.tls else None
+            cls, address.host, address.port, ssl=(tls or True) if address.tls else None
         )
         return protocol
 
@@ -109,3 +110,29 @@ class Connection(asyncio.Protocol):
     def _fail(self, error: ConnectionError) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
+
+
+class ReadingConnection(Connection):
+    """A connection that keeps what an answer says: `headers` by their usual names, and `body`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headers: dict[str, str] = {}
+        self._parts: list[bytes] = []
+
+    @property
+    def body(self) -> bytes:
+        """The body of the last answer."""
+        return b"".join(self._parts)
+
+    def on_message_begin(self) -> None:
+        """Called by httptools."""
+        self.headers, self._parts = {}, []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by httptools."""
+        self.headers[name.decode("latin-1").title()] = value.decode("latin-1")
+
+    def on_body(self, data: bytes) -> None:
+        """Called by httptools."""
+        self._parts.append(data)

@@ -12,16 +12,27 @@ ClientError            a request that was not answered with scores
 
 from __future__ import annotations
 
+import time
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
 from recserve.errors import RecserveError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class ClientError(RecserveError):
     """A request that was not answered with scores; `code` is the HTTP status, 0 if there was none."""
 
-    def __init__(self, message: str, code: int = 0, request_id: str = "") -> None:
+    def __init__(
+        self, message: str, code: int = 0, request_id: str = "", retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.request_id = request_id
+        self.retry_after_s = retry_after_s  # what the answer asked us to wait, if it did
 
 
 class UnreachableError(ClientError):
@@ -61,8 +72,27 @@ _ERRORS: dict[int, type[ClientError]] = {
 }
 
 
-def error_of(url: str, code: int, body: bytes, request_id: str) -> ClientError:
+def error_of(url: str, code: int, body: bytes, headers: Mapping[str, str]) -> ClientError:
     """The error of a status other than 200, with the text that the service gave."""
     text = body.decode("utf-8", "replace").strip() or "(no text)"
     known = _ERRORS.get(code, RefusedError if code < 500 else ServiceError)
-    return known(f"{url} answered {code}: {text}", code, request_id)
+    return known(
+        f"{url} answered {code}: {text}",
+        code,
+        headers.get("X-Request-Id", ""),
+        retry_after_s(headers.get("Retry-After", "")),
+    )
+
+
+def retry_after_s(header: str) -> float | None:
+    """Seconds that `Retry-After` asks for, as a number or as a date; None where it says nothing clear."""
+    text = header.strip()
+    if text.isascii() and text.isdecimal():
+        return float(text[:9])
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:  # "-0000": a moment without a place
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, moment.timestamp() - time.time())

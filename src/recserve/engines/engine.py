@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+import numpy as np
+
 from recserve.errors import BundleError, ConfigError, DeadlineError, ModelError, RequestError
 from recserve.messages import TensorResponse
 
@@ -20,17 +22,21 @@ if TYPE_CHECKING:
 
     from recserve.bundle import Bundle
     from recserve.columns import ModelInputs
+    from recserve.engines.sizes import Size
     from recserve.messages import TensorRequest
 
 BATCH_SIZE = "batch_size"
+# What requests can bring and answers can hold, as numpy calls it.
+DTYPES = frozenset({"float32", "float64", "float16", "int8", "int16", "int32", "int64", "uint8", "bool"})
 
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """Type and number of dimensions of a tensor; "" and -1 where nobody knows."""
 
-    dtype: str = ""  # int64 | float32
+    dtype: str = ""  # int64, float32, … as numpy calls it
     rank: int = -1
+    shape: tuple[Size, ...] = ()  # `rank` of them, where the model says them
 
 
 class Engine(Protocol):
@@ -165,8 +171,26 @@ def check_deadline(deadline: float | None) -> None:
 def check_rows(outputs: Mapping[str, NDArray[Any]], rows: int) -> None:
     """Refuse an answer that cannot be aligned with the rows of the request."""
     for name, output in outputs.items():
-        if output.ndim == 0 or output.shape[0] != rows:
+        if output.ndim == 0 or output.shape[0] != rows or output.size < rows:  # (rows, 0) is short too
             raise ModelError(f"output '{name}' has shape {output.shape} for {rows} rows")
+
+
+class NoRows:
+    """The answer for no rows, for which no model is called: the outputs of an earlier call, emptied."""
+
+    def __init__(self) -> None:
+        self._outputs: dict[str, NDArray[Any]] = {}
+
+    def learn(self, outputs: Mapping[str, NDArray[Any]]) -> None:
+        """Keep types and shapes, once."""
+        if not self._outputs:
+            self._outputs = {name: np.atleast_1d(output)[:0].copy() for name, output in outputs.items()}
+
+    def answer(self) -> dict[str, NDArray[Any]]:
+        """Outputs of no rows."""
+        if not self._outputs:
+            raise ModelError("a request for no rows came before the model was called once; warm it up first")
+        return dict(self._outputs)
 
 
 def by_name(request: TensorRequest, names: Sequence[str]) -> dict[str, NDArray[Any]]:

@@ -88,6 +88,11 @@ class Rows:
     ) -> None:
         self._pin.release()
 
+    @property
+    def dropped(self) -> frozenset[str]:
+        """Raw columns that features read and the store does not keep (`keep_raw_items: false`)."""
+        return self._store.dropped
+
     def gather(self, item_ids: Column, *, rows: int, overrides: Batch = _NO_BATCH) -> ItemRows:
         """Gather one row per id; `overrides`, columns that the request sends, win even where they are empty.
 

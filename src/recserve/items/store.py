@@ -11,7 +11,6 @@ written, so a request gathers them and computes nothing.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 from collections import deque
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-from recserve import _core
+from recserve import _core, allocator
 from recserve.columns import Batch, Column, batch_from_arrow, column_from_arrow, storage_type
 from recserve.cores import cores
 from recserve.errors import DataError, RecserveError
@@ -115,7 +114,8 @@ class ItemStore:
     ) -> None:
         self.key = key
         self.raw_columns = frozenset(raw)  # those that are kept
-        self._raw = self.raw_columns | frozenset(dropped or ())
+        self.dropped = frozenset(dropped or ())
+        self._raw = self.raw_columns | self.dropped
         self._native = _core.ItemStore(
             text_keys=key == "string",
             raw=list(raw.items()),
@@ -402,6 +402,4 @@ _SCALAR_NAMES: dict[Any, str] = {
 def give_back_memory() -> None:
     """Let go of what loading used: both allocators keep it, and nothing will need as much again."""
     pa.default_memory_pool().release_unused()
-    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
-    if malloc_trim is not None:
-        malloc_trim(0)
+    allocator.give_back_memory()

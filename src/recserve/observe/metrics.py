@@ -77,7 +77,7 @@ class Metrics(Collector):
         self, service: str, gauges: Callable[[], Mapping[str, tuple[str, float | Labelled]]] | None = None
     ) -> None:
         self.info: dict[str, str] = {"service": service}
-        self.requests: Counter[int] = Counter()
+        self.requests: Counter[tuple[str, int]] = Counter()  # (door, HTTP status)
         self.rows = 0
         self.missing_items = 0
         self.request_bytes = 0
@@ -91,9 +91,9 @@ class Metrics(Collector):
         ProcessCollector(registry=self._registry)
         GCCollector(registry=self._registry)
 
-    def finished(self, trace: Trace, status: int, *, received: int, sent: int) -> None:
+    def finished(self, trace: Trace, status: int, *, door: str, received: int, sent: int) -> None:
         """Count a prediction request that was read; `received` and `sent` are bytes of the bodies."""
-        self.requests[status] += 1
+        self.requests[door, status] += 1
         self.rows += trace.rows
         self.missing_items += trace.missing_items
         self.request_bytes += received
@@ -105,8 +105,8 @@ class Metrics(Collector):
             self._stage_cpu_ns[stage] += ns * CPU_SAMPLE
 
     def refused(self, status: int) -> None:
-        """Count a request that was refused before there was anything to trace."""
-        self.requests[status] += 1
+        """Count a request that was refused before there was anything to trace, or any door to name."""
+        self.requests["", status] += 1
 
     def render(self) -> bytes:
         """The text that Prometheus scrapes."""
@@ -116,10 +116,10 @@ class Metrics(Collector):
         """One family after the other; called by the registry."""
         yield InfoMetricFamily("recserve_model", "What is served.", value=self.info)
         requests = CounterMetricFamily(
-            "recserve_requests", "Prediction requests by HTTP status.", labels=["status"]
+            "recserve_requests", "Prediction requests by door and HTTP status.", labels=["door", "status"]
         )
-        for status, count in sorted(self.requests.items()):
-            requests.add_metric([str(status)], count)
+        for (door, status), count in sorted(self.requests.items()):
+            requests.add_metric([door, str(status)], count)
         yield requests
         total = HistogramMetricFamily(
             "recserve_request_duration_seconds", "From the first byte of a request to its answer."

@@ -34,11 +34,14 @@ class Trace:
     __slots__ = (
         "_cpu_at",
         "_wall_at",
+        "captured",
         "cpu_ns",
+        "logged",
         "measure_cpu",
         "missing_items",
         "request_id",
         "rows",
+        "sent_id",
         "started_ns",
         "wall_ns",
     )
@@ -51,6 +54,9 @@ class Trace:
         self.cpu_ns: dict[str, int] = {}  # of the worker thread; none for receive, queue and respond
         self.rows = 0
         self.missing_items = 0
+        self.captured = False  # the request asks to be kept on disk
+        self.sent_id = ""  # how the caller names the request in its body, if it does
+        self.logged = False  # the request asks for a log line of its stages, slow or not
         self._wall_at = self.started_ns
         self._cpu_at = 0
 
@@ -68,6 +74,11 @@ class Trace:
         """The calling thread takes the request over; what has passed since the last lap was *queue*."""
         self._cpu_at = 0
         self.lap("queue")
+        if self.measure_cpu:
+            self._cpu_at = thread_time_ns()
+
+    def resume_work(self) -> None:
+        """Count CPU time again, after a pause in which the calling thread worked for somebody else."""
         if self.measure_cpu:
             self._cpu_at = thread_time_ns()
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from recserve.engines import sizes
 from recserve.messages import TensorRequest, TensorResponse
 from recserve.observe.trace import Trace
+from recserve.processors.not_finite import NotFinite
 from recserve.processors.processor import Signature, TensorInfo
 
 if TYPE_CHECKING:
@@ -27,37 +29,46 @@ class Bypass:
 
     answers: Literal["tensors"] = "tensors"
 
-    def __init__(self, engine: Engine, *, described_as: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        described_as: Mapping[str, str] | None = None,
+        not_finite: NotFinite | None = None,
+    ) -> None:
         self.engine = engine
         self._described_as = dict(described_as or {})
+        self._not_finite = not_finite or NotFinite()
 
     def predict(self, request: TensorRequest, trace: Trace | None = None) -> TensorResponse:
         """Answer one request."""
         trace = trace or Trace()
-        response = self.engine.run_tensors(request)
+        response = self._settled(self.engine.run_tensors(request))
         trace.lap("run")
         outputs = (*response.named_outputs.values(), *response.outputs)
         trace.rows = len(outputs[0]) if outputs and outputs[0].ndim else 0
         return response
 
     def sample(self, rows: int) -> TensorRequest:
-        """Zeros of one value per row, named as the model names them."""
-        zeros = {name: _zeros(name, spec, rows) for name, spec in self.engine.inputs.items()}
+        """Zeros of one value per row, or in the sizes that the model declares, named as it names them."""
+        specs = self.engine.inputs
+        shapes = sizes.example(specs, rows)
+        zeros = {
+            name: np.zeros(shapes[name], spec.dtype) if spec.shape else _zeros(name, spec, rows)
+            for name, spec in specs.items()
+        }
         return TensorRequest((), zeros)
 
     def signature(self) -> Signature:
         """The model's tensors; -1 where the size is the request's business."""
         return Signature(
-            [
-                TensorInfo(name, (-1,) * max(spec.rank, 1), _shown(spec))
-                for name, spec in self.engine.inputs.items()
-            ],
+            [TensorInfo(name, _sizes(spec), _shown(spec)) for name, spec in self.engine.inputs.items()],
             [TensorInfo(name, (-1,), "DT_FLOAT") for name in self.engine.outputs],
         )
 
     def gauges(self) -> Gauges:
-        """Nothing is counted here."""
-        return {}
+        """Scores that are no numbers."""
+        return self._not_finite.gauges()
 
     def info(self) -> Mapping[str, str]:
         """What is served, in words."""
@@ -70,15 +81,35 @@ class Bypass:
     def close(self) -> None:
         """Nothing works beside requests."""
 
+    def _settled(self, response: TensorResponse) -> TensorResponse:
+        """Every tensor is there by name; those by position are the same arrays."""
+        named = dict(response.named_outputs)
+        settled = self._not_finite.settled(named)
+        if settled is named:
+            return response
+        by_array = {id(values): settled[name] for name, values in named.items()}
+        return TensorResponse([by_array[id(values)] for values in response.outputs], settled)
+
+
+def _sizes(spec: TensorSpec) -> tuple[int, ...]:
+    """-1 where the number is the request's business."""
+    if not spec.shape:
+        return (-1,) * max(spec.rank, 1)
+    return tuple(-1 if size.fixed is None else size.fixed for size in spec.shape)
+
 
 def _zeros(name: str, spec: TensorSpec, rows: int) -> NDArray[Any]:
     """One value per row, which is what jagged inputs with lengths of one are too."""
     if name == "batch_size":
         return np.array([rows], np.int64)
-    shape = (rows,) + (1,) * (spec.rank - 1)
+    shape = () if spec.rank == 0 else (rows,) + (1,) * (spec.rank - 1)
     fill = 1 if name.endswith((".lengths", ".key_lengths")) else 0
     return np.full(shape, fill, np.dtype(spec.dtype or "float32"))
 
 
 def _shown(spec: TensorSpec) -> str:
-    return {"int64": "DT_INT64", "float32": "DT_FLOAT"}.get(spec.dtype, "DT_INVALID")
+    return _SHOWN.get(spec.dtype, f"DT_{spec.dtype.upper() or 'INVALID'}")
+
+
+# Where the protocol's name is not numpy's.
+_SHOWN = {"float32": "DT_FLOAT", "float64": "DT_DOUBLE", "float16": "DT_HALF"}

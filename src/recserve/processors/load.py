@@ -22,6 +22,7 @@ from recserve.messages import InputSchema
 from recserve.processors.bypass import Bypass
 from recserve.processors.load_items import fingerprint_of, load_items
 from recserve.processors.normal import Normal
+from recserve.processors.not_finite import NotFinite
 from recserve.sources import open_source
 
 if TYPE_CHECKING:
@@ -63,7 +64,11 @@ def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Norm
         progress("loading the model", 0, 1)
         engine = load_engine(bundle, spec, None)
         progress("loading the model", 1, 1)
-        return Bypass(engine, described_as={**described, "fg_mode": "bypass"})
+        return Bypass(
+            engine,
+            described_as={**described, "fg_mode": "bypass"},
+            not_finite=NotFinite(spec.model.not_finite, spec.model.item_empty_score),
+        )
     features = load_features(bundle, spec)
     progress("loading the model", 0, 1)
     engine = load_engine(bundle, spec, features)
@@ -86,6 +91,7 @@ def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Norm
         schema=schema,
         users=users,
         described_as={**described, "fg_mode": "normal"},
+        not_finite=NotFinite(spec.model.not_finite, spec.model.item_empty_score),
     )
 
 

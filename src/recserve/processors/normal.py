@@ -15,6 +15,8 @@ from recserve.items.keeper import Keeper
 from recserve.messages import InputSchema, ScoreRequest, ScoreResponse
 from recserve.observe.trace import Trace
 from recserve.processors.kept_items import KeptItems
+from recserve.processors.looking import Looking
+from recserve.processors.not_finite import NotFinite
 from recserve.processors.processor import Signature, TensorInfo
 
 if TYPE_CHECKING:
@@ -22,10 +24,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from recserve.columns import ModelInputs
     from recserve.engines.engine import Engine
     from recserve.feature_store.users import UserFeatures, UserFigures
+    from recserve.features.checks.debug_text import Separators
     from recserve.features.generator import Generator
     from recserve.items.store import ItemStore, StoreFigures
+    from recserve.processors.debug import DebugLevel
     from recserve.processors.processor import Gauges, Labels
 
 
@@ -44,6 +49,9 @@ class Normal:
         schema: InputSchema | None = None,
         users: UserFeatures | None = None,
         described_as: Mapping[str, str] | None = None,
+        pass_through: Mapping[str, str] | None = None,
+        not_finite: NotFinite | None = None,
+        separators: Separators | None = None,
     ) -> None:
         self.items = items
         self.features = features
@@ -53,6 +61,9 @@ class Normal:
         self.users = users
         self._sequence_keys = features.sequence_keys  # one mapping for all requests: the store plans it once
         self._described_as = dict(described_as or {})
+        self._pass_through = dict(pass_through or {})
+        self._not_finite = not_finite or NotFinite()
+        self._looking = Looking(features, engine, schema=schema, separators=separators)
 
     @property
     def types_if_missing(self) -> InputSchema:
@@ -62,21 +73,82 @@ class Normal:
     def score(self, request: ScoreRequest, trace: Trace | None = None) -> ScoreResponse:
         """Answer one request. What the request sends wins over what the store knows."""
         trace = trace or Trace()
+        inputs, known = self.prepare(request, trace)
+        outputs = self.engine.run(inputs, rows=request.rows, deadline=request.deadline)
+        return self.settle(request, outputs, known, trace)
+
+    def prepare(
+        self, request: ScoreRequest, trace: Trace, *, shared: bool = False
+    ) -> tuple[ModelInputs, NDArray[np.bool_]]:
+        """Look up and generate: what the model takes, and which items are known, (rows,).
+
+        `shared`: for a call of the model with other requests; see together.py.
+        """
         with self.items.pin() as rows:  # one epoch for candidates and sequences
             items = rows.gather(request.item_ids, rows=request.rows, overrides=request.item_features)
             clicked = rows.gather_lists(request.user, self._sequence_keys)
         trace.lap("look_up")
         inputs = self.features.generate(
-            request.user, request.context, items.raw, items.finished, clicked, rows=request.rows
+            request.user,
+            request.context,
+            items.raw,
+            items.finished,
+            clicked,
+            rows=request.rows,
+            shared=shared,
         )
         trace.lap("generate")
+        return inputs, items.known
+
+    def settle(
+        self,
+        request: ScoreRequest,
+        outputs: dict[str, NDArray[Any]],  # (rows, ...) each
+        known: NDArray[np.bool_],  # (rows,)
+        trace: Trace,
+    ) -> ScoreResponse:
+        """Make the answer of what the model has said."""
+        return ScoreResponse(
+            request.item_ids, self._settled(request, outputs, known, trace), self._pass_through
+        )
+
+    def look(self, request: ScoreRequest, level: DebugLevel, trace: Trace | None = None) -> ScoreResponse:
+        """See Scorer: the verbs of `score`, with an eye on what they hand on."""
+        trace = trace or Trace()
+        with self.items.pin() as rows:  # texts and scores are of one epoch too
+            items = rows.gather(request.item_ids, rows=request.rows, overrides=request.item_features)
+            clicked = rows.gather_lists(request.user, self._sequence_keys)
+            look = self._looking.at(request, level, rows)
+        trace.lap("look_up")
+        inputs = look.generate((request.user, request.context, items.raw, items.finished, clicked))
+        trace.lap("generate")
+        look.log(trace)
+        if not level.predicts:
+            return look.response({}, self._pass_through)
         outputs = self.engine.run(inputs, rows=request.rows, deadline=request.deadline)
+        return look.response(self._settled(request, outputs, items.known, trace), self._pass_through)
+
+    def item_texts(self, request: ScoreRequest) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """See Scorer. Raw columns that are not kept (`keep_raw_items: false`) are left out."""
+        with self.items.pin() as rows:
+            items = rows.gather(request.item_ids, rows=request.rows, overrides=request.item_features)
+            clicked = rows.gather_lists(request.user, self._sequence_keys)
+            gathered = (request.user, request.context, items.raw, items.finished, clicked)
+            return self._looking.item_texts(request, rows, gathered)
+
+    def _settled(
+        self,
+        request: ScoreRequest,
+        outputs: dict[str, NDArray[Any]],
+        known: NDArray[np.bool_],
+        trace: Trace,
+    ) -> dict[str, NDArray[Any]]:
         trace.lap("run")
         if len(request.item_ids):  # without ids nothing is looked up, so nothing is unknown
-            trace.missing_items = request.rows - int(np.count_nonzero(items.known))
+            trace.missing_items = request.rows - int(np.count_nonzero(known))
             if trace.missing_items:
-                outputs = fill_missing(outputs, items.known, self.empty_score)
-        return ScoreResponse(request.item_ids, outputs)
+                outputs = fill_missing(outputs, known, self.empty_score)
+        return self._not_finite.settled(outputs)
 
     def sample(self, rows: int) -> ScoreRequest:
         """A user and items of which nothing is known: every feature takes its default."""
@@ -108,6 +180,7 @@ class Normal:
             **(_of_users(self.users.figures) if self.users is not None else {}),
             **counters,
             "recserve_features_problems_total": ("The same, by feature and kind.", by_feature),
+            **self._not_finite.gauges(),
         }
 
     def info(self) -> Mapping[str, str]:

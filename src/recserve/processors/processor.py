@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from recserve.columns import Batch
     from recserve.messages import InputSchema, ScoreRequest, ScoreResponse, TensorRequest, TensorResponse
     from recserve.observe.trace import Trace
+    from recserve.processors.debug import DebugLevel
     from recserve.processors.kept_items import KeptItems
 
     #: Values of labels: ((label, its value), ...).
@@ -99,6 +100,18 @@ class Scorer(Processor, Protocol):
 
     def score(self, request: ScoreRequest, trace: Trace | None = None) -> ScoreResponse:
         """Answer one request; called by many threads at once."""
+
+    def look(self, request: ScoreRequest, level: DebugLevel, trace: Trace | None = None) -> ScoreResponse:
+        """Answer one request with what `level` asks for: the scores of `score`, if any, and how they came.
+
+        Raises RequestError where the level refuses what is wrong, and TooLargeError for too much text.
+        """
+
+    def item_texts(self, request: ScoreRequest) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """Raw and generated features of the item side, by item id: what a capture keeps beside the request.
+
+        As slow as a request, and never asked for by one that waits: call it on a thread of its own.
+        """
 
     def sample(self, rows: int) -> ScoreRequest:
         """A request for `rows` items, as warm-up sends it."""

@@ -129,7 +129,7 @@ class AdminApp:
         if isinstance(error, MethodNotAllowedError):
             methods = self._routes.get(exchange.scope["raw_path"], self._of_item)
             headers.append((b"allow", ", ".join(methods).encode()))
-        await self.door.refuse(exchange, status, message, headers)
+        await self.door.refuse(exchange, status, (TEXT, error_body(message)), headers)
 
     # --- on a thread of the pool ---
 

@@ -3,9 +3,10 @@
     POST|GET /api/predict/<service>[/anything][?query]     score, or describe the model
     GET      /                                             describe the model
     GET      /healthz /readyz /metrics                     for operators, without a token (operators.py)
+    GET      <discovery>/<service>                         who serves, without a token (discovery.py)
 
     POST: head ─▶ 404 405 503 401 413 429 450, whichever applies first, before the body is read
-          body ─▶ a worker thread: decode ─▶ processor ─▶ encode   (with_users.py: if users are looked up)
+          body ─▶ a worker thread: decode ─▶ processor ─▶ encode   (scoring.py)
 
 Raw ASGI, no framework: routes are a table (routes.py). Every error ends in one place, `App._fail`, which
 turns the tree of `errors.py` into statuses.
@@ -19,26 +20,29 @@ from typing import TYPE_CHECKING
 
 from recserve.errors import MethodNotAllowedError, UnavailableError
 from recserve.observe.slow_log import SlowLog
+from recserve.server.dialect import Dialect, Predict
+from recserve.server.discovery import Discovery
 from recserve.server.door import ClientGoneError, Door
-from recserve.server.endpoint import answer_body
 from recserve.server.error_body import CONTENT_TYPE as TEXT
 from recserve.server.error_body import error_body
+from recserve.server.json_scores import JsonScores
+from recserve.server.open_inference import OpenInference
 from recserve.server.operators import JSON, Operators
 from recserve.server.rate_limit import RateLimit
-from recserve.server.routes import Route, Routes
-from recserve.server.with_users import with_users
+from recserve.server.routes import Routes
+from recserve.server.scoring import Workplace
 
 if TYPE_CHECKING:
     from recserve.config.service import ServiceSpec
     from recserve.observe.metrics import Metrics
+    from recserve.server.captures import KeptRequests
     from recserve.server.door import Exchange, Message, Receive, Send
     from recserve.server.endpoint import Endpoint
     from recserve.server.lifecycle import Lifecycle
-    from recserve.server.with_users import WithUsers
+    from recserve.server.routes import Handler
+    from recserve.server.together import SharedCalls
     from recserve.server.workers import WorkerPool
     from recserve.wire.auth import Authorizer
-
-PREDICT = "/api/predict/"
 
 
 class App:
@@ -52,35 +56,51 @@ class App:
         pool: WorkerPool,
         metrics: Metrics,
         authorizer: Authorizer,
+        kept: KeptRequests,
     ) -> None:
         self.door = Door(spec.rpc, lifecycle=lifecycle, authorizer=authorizer)
         self.limits = self.door.limits
-        self.endpoint: Endpoint | None = None  # set when it has answered the warm-up
         self.signature = b""
         self.watermark = b""  # of the items, for answers; somebody else keeps it right
-        self._users: WithUsers | None = None  # only where the server looks users up
-        self._pool = pool
         self._metrics = metrics
-        self._rate = RateLimit(spec.rpc.rate_limit)
-        self._slow_log = SlowLog(spec.model.slow_request_ms)
+        self._kept = kept
+        self._workplace = Workplace(
+            pool=pool,
+            rate=RateLimit(spec.rpc.rate_limit),
+            metrics=metrics,
+            slow_log=SlowLog(spec.model.slow_request_ms),
+        )
         self.operators = Operators(self.door, lifecycle=lifecycle, metrics=metrics)
-        home = PREDICT + spec.name
+        self._predict = Predict(spec.name, self._describe)
+        #: The first whose prefix fits words what is refused.
+        self._dialects: tuple[Dialect, ...] = (
+            JsonScores(spec.name),
+            OpenInference(spec.name, self.door, lifecycle),
+            self._predict,
+        )
         self._routes = Routes(
-            home,
+            self._predict.path,
             (
-                Route(home, {"GET": self._describe, "POST": self._predict}, below=True),
-                Route("/", {"GET": self._describe}),
+                *(route for door in self._dialects for route in door.routes(self._scoring_for(door))),
                 *self.operators.routes(),
+                *Discovery(spec, self.door, lifecycle).routes(),
             ),
         )
 
-    def serve(self, endpoint: Endpoint) -> None:
-        """Answer with `endpoint` from now on."""
+    def serve(self, endpoint: Endpoint, *, shared: SharedCalls | None = None) -> None:
+        """Answer with `endpoint`, which has answered the warm-up, from now on; `shared`: several at once."""
         signature = endpoint.processor.signature()
         self.signature = json.dumps({"signature_name": "serving_default", **asdict(signature)}).encode()
         self._metrics.info.update(endpoint.processor.info())
-        self._users = with_users(endpoint, self._pool)
-        self.endpoint = endpoint
+        self._workplace.shared = shared
+        for door in self._dialects:
+            door.serve(endpoint, self._workplace)
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """What answers predictions; None while there is nothing that could."""
+        scoring = self._predict.scoring
+        return scoring.endpoint if scoring is not None else None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -96,32 +116,27 @@ class App:
         except Exception as error:
             await self._fail(exchange, error)
 
-    async def _predict(self, exchange: Exchange) -> None:
-        endpoint = self.endpoint
-        assert endpoint is not None  # see _admit
-        self._rate.take()
-        self._pool.check_room()
+    def _scoring_for(self, door: Dialect) -> Handler:
+        return lambda exchange: self._score(exchange, door)
+
+    async def _score(self, exchange: Exchange, door: Dialect) -> None:
+        self._workplace.check_room()
         body = await self.door.read_body(exchange)
         trace = exchange.trace
         trace.lap("receive")
-        deadline_ns = trace.started_ns + self.door.budget_ns
-        if self._users is None:
-            answer = await self._pool.submit(
-                answer_body, endpoint, body, trace, deadline_ns / 1e9, deadline=deadline_ns / 1e9
-            )
-        else:
-            answer = await self._users.answer(body, trace, deadline_ns / 1e9)
+        answer = await door.answer(exchange, body, (trace.started_ns + self.door.budget_ns) / 1e9)
         trace.end_work()
         trace.lap("respond")
         headers = [
-            (b"content-type", b"application/octet-stream"),
+            *(exchange.answer_headers or ((b"content-type", door.content_type),)),
             (b"server-timing", trace.server_timing().encode()),
         ]
         if self.watermark:
             headers.append((b"x-recserve-item-watermark", self.watermark))
         await self.door.answer(exchange, 200, answer, headers)
-        self._metrics.finished(trace, 200, received=len(body), sent=len(answer))
-        self._slow_log.look_at(trace, 200)
+        self._workplace.finished(trace, 200, door=door.name, received=len(body), sent=len(answer))
+        if door is self._predict:
+            self._kept.look_at(trace, body, 200)
 
     async def _describe(self, exchange: Exchange) -> None:
         """GET on the service: inputs and outputs of the model, as pai-python-sdk reads them."""
@@ -129,7 +144,7 @@ class App:
 
     def _admit(self, exchange: Exchange) -> None:
         """Refuse what the head of a request is enough to refuse."""
-        if self.endpoint is None:
+        if self._predict.scoring is None:
             raise UnavailableError("no healthy upstream")  # the words that clients wait for
         self.door.admit(exchange)
 
@@ -141,12 +156,15 @@ class App:
         trace = exchange.trace
         trace.end_work()
         trace.lap("respond")
-        self._metrics.finished(trace, status, received=0, sent=0)
-        self._slow_log.look_at(trace, status)
+        path: str = exchange.scope["path"]
+        door = next(door for door in self._dialects if path.startswith(door.prefix))
+        self._workplace.finished(trace, status, door=door.name, received=0, sent=0)
+        if door is self._predict:
+            self._kept.look_at(trace, exchange.body, status)
         headers: list[tuple[bytes, bytes]] = []
         if isinstance(error, MethodNotAllowedError):
-            headers.append((b"allow", self._routes.find(exchange.scope["path"]).allow))
-        await self.door.refuse(exchange, status, message, headers)
+            headers.append((b"allow", self._routes.find(path).allow))
+        await self.door.refuse(exchange, status, door.refuse(exchange, status, message), headers)
 
     def refuse(self, status: int, message: str) -> tuple[bytes, bytes]:
         """Count and word the answer to bytes that never became a request (see protocol.py)."""

@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any
 from recserve.errors import DeadlineError, LoadError, RecserveError, TooLargeError
 from recserve.observe.logs import Throttle
 from recserve.observe.trace import CPU_SAMPLE, Trace
-from recserve.server.error_body import CONTENT_TYPE as TEXT
-from recserve.server.error_body import error_body
 from recserve.server.protocol import FIRST_BYTE_NS, Limits
 
 if TYPE_CHECKING:
@@ -99,6 +97,7 @@ class Door:
                 raise TooLargeError(
                     f"over the limit: a body of {len(whole)} bytes; max_body_bytes is {self._max_body_bytes}"
                 )
+            exchange.body = whole
             return whole
         parts, size = [], 0
         deadline_ns = exchange.trace.started_ns + self.budget_ns
@@ -111,7 +110,8 @@ class Door:
                 raise TooLargeError(f"over the limit: a body over max_body_bytes, {self._max_body_bytes}")
             if not message["more_body"]:
                 exchange.body_complete = True
-                return b"".join(parts)
+                exchange.body = b"".join(parts)
+                return exchange.body
             if monotonic_ns() >= deadline_ns:  # the protocol wakes us at the deadline
                 raise DeadlineError(f"no time left: {size} bytes of the body arrived within the time budget")
             message = await exchange.receive()
@@ -132,16 +132,21 @@ class Door:
         )
 
     async def refuse(
-        self, exchange: Exchange, status: int, message: str, headers: list[tuple[bytes, bytes]]
+        self,
+        exchange: Exchange,
+        status: int,
+        worded: tuple[bytes, bytes],
+        headers: list[tuple[bytes, bytes]],
     ) -> None:
-        """Answer an error, and get rid of what is left of the request."""
+        """Answer an error, worded as content type and body, and get rid of what is left of the request."""
         close = status in (408, 450)
         if not exchange.body_complete and (
             exchange.content_length > _DISCARD_BYTES or b"transfer-encoding" in exchange.headers
         ):
             close, exchange.linger = True, True
-        headers.append((b"content-type", TEXT))
-        await self.answer(exchange, status, error_body(message), headers, close=close)
+        content_type, body = worded
+        headers.append((b"content-type", content_type))
+        await self.answer(exchange, status, body, headers, close=close)
 
     async def answer(
         self,
@@ -176,7 +181,17 @@ class Door:
 class Exchange:
     """One request and what it takes to answer it."""
 
-    __slots__ = ("body_complete", "headers", "linger", "receive", "scope", "send", "trace")
+    __slots__ = (
+        "answer_headers",
+        "body",
+        "body_complete",
+        "headers",
+        "linger",
+        "receive",
+        "scope",
+        "send",
+        "trace",
+    )
 
     def __init__(self, trace: Trace, scope: Message, headers: Headers, receive: Receive, send: Send) -> None:
         self.trace = trace
@@ -184,6 +199,8 @@ class Exchange:
         self.headers = headers
         self.receive = receive
         self.send = send
+        self.body = b""  # once it is complete, for those who keep requests
+        self.answer_headers: tuple[tuple[bytes, bytes], ...] = ()  # in place of the door's content type
         self.body_complete = False  # nothing of the request is left to read
         self.linger = False  # the client is still sending: see _linger
 

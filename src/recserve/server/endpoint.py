@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from recserve.processors.debug import LEVELS, PLAIN, TENSOR_LEVELS
 from recserve.wire import compression, tensors, torchrec
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from recserve.messages import ScoreRequest
     from recserve.observe.trace import Trace
     from recserve.processors.processor import Gauges, Predictor, Processor, Scorer
+
+
+#: Characters of the request's own `request_id` that logs show.
+MOST_OF_AN_ID = 128
 
 
 class Endpoint(Protocol):
@@ -69,13 +74,21 @@ class ScoreEndpoint:
     def read(self, plain: bytes, trace: Trace, deadline: float) -> ScoreRequest:
         """Decode a plain request body; the first half of `answer`."""
         request = replace(self._decoder.decode(plain), deadline=deadline)
-        trace.rows = request.rows
+        level = LEVELS.get(request.debug_level, PLAIN)
+        trace.rows, trace.captured, trace.logged = request.rows, level.captured, level.logs_stages
+        if request.meta:
+            trace.sent_id = request.meta.get("request_id", "")[:MOST_OF_AN_ID]
         trace.lap("decode")
         return request
 
     def reply(self, request: ScoreRequest, trace: Trace) -> bytes:
         """Score what was read, and encode the scores; the second half."""
-        encoded = torchrec.encode(self.processor.score(request, trace))
+        level = LEVELS.get(request.debug_level, PLAIN)
+        if level.looks:
+            response = self.processor.look(request, level, trace)
+        else:
+            response = self.processor.score(request, trace)
+        encoded = torchrec.encode(response)
         trace.lap("encode")
         return encoded
 
@@ -99,6 +112,8 @@ class TensorEndpoint:
     def answer(self, plain: bytes, trace: Trace, deadline: float) -> bytes:
         """See Endpoint."""
         request = replace(tensors.decode(plain), deadline=deadline)
+        level = TENSOR_LEVELS.get(request.debug_level, PLAIN)
+        trace.captured, trace.logged = level.captured, level.logs_stages
         trace.lap("decode")
         encoded = tensors.encode(self.processor.predict(request, trace))
         trace.lap("encode")

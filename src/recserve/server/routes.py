@@ -4,7 +4,8 @@
                  │                         └── none: 405, with Allow
                  └── none: 404
 
-A door is a file that makes routes, and a line in `app.py` that takes them into the table.
+Another path is a file that makes routes, and a line in `app.py` that takes them into the table; another door
+for scores is a dialect (dialect.py).
 """
 
 from __future__ import annotations

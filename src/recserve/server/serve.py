@@ -15,11 +15,13 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from recserve.allocator import tune_allocator
+from recserve.allocator import described, tune_allocator
 from recserve.bundle import Bundle
 from recserve.config import environment
 from recserve.cores import plan_threads, usable
@@ -28,18 +30,21 @@ from recserve.observe.metrics import Metrics
 from recserve.processors.load import load
 from recserve.server.admin import PATIENCE_SECONDS, AdminApp
 from recserve.server.app import App
+from recserve.server.captures import KeptRequests
 from recserve.server.endpoint import Endpoint, ScoreEndpoint, TensorEndpoint
 from recserve.server.lifecycle import Lifecycle, State
 from recserve.server.listener import Listener
 from recserve.server.loading import Loading
+from recserve.server.open_files import allow_open_files
 from recserve.server.progress import WatchedProgress, shown_progress
+from recserve.server.together import SharedCalls, shared_calls
+from recserve.server.warm_up import PATIENCE_SECONDS as WARM_UP_SECONDS
 from recserve.server.warm_up import warm_up
-from recserve.server.workers import WorkerPool
+from recserve.server.workers import Together, WorkerPool
 from recserve.wire.auth import Authorizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from recserve.config.rpc import Rpc
     from recserve.config.service import ServiceSpec
@@ -71,13 +76,17 @@ def run(
     faulthandler.enable()
     logs.configure(level=log_level, secrets=spec.secrets)
     environment.export(spec.envs)
+    allow_open_files()
+    logger.info(f"allocator: {described(spec.rpc.allocator)}")
     for warning in spec.warnings:
         logger.warning(warning)
 
     def load_bundle(progress: Progress) -> Processor:
         return load(Bundle.open(bundle_path), spec, progress)
 
-    server = Server(spec, load_bundle, host=host, port=port, on_ready=_print_url)
+    server = Server(
+        spec, load_bundle, bundle_path=Path(bundle_path), host=host, port=port, on_ready=_print_url
+    )
     status = uvloop.run(server.main(handle_signals=True))
     if server.left_behind:
         # A thread inside a model call cannot be joined, and must not run on while the libraries are unloaded.
@@ -95,6 +104,7 @@ class Server:
         spec: ServiceSpec,
         load_processor: Loader,
         *,
+        bundle_path: Path | None = None,  # where requests may be kept
         host: str = "127.0.0.1",
         port: int = 0,
         on_ready: Callable[[Server], None] | None = None,
@@ -106,9 +116,11 @@ class Server:
         self.lifecycle = Lifecycle()
         self.metrics = Metrics(spec.name, self._gauges)
         self._loading = Loading(load_processor)
+        self._kept = KeptRequests(spec, bundle_path)
         self._on_ready = on_ready
         self._status = 0
         self._endpoint: Endpoint | None = None
+        self._shared: SharedCalls | None = None
         self._admin: AdminApp | None = None
 
     @property
@@ -125,7 +137,7 @@ class Server:
     def left_behind(self) -> bool:
         """Whether threads are still inside a call although the server has ended."""
         pools = (self._pool, self._admin_pool) if self._admin is not None else (self._pool,)
-        return any(pool.computing for pool in pools) or self._loading.left_behind
+        return any(pool.computing for pool in pools) or self._loading.left_behind or self._kept.working
 
     async def main(self, *, handle_signals: bool = False) -> int:
         """Serve until stopped; returns the exit status, 0 after an orderly end."""
@@ -145,6 +157,7 @@ class Server:
             max_queue=rpc.max_queue_size,
             budget=rpc.keepalive_ms / 1000,
             on_exhausted=self._give_up,
+            together=Together(rpc.max_batch_size, rpc.max_batch_timeout_ms / 1000),
         )
         self._app = App(
             self.spec,
@@ -152,6 +165,7 @@ class Server:
             pool=self._pool,
             metrics=self.metrics,
             authorizer=Authorizer(self.spec.tokens),
+            kept=self._kept,
         )
         self._listener = Listener(self.host, rpc)
         self._tell_time()
@@ -170,6 +184,7 @@ class Server:
             await self._drain()
         finally:
             await self._listener.close()
+            await asyncio.to_thread(self._kept.close)
             await self._loading.close(self._endpoint.processor if self._endpoint is not None else None)
             self._pool.close()
             if self._admin is not None:
@@ -231,7 +246,15 @@ class Server:
             self.lifecycle.move(State.WARMING)
             self._endpoint = _endpoint(processor, self.spec)
             await warm_up(self._endpoint, self._pool, progress)
-        self._app.serve(self._endpoint)
+            self._shared = await self._pool.submit(
+                shared_calls,
+                self._endpoint,
+                self.spec.rpc,
+                deadline=monotonic() + WARM_UP_SECONDS,
+                budget=WARM_UP_SECONDS,
+            )
+        self._kept.serve(self._endpoint)
+        self._app.serve(self._endpoint, shared=self._shared)
         if self._admin is not None:
             self._admin.serve(processor.kept_items)
         # What is loaded stays: the collector need not look at it again, which it would do for tens of ms.
@@ -264,7 +287,9 @@ class Server:
             "recserve_worker_threads": ("Computing threads.", pool.threads),
             "recserve_worker_write_offs_total": ("Model calls that outlived their budget.", pool.write_offs),
             "recserve_connections": ("Open connections.", self._listener.connections),
+            **self._kept.gauges(),
             **(self._endpoint.gauges() if self._endpoint else {}),
+            **(self._shared.gauges() if self._shared else {}),
         }
 
 

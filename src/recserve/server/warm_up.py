@@ -25,7 +25,7 @@ logger = logging.getLogger("recserve.warm_up")
 ROWS = (1, 8, 64, 256)
 ROUNDS = 3
 #: What one call may take while the model is being compiled.
-_PATIENCE_SECONDS = 600.0
+PATIENCE_SECONDS = 600.0
 
 
 async def warm_up(endpoint: Endpoint, pool: WorkerPool, progress: Progress) -> None:
@@ -41,7 +41,7 @@ async def warm_up(endpoint: Endpoint, pool: WorkerPool, progress: Progress) -> N
         rows = ROWS[step // ROUNDS]
         try:
             body = endpoint.sample(rows)
-            deadline = monotonic() + _PATIENCE_SECONDS
+            deadline = monotonic() + PATIENCE_SECONDS
             await asyncio.gather(
                 *(
                     pool.submit(
@@ -50,7 +50,7 @@ async def warm_up(endpoint: Endpoint, pool: WorkerPool, progress: Progress) -> N
                         Trace("warm-up"),
                         deadline,
                         deadline=deadline,
-                        budget=_PATIENCE_SECONDS,
+                        budget=PATIENCE_SECONDS,
                     )
                     for _ in range(pool.threads)
                 )

@@ -62,6 +62,11 @@ def inflate(body: bytes, decompressor: str | None, limit: int) -> bytes:
     return body
 
 
+def deflate(body: bytes, compressor: str) -> bytes:
+    """Give the body as `inflate` reads it; `compressor` is one of COMPRESSORS, lz4 makes a frame."""
+    return COMPRESSORS[compressor](body)
+
+
 def _gzip(body: bytes, limit: int) -> bytes:
     return _inflate_stream("gzip", zlib.MAX_WBITS | 16, body, limit)
 
@@ -163,3 +168,20 @@ DECOMPRESSORS: dict[str, Callable[[bytes, int], bytes]] = {
     "lz4": _lz4,
 }
 _BY_MAGIC = ((b"\x1f\x8b", _gzip), (b"\x28\xb5\x2f\xfd", _zstd), (_LZ4_FRAME, _lz4))
+
+
+def _codec(name: str) -> Callable[[bytes], bytes]:
+    def compress(body: bytes) -> bytes:
+        compressed: bytes = pa.Codec(name).compress(body, asbytes=True)
+        return compressed
+
+    return compress
+
+
+COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": lambda body: zlib.compress(body, 1, zlib.MAX_WBITS | 16),
+    "zlib": lambda body: zlib.compress(body, 1),
+    "snappy": _codec("snappy"),
+    "zstd": _codec("zstd"),
+    "lz4": _codec("lz4"),
+}

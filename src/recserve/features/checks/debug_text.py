@@ -10,6 +10,7 @@ characters: protobuf would refuse the whole answer.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +58,13 @@ class DebugText:
         self._sequences = {feature.name for feature in plan.features if feature.feature.is_sequence}
         self._input_sequences = {i.joined for f in plan.features for i in f.inputs if i.sequence}
 
-    def raw(self, columns: Batch, *, rows: int) -> list[str]:
-        """`name:value` of the input columns that there are, named as in the training table, sorted."""
-        return self._pairs(columns, self._inputs, self._input_sequences, rows)
+    def raw(self, columns: Batch | Mapping[str, pa.Array], *, rows: int) -> list[str]:
+        """`name:value` of the input columns that there are, named as in the training table, sorted.
+
+        Of a mapping every column is written, whatever it is called.
+        """
+        names = sorted(columns) if isinstance(columns, Mapping) else self._inputs
+        return self._pairs(columns, names, self._input_sequences, rows)
 
     def generated(self, columns: Batch, *, rows: int) -> list[str]:
         """`name:value` of the outputs, in the order of fg.json."""
@@ -77,7 +82,13 @@ class DebugText:
             cells.append([value.replace(part, " ") for value in values])
         return _joined(cells, rows, part)
 
-    def _pairs(self, columns: Batch, names: Sequence[str], sequences: set[str], rows: int) -> list[str]:
+    def _pairs(
+        self,
+        columns: Batch | Mapping[str, pa.Array],
+        names: Sequence[str],
+        sequences: set[str],
+        rows: int,
+    ) -> list[str]:
         size = _Size(self._max_bytes)
         cells = []
         for name in names:
@@ -86,7 +97,14 @@ class DebugText:
                 cells.append([f"{name}{self._separators.name}{value}" for value in values])
         return _joined(cells, rows, self._separators.pair)
 
-    def _cells(self, columns: Batch, name: str, sequences: set[str], rows: int, size: _Size) -> list[str]:
+    def _cells(
+        self,
+        columns: Batch | Mapping[str, pa.Array],
+        name: str,
+        sequences: set[str],
+        rows: int,
+        size: _Size,
+    ) -> list[str]:
         """The cells of a column as text: one, or as many as rows."""
         array = pa.array(columns[name])
         write = _Writer(self._separators, single="double" not in str(array.type))
