@@ -42,7 +42,9 @@ def check(tensors: Mapping[str, NDArray[Any]], *, tile: bool, limits: Mapping[st
         if part in PARTS and feature:
             features[feature][part] = tensor
     counted = {feature: parts for feature, parts in features.items() if "lengths" in parts}
-    rows = {feature: _check_jagged(feature, parts) for feature, parts in counted.items()}
+    rows: dict[str, int | None] = {
+        feature: _check_jagged(feature, parts) for feature, parts in counted.items()
+    }
     steps = {_sequence_of(feature): f"{feature}.lengths" for feature in counted if _sequence_of(feature)}
     for feature, parts in features.items():
         beside = steps.get(_sequence_of(feature))
