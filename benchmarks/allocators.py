@@ -2,9 +2,9 @@
 
     python -m benchmarks.allocators [--folder build/bench] [--seconds 4] [--rounds 5] [--workload rank-200]
 
-Each round starts one server per allocator, in another order, and asks one after the other; figures are medians
-over the rounds, ratios those to glibc in the same round. CPU per request is that of the server process alone, so
-it says most where other programs run beside.
+Each round starts one server per allocator, in another order, and asks one after the other; figures are
+medians over the rounds, ratios those to glibc in the same round. CPU per request is that of the server
+process alone, so it says most where other programs run beside.
 """
 
 from __future__ import annotations
@@ -101,7 +101,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("build/bench"))
     parser.add_argument("--seconds", type=float, default=4.0, help="of one measurement")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--workload", choices=[*WORKLOADS], action="append", help="may be given more than once")
+    parser.add_argument(
+        "--workload", choices=[*WORKLOADS], action="append", help="may be given more than once"
+    )
     arguments = parser.parse_args()
     for line in _missing():
         print(line, file=sys.stderr)

@@ -71,7 +71,7 @@ def run(
     faulthandler.enable()
     logs.configure(level=log_level, secrets=spec.secrets)
     environment.export(spec.envs)
-    logger.info(f"allocator: {described(spec.rpc.allocator)}")
+    logger.info(f"allocator: {described(spec.rpc.allocators)}")
     for warning in spec.warnings:
         logger.warning(warning)
 
