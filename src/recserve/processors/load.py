@@ -91,6 +91,7 @@ def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Norm
         schema=schema,
         users=users,
         described_as={**described, "fg_mode": "normal"},
+        pass_through=spec.model.pass_through,
         not_finite=NotFinite(spec.model.not_finite, spec.model.item_empty_score),
     )
 
