@@ -39,7 +39,9 @@ def measure(folder: Path, workload: str, *, seconds: float, rounds: int) -> dict
         for server in servers:
             load(server, bodies, LoadPlan(duration_s=2, concurrency=8))
         return {
-            str(callers): _compare(servers, bodies, callers, seconds, rounds, f"{workload}, {callers} callers")
+            str(callers): _compare(
+                servers, bodies, callers, seconds, rounds, f"{workload}, {callers} callers"
+            )
             for callers in CALLERS
         }
 

@@ -249,3 +249,12 @@ def test_an_error_in_a_file_begins_with_the_file(tmp_path: Path) -> None:
     path.write_text('{"name": 3}')
     with pytest.raises(ConfigError, match=r"service\.json: name: 3 is not a string"):
         load(path, {})
+
+
+def test_constants_that_answers_bring_are_names_with_values() -> None:
+    spec = load({"model_config": {"pass_through_data": "model_version=7, region=eu=1"}}, {})
+
+    assert spec.model.pass_through == {"model_version": "7", "region": "eu=1"}
+    for wrong in ("model_version", "=7", " =7"):
+        with pytest.raises(ConfigError, match="is no constant; write name=value"):
+            load({"model_config": {"pass_through_data": [wrong]}}, {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recserve.config.settings import setting
+from recserve.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,9 @@ class ModelConfig:
         "Scores that are NaN or infinite: keep them, answer item_empty_score (replace), or 500 (fail).",
         choices=("keep", "replace", "fail"),
     )
+    pass_through_data: tuple[str, ...] = setting(
+        (), "Constants that every answer brings, each as name=value; for requests with features."
+    )
     slow_request_ms: int = setting(
         200,
         "Requests slower than this are logged with the time of each stage.",
@@ -40,6 +44,19 @@ class ModelConfig:
         key="long_request_threshold",
         least=0,
     )
+
+    def __post_init__(self) -> None:
+        for constant in self.pass_through_data:
+            if not constant.partition("=")[0].strip() or "=" not in constant:
+                raise ConfigError(
+                    f"model_config.pass_through_data: '{constant}' is no constant; write name=value"
+                )
+
+    @property
+    def pass_through(self) -> dict[str, str]:
+        """`pass_through_data` by name."""
+        parts = (constant.partition("=") for constant in self.pass_through_data)
+        return {name.strip(): value for name, _, value in parts}
 
     def generates_features(self, has_fg: bool) -> bool:
         """Whether requests bring raw features (normal) rather than the model's tensors (bypass)."""

@@ -22,3 +22,10 @@ class WarmUp:
     files: int = setting(
         64, "Real requests that are kept for the next start.", key="warmup_pb_files_count", least=0
     )
+    max_seconds: float = setting(
+        120.0,
+        "Replaying ends after this long, whatever is left; the service is ready then.",
+        unit="s",
+        key="warmup_max_seconds",
+        least=0,
+    )
