@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 TIMES = 3.0
 SATURATING = 8  # callers of the closed loop that finds the peak
 PEAK_SECONDS, PEAKS = 5.0, 3
-CONNECTIONS = 512  # more than the queue holds: a caller who waits for a connection would be one less to refuse
+CONNECTIONS = (
+    512  # more than the queue holds: a caller who waits for a connection would be one less to refuse
+)
 SAMPLE_SECONDS = 1.0
 console = Console(stderr=True)
 
@@ -176,7 +178,9 @@ def main() -> int:
             value = figures[name][key]
             met = value >= target if side == "at least" else value <= target
             passed = passed and met
-            rows.append([f"{name}: {shown}", f"{side} {target:g}", f"{value:.4g}", "yes" if met else "**no**"])
+            rows.append(
+                [f"{name}: {shown}", f"{side} {target:g}", f"{value:.4g}", "yes" if met else "**no**"]
+            )
         console.print(table(["figure", "target", "measured", "met"], rows), markup=False, soft_wrap=True)
     print(json.dumps(figures))
     return 0 if passed else 1

@@ -98,7 +98,7 @@ def test_the_samples_of_the_hosted_product_are_accepted_as_written(
     spec = read(sample)
     assert spec.name == name
     assert spec.model.fg_mode == mode
-    assert spec.rpc == Rpc(max_queue_size=256, worker_threads=16)
+    assert spec.rpc == Rpc(max_queue_size=256, worker_threads=16, enable_jemalloc=True)
     assert not [warning for warning in spec.warnings if "unknown" in warning]
 
 
@@ -116,7 +116,11 @@ def test_features_that_are_not_there_yet_are_warned_about_not_refused(extra: dic
 def test_every_documented_parameter_is_read() -> None:
     spec = read(
         {
-            "model_config": {"outputs": "probs_ctr,probs_cvr", "item_empty_score": -1},
+            "model_config": {
+                "fg_mode": "normal",
+                "outputs": "probs_ctr,probs_cvr",
+                "item_empty_score": -1,
+            },
             "processor_envs": [{"name": "INPUT_TILE", "value": "2"}],
         }
     )
@@ -249,12 +253,3 @@ def test_an_error_in_a_file_begins_with_the_file(tmp_path: Path) -> None:
     path.write_text('{"name": 3}')
     with pytest.raises(ConfigError, match=r"service\.json: name: 3 is not a string"):
         load(path, {})
-
-
-def test_constants_that_answers_bring_are_names_with_values() -> None:
-    spec = load({"model_config": {"pass_through_data": "model_version=7, region=eu=1"}}, {})
-
-    assert spec.model.pass_through == {"model_version": "7", "region": "eu=1"}
-    for wrong in ("model_version", "=7", " =7"):
-        with pytest.raises(ConfigError, match="is no constant; write name=value"):
-            load({"model_config": {"pass_through_data": [wrong]}}, {})

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from recserve.config.settings import setting
-from recserve.errors import ConfigError
+from recserve.config.settings import PROCESSOR, PROTOCOL, setting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +20,30 @@ class ModelConfig:
         "normal: features are generated from raw columns; bypass: clients send the model's own tensors; "
         "auto: normal if the bundle has an fg.json (the default without a service file).",
         choices=("bypass", "normal", "auto"),
+        source=PROCESSOR,
+    )
+    fg_threads: int = setting(
+        0,
+        "Accepted, no effect: one native pass, too short to be shared out, generates a request's features.",
+        least=0,
+        source=PROCESSOR,
     )
     outputs: tuple[str, ...] = setting(
-        (), "Outputs of the model that are answered, separated by commas; none named = all."
+        (), "Outputs of the model that are answered, separated by commas; none named = all.", source=PROCESSOR
     )
     item_empty_score: float = setting(
-        0.0, "The score of an item whose id is unknown and for which the request brings no feature."
+        0.0,
+        "The score of an item whose id is unknown and for which the request brings no feature.",
+        source=PROCESSOR,
+    )
+    pass_through_data: Mapping[str, str] = setting(
+        {}, "Constants that every answer returns as they are, such as model_version.", source=PROTOCOL
+    )
+    debug_separators: Mapping[str, str] = setting(
+        {},
+        "What parts the pieces of debug texts where it is not as usual: "
+        "pair |, name :, column \\x02, value \\x1d, element ;, key :.",
+        keys=("pair", "name", "column", "value", "element", "key"),
     )
     device: str = setting("cpu", "Where the model runs: cpu, cuda, or cuda:<n> for the n-th GPU.")
     engine: str = setting(
@@ -34,29 +55,14 @@ class ModelConfig:
         "Scores that are NaN or infinite: keep them, answer item_empty_score (replace), or 500 (fail).",
         choices=("keep", "replace", "fail"),
     )
-    pass_through_data: tuple[str, ...] = setting(
-        (), "Constants that every answer brings, each as name=value; for requests with features."
-    )
     slow_request_ms: int = setting(
         200,
         "Requests slower than this are logged with the time of each stage.",
         unit="ms",
         key="long_request_threshold",
         least=0,
+        source=PROCESSOR,
     )
-
-    def __post_init__(self) -> None:
-        for constant in self.pass_through_data:
-            if not constant.partition("=")[0].strip() or "=" not in constant:
-                raise ConfigError(
-                    f"model_config.pass_through_data: '{constant}' is no constant; write name=value"
-                )
-
-    @property
-    def pass_through(self) -> dict[str, str]:
-        """`pass_through_data` by name."""
-        parts = (constant.partition("=") for constant in self.pass_through_data)
-        return {name.strip(): value for name, _, value in parts}
 
     def generates_features(self, has_fg: bool) -> bool:
         """Whether requests bring raw features (normal) rather than the model's tensors (bypass)."""

@@ -79,7 +79,7 @@ def run(
     logs.configure(level=log_level, secrets=spec.secrets)
     environment.export(spec.envs)
     allow_open_files()
-    logger.info(f"allocator: {described(spec.rpc.allocator)}")
+    logger.info(f"allocator: {described(spec.rpc.allocators)}")
     for warning in spec.warnings:
         logger.warning(warning)
 
