@@ -89,6 +89,12 @@ def test_show_prints_a_request_that_can_be_scored_again(call: Call, log: Path) -
     assert shown["raw_features"] == {"i1": "price:1.5", "i2": "price:2"}
 
 
+def test_show_takes_the_newest_of_a_folder(call: Call, log: Path) -> None:
+    (log / "newest.pb").write_bytes(encode_request(build_request(USER, ["i3"])))
+
+    assert json.loads(call("captures", "show", str(log)).stdout)["request_id"] == "newest"
+
+
 def test_show_prints_tensors(call: Call, log: Path) -> None:
     result = call("captures", "show", str(log / "2026032015" / "r2_0c1d.pb"))
 

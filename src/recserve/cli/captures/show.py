@@ -13,15 +13,18 @@ if TYPE_CHECKING:
 
 
 def show(
-    capture: Annotated[Path, typer.Argument(help="A file that a service has kept.", show_default=False)],
+    capture: Annotated[
+        Path,
+        typer.Argument(help="A file that a service has kept; of a folder, the newest.", show_default=False),
+    ],
 ) -> None:
     """Print a kept request as JSON, with the features of its items where it has them.
 
     `request` is as `recserve score` takes it.
     """
-    from recserve.client.captures import read
+    from recserve.client.captures import find, read
 
-    kept = read(capture)
+    kept = read(max(find([capture]), key=lambda file: (file.stat().st_mtime_ns, file.name)))
     print_json(
         {
             "request_id": kept.request_id,
