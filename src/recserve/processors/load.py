@@ -16,15 +16,16 @@ from recserve.engines.engine import TensorSpec
 from recserve.errors import LoadError
 from recserve.feature_store.users import open_users
 from recserve.features import config
+from recserve.features.checks.debug_text import Separators
 from recserve.features.generator import Generator
 from recserve.items.keeper import Keeper
 from recserve.messages import InputSchema
 from recserve.processors.bypass import Bypass
+from recserve.processors.item_tables import open_quietly
 from recserve.processors.layout import Layout
 from recserve.processors.load_items import fingerprint_of, load_items
 from recserve.processors.normal import Normal
 from recserve.processors.not_finite import NotFinite
-from recserve.sources import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +79,7 @@ def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Norm
     progress("loading the model", 1, 1)
     schema = schema_of(bundle)
     with ExitStack() as opened:
-        users = open_users(spec.feature_store, spec.base_dir, open_source) if spec.feature_store else None
+        users = open_users(spec.feature_store, spec.base_dir, open_quietly) if spec.feature_store else None
         if users is not None:
             opened.callback(users.close)
         made_by = fingerprint_of(bundle.require_fg(), spec)
@@ -95,6 +96,8 @@ def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Norm
         users=users,
         described_as={**described, "fg_mode": "normal"},
         not_finite=NotFinite(spec.model.not_finite, spec.model.item_empty_score),
+        pass_through=spec.model.pass_through_data,
+        separators=Separators(**spec.model.debug_separators),
     )
 
 
