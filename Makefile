@@ -6,6 +6,7 @@
 #   make bench   the benchmarks; writes benchmarks/results.md
 #   make bench-features   those of feature generation; writes benchmarks/results-features.md
 #   make bench-items   those of the item store; writes benchmarks/results-items.md
+#   make bench-client   how long a request takes to build, beside the EAS SDK
 #   make test-browser   the page to try a service, in a real browser (chromium)
 #   make test-spark   the tests that need Spark: an environment of its own, and a Java VM 17
 #   make soak    ten minutes under good, bad and too much traffic
@@ -26,7 +27,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NATIVE := $(shell find cpp proto -name '*.cc' -o -name '*.h' -o -name '*.proto') CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance test-browser test-spark check lint types unit native-test bench bench-features bench-items reference soak soak-items fuzz format clean
+.PHONY: help demo test conformance test-browser test-spark check lint types unit native-test bench bench-features bench-items bench-client reference soak soak-items fuzz format clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -129,6 +130,9 @@ bench-features: $(VENV)/.peers
 bench-items: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.items
 
+bench-client: $(VENV)/.installed $(EAS)/.installed
+	$(BIN)/python -m benchmarks.client
+
 reference: $(VENV)/.installed
 	@mkdir -p build/docs
 	@$(BIN)/python -c 'from recserve.config.reference import reference; print(reference(), end="")' > build/docs/service.md
@@ -155,8 +159,9 @@ fuzz: $(VENV)/.installed
 	@$(BIN)/cmake -S . -B build/fuzz -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
 	  -DCMAKE_CXX_COMPILER=$(CLANG) -DRECSERVE_TESTS=ON -DRECSERVE_SANITIZE=ON > /dev/null
 	@$(BIN)/ninja -C build/fuzz fuzz_wire fuzz_features
-	build/fuzz/fuzz_wire $$((60 * $(MINUTES)))
-	@mkdir -p build/fuzz/corpus
+	@mkdir -p build/fuzz/wire build/fuzz/corpus
+	build/fuzz/fuzz_wire -max_total_time=$$((60 * $(MINUTES))) -max_len=4096 -verbosity=0 -print_final_stats=1 \
+	  -artifact_prefix=build/fuzz/wire- build/fuzz/wire
 	build/fuzz/fuzz_features -max_total_time=$$((60 * $(MINUTES))) -len_control=0 -max_len=1200 -verbosity=0 \
 	  -print_final_stats=1 -artifact_prefix=build/fuzz/features- build/fuzz/corpus
 	$(BIN)/python -m tests.features.referee fuzz $(MINUTES)

@@ -28,7 +28,7 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    """A page on which nothing goes wrong unseen: no error of its script or its policy, no other host asked."""
+    """A page that fails the test if its script or its policy has an error, or if it asks another host."""
     with sync_playwright() as playwright:
         found = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
@@ -59,7 +59,8 @@ def open_page(page: Page, server: Running, token: str = "token") -> None:
 
 
 def column(page: Page, place: int) -> list[str]:
-    return page.locator(f"#scores tbody tr td:nth-child({place})").all_inner_texts()
+    texts: list[str] = page.locator(f"#scores tbody tr td:nth-child({place})").all_inner_texts()
+    return texts
 
 
 def test_a_person_sees_the_service_sends_the_example_and_reads_sorted_scores(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from tests.conformance.test_wire_checklist import ask, post
+from tests.conformance.asking import ask, post
 from tests.processors.conftest import service_of, write_bundle
 from tests.server.conftest import Running, running_bundle
 

@@ -79,7 +79,7 @@ def run(
     logs.configure(level=log_level, secrets=spec.secrets)
     environment.export(spec.envs)
     allow_open_files()
-    logger.info(f"allocator: {described(spec.rpc.allocator)}")
+    logger.info(f"allocator: {described(spec.rpc.allocators)}")
     for warning in spec.warnings:
         logger.warning(warning)
 
@@ -271,7 +271,7 @@ class Server:
             processor = await self._loading.load(progress)
             self.lifecycle.move(State.WARMING)
             self._endpoint = _endpoint(processor, self.spec)
-            await warm_up(self._endpoint, self._pool, progress)
+            await warm_up(self.spec, self._endpoint, self._pool, progress)
             self._shared = await self._pool.submit(
                 shared_calls,
                 self._endpoint,
