@@ -7,6 +7,7 @@
 #   make bench-features   those of feature generation; writes benchmarks/results-features.md
 #   make bench-items   those of the item store; writes benchmarks/results-items.md
 #   make bench-client   how long a request takes to build, beside the EAS SDK
+#   make test-browser   the page to try a service, in a real browser (chromium)
 #   make test-spark   the tests that need Spark: an environment of its own, and a Java VM 17
 #   make soak    ten minutes under good, bad and too much traffic
 #   make soak-items   half an hour of changes, outages and kills: the items stay equal to PostgreSQL; MINUTES=30
@@ -26,7 +27,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NATIVE := $(shell find cpp proto -name '*.cc' -o -name '*.h' -o -name '*.proto') CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance test-spark check lint types unit native-test bench bench-features bench-items bench-client reference soak soak-items fuzz format clean
+.PHONY: help demo test conformance test-browser test-spark check lint types unit native-test bench bench-features bench-items bench-client reference soak soak-items fuzz format clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -105,6 +106,10 @@ unit: $(VENV)/.installed $(EAS)/.installed
 
 conformance: $(VENV)/.installed $(EAS)/.installed
 	@$(BIN)/python -m tests.conformance
+
+test-browser: $(VENV)/.installed
+	@$(PIP) install "playwright>=1.50"
+	$(BIN)/python -m pytest -p no:cacheprovider tests/browser/in_a_browser.py
 
 test-spark: $(SPARK)/.installed
 	@command -v java > /dev/null || { echo "Spark needs a Java VM; try: apt-get install openjdk-17-jre-headless"; exit 1; }

@@ -2,6 +2,8 @@
 
     POST|GET /api/predict/<service>[/anything][?query]     score, or describe the model
     GET      /                                             describe the model
+    POST     /v1/score/<service>, /v2/models/<service>/infer   other doors (dialect.py)
+    GET      /openapi.json /docs                           the JSON door, described and to try (pages.py)
     GET      /healthz /readyz /metrics                     for operators, without a token (operators.py)
     GET      <discovery>/<service>                         who serves, without a token (discovery.py)
 
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 from recserve.errors import MethodNotAllowedError, UnavailableError
@@ -28,6 +31,7 @@ from recserve.server.error_body import error_body
 from recserve.server.json_scores import JsonScores
 from recserve.server.open_inference import OpenInference
 from recserve.server.operators import JSON, Operators
+from recserve.server.pages import Pages
 from recserve.server.rate_limit import RateLimit
 from recserve.server.routes import Routes
 from recserve.server.scoring import Workplace
@@ -39,7 +43,6 @@ if TYPE_CHECKING:
     from recserve.server.door import Exchange, Message, Receive, Send
     from recserve.server.endpoint import Endpoint
     from recserve.server.lifecycle import Lifecycle
-    from recserve.server.routes import Handler
     from recserve.server.together import SharedCalls
     from recserve.server.workers import WorkerPool
     from recserve.wire.auth import Authorizer
@@ -78,11 +81,13 @@ class App:
             OpenInference(spec.name, self.door, lifecycle),
             self._predict,
         )
+        self._pages = Pages(spec.name, self.door, needs_token=bool(spec.tokens))
         self._routes = Routes(
             self._predict.path,
             (
-                *(route for door in self._dialects for route in door.routes(self._scoring_for(door))),
+                *(route for door in self._dialects for route in door.routes(partial(self._score, door))),
                 *self.operators.routes(),
+                *self._pages.routes(),
                 *Discovery(spec, self.door, lifecycle).routes(),
             ),
         )
@@ -93,6 +98,7 @@ class App:
         self.signature = json.dumps({"signature_name": "serving_default", **asdict(signature)}).encode()
         self._metrics.info.update(endpoint.processor.info())
         self.workplace.shared = shared
+        self._pages.serve(endpoint.processor)
         for door in self._dialects:
             door.serve(endpoint, self.workplace)
 
@@ -116,10 +122,7 @@ class App:
         except Exception as error:
             await self._fail(exchange, error)
 
-    def _scoring_for(self, door: Dialect) -> Handler:
-        return lambda exchange: self._score(exchange, door)
-
-    async def _score(self, exchange: Exchange, door: Dialect) -> None:
+    async def _score(self, door: Dialect, exchange: Exchange) -> None:
         self.workplace.check_room()
         body = await self.door.read_body(exchange)
         trace = exchange.trace
@@ -128,9 +131,11 @@ class App:
         trace.end_work()
         trace.lap("respond")
         headers = [
-            *(exchange.answer_headers or ((b"content-type", door.content_type),)),
+            (b"content-type", door.content_type),
             (b"server-timing", trace.server_timing().encode()),
         ]
+        if exchange.answer_headers:
+            headers[:1] = exchange.answer_headers
         if self.watermark:
             headers.append((b"x-recserve-item-watermark", self.watermark))
         await self.door.answer(exchange, 200, answer, headers)

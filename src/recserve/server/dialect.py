@@ -30,7 +30,7 @@ class Dialect(ABC):
     """One door."""
 
     name: str  # in metrics
-    prefix: str  # paths below it are refused in this dialect, also those that no route has
+    prefix: str | tuple[str, ...]  # paths that begin so are refused in its words, with a route or without
     content_type: bytes  # of scores
     scoring: Scoring | None = None  # set when the service is ready
 

@@ -40,7 +40,7 @@ class JsonScores(Dialect):
     """The door."""
 
     name = "json"
-    prefix = "/v1/"
+    prefix = ("/v1/", "/openapi.json")
     content_type = b"application/json"
 
     def __init__(self, service: str) -> None:
