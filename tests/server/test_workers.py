@@ -204,6 +204,25 @@ def test_as_many_write_offs_as_threads_are_reported_once() -> None:
     assert result == [0, 1, 1]
 
 
+def test_calls_that_come_back_after_their_write_off_exhaust_nobody() -> None:
+    reports: list[str] = []
+
+    async def use(pool: WorkerPool) -> int:
+        for number in range(3):
+            gate = threading.Event()
+            with pytest.raises(DeadlineError):
+                await pool.submit(gate.wait, deadline=after(0.03))
+            while pool.write_offs == number:
+                await asyncio.sleep(0.001)
+            gate.set()
+            while pool.computing:
+                await asyncio.sleep(0.001)
+        return pool.write_offs
+
+    assert in_a_pool(use, budget=0.03, threads=2, on_exhausted=lambda: reports.append("exhausted")) == 3
+    assert reports == []
+
+
 def test_threads_compute_beside_one_another() -> None:
     async def use(pool: WorkerPool) -> None:
         together = threading.Barrier(3)

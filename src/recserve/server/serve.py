@@ -204,7 +204,7 @@ class Server:
 
     def _give_up(self) -> None:
         logger.critical(
-            "every worker thread has been written off once; ending so that a supervisor starts anew"
+            "as many calls hang as there are worker threads; ending so that a supervisor starts anew"
         )
         self._status = EXIT_WRITTEN_OFF
         self._stop()

@@ -9,8 +9,9 @@ The worker that was busy last is woken first: its caches are warm. Jobs that kno
 are taken out of the queue several at a time, as many as wait (`Together`).
 
 A thread cannot be stopped from outside. So a call that has run for as long as a whole request may take is
-*written off*: its thread is left behind, another one takes its place, and after as many write-offs as there
-are threads somebody else should start a new process (`on_exhausted`).
+*written off*: its thread is left behind, and another one takes its place. A call that comes back after all
+ends its thread. When as many threads hang as there should be, somebody else should start a new process
+(`on_exhausted`).
 
 A request that waits until its deadline is never computed, and it should not wait in the first place: where
 what is before it takes longer than it has (`check_room`), it is refused at once. Without that, a queue longer
@@ -169,7 +170,7 @@ class WorkerPool:
     in_work:       requests that count as being in work, whether a thread has taken them yet or not
     max_queue:     requests that may wait beyond `in_work`; one more raises QueueFullError
     budget:        seconds that one call may run before its thread is written off
-    on_exhausted:  called once, after `threads` write-offs
+    on_exhausted:  called once, when `threads` calls hang that were written off
     together:      how jobs that can be done together are taken; by default one at a time
     """
 
@@ -204,7 +205,8 @@ class WorkerPool:
         self._timer_due = 0.0
         self._started = 0
         self._workers: list[Worker] = []
-        self._left_behind: list[Worker] = []
+        self._left_behind: list[Worker] = []  # inside a call that was written off
+        self._exhausted = False
         for _ in range(threads):
             self._start_worker()
 
@@ -349,7 +351,7 @@ class WorkerPool:
                 return  # it has just come back
             worker.written_off = True
         self._workers.remove(worker)
-        self._left_behind.append(worker)
+        self._left_behind = [*(one for one in self._left_behind if one.running), worker]
         self._start_worker()
         for job in jobs:
             _fail(job, "no time left: the call has run for as long as a whole request may take")
@@ -361,7 +363,8 @@ class WorkerPool:
             "a call outlived its time budget; its thread is written off and replaced",
             extra={"worker": worker.name, "write_offs": self.write_offs, "threads": self.threads},
         )
-        if self.write_offs == self.threads:
+        if len(self._left_behind) == self.threads and not self._exhausted:
+            self._exhausted = True
             self._on_exhausted()
 
 
