@@ -9,6 +9,7 @@
 #   make bench-peers   beside five other servers; writes benchmarks/results-peers.md; ONLY=fastapi,recserve
 #   make bench-overload   three times as much traffic as the server can answer; MINUTES=10
 #   make bench-connections   what idle connections cost
+#   make bench-client   how long a request takes to build, beside the EAS SDK
 #   make test-spark   the tests that need Spark: an environment of its own, and a Java VM 17
 #   make soak    ten minutes under good, bad and too much traffic
 #   make soak-items   half an hour of changes, outages and kills: the items stay equal to PostgreSQL; MINUTES=30
@@ -29,7 +30,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NATIVE := $(shell find cpp proto -name '*.cc' -o -name '*.h' -o -name '*.proto') CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance test-spark check lint types unit native-test bench bench-features bench-items bench-peers bench-overload bench-connections reference soak soak-items fuzz format clean
+.PHONY: help demo test conformance test-spark check lint types unit native-test bench bench-features bench-items bench-peers bench-overload bench-connections bench-client reference soak soak-items fuzz format clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -50,7 +51,7 @@ $(VENV)/.dependencies: $(VENV)/.created pyproject.toml Makefile
 	@$(PIP) install torch==2.13.0 fbgemm-gpu-cpu==1.8.0
 	@$(PIP) install --no-deps torchrec==1.8.0
 	@$(PIP) install tensordict torchmetrics==1.0.3 pyre-extensions tqdm 2>&1 | { grep -v 'fbgemm-gpu, which is not installed\|dependency resolver' || true; }
-	@$(BIN)/python tools/requirements.py build dependencies onnx text plots ray sql postgres redis feast object-store store test | xargs -d '\n' $(PIP) install
+	@$(BIN)/python tools/requirements.py build dependencies onnx text plots ray sql postgres redis feast object-store store grpc otel test | xargs -d '\n' $(PIP) install
 	@touch $@
 
 # An editable install, so that Python edits need no second step; native edits rebuild here.
@@ -60,11 +61,12 @@ $(VENV)/.installed: $(VENV)/.dependencies $(NATIVE)
 	@cp build/cp*/_core.pyi src/recserve/ && cp build/cp*/messages.desc src/recserve/wire/  # for mypy and tests
 	@touch $@
 
-# The EAS client needs an old protobuf, so it lives in an environment of its own, as its users run it.
+# Clients of others live in an environment of their own, as their users run them: the EAS client needs an old
+# protobuf.
 $(EAS)/.installed: Makefile
-	@echo "» creating $(EAS) for the EAS client"
+	@echo "» creating $(EAS) for the clients of others"
 	@$(PYTHON) -m venv $(EAS)
-	@$(EAS)/bin/python -m pip --disable-pip-version-check --quiet install "eas_prediction==0.36" "protobuf<=3.20.3"
+	@$(EAS)/bin/python -m pip --disable-pip-version-check --quiet install "eas_prediction==0.36" "protobuf<=3.20.3" "tritonclient[http]>=2.50"
 	@touch $@
 
 # Spark brings a Java bridge of 400 MB that nothing else needs.
@@ -147,6 +149,9 @@ bench-overload: $(VENV)/.installed
 bench-connections: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.connections
 
+bench-client: $(VENV)/.installed $(EAS)/.installed
+	$(BIN)/python -m benchmarks.client
+
 reference: $(VENV)/.installed
 	@mkdir -p build/docs
 	@$(BIN)/python -c 'from recserve.config.reference import reference; print(reference(), end="")' > build/docs/service.md
@@ -173,8 +178,9 @@ fuzz: $(VENV)/.installed
 	@$(BIN)/cmake -S . -B build/fuzz -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
 	  -DCMAKE_CXX_COMPILER=$(CLANG) -DRECSERVE_TESTS=ON -DRECSERVE_SANITIZE=ON > /dev/null
 	@$(BIN)/ninja -C build/fuzz fuzz_wire fuzz_features
-	build/fuzz/fuzz_wire $$((60 * $(MINUTES)))
-	@mkdir -p build/fuzz/corpus
+	@mkdir -p build/fuzz/wire build/fuzz/corpus
+	build/fuzz/fuzz_wire -max_total_time=$$((60 * $(MINUTES))) -max_len=4096 -verbosity=0 -print_final_stats=1 \
+	  -artifact_prefix=build/fuzz/wire- build/fuzz/wire
 	build/fuzz/fuzz_features -max_total_time=$$((60 * $(MINUTES))) -len_control=0 -max_len=1200 -verbosity=0 \
 	  -print_final_stats=1 -artifact_prefix=build/fuzz/features- build/fuzz/corpus
 	$(BIN)/python -m tests.features.referee fuzz $(MINUTES)

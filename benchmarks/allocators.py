@@ -2,9 +2,9 @@
 
     python -m benchmarks.allocators [--folder build/bench] [--seconds 4] [--rounds 5] [--workload rank-200]
 
-Each round starts one server per allocator, in another order, and asks one after the other; figures are medians
-over the rounds, ratios those to glibc in the same round. CPU per request is that of the server process alone, so
-it says most where other programs run beside.
+Each round starts one server per allocator, in another order, and asks one after the other; figures are
+medians over the rounds, ratios those to glibc in the same round. CPU per request is that of the server
+process alone, so it says most where other programs run beside.
 """
 
 from __future__ import annotations

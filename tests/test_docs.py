@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
+import pkgutil
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -25,16 +27,19 @@ from tests.page_run import PAGE_URL, PageRun, check_options
 from typer.testing import CliRunner
 
 import recserve.client.errors
+import recserve.config
 import recserve.errors
 from recserve.cli.app import app
-from recserve.config import environment, hosted_keys, service
-from recserve.config.reference import SECTIONS, reference
+from recserve.config import hosted_keys, service
+from recserve.config.reference import reference
+from recserve.config.sections import SECTIONS, Section
 from recserve.config.settings import settings
 from recserve.errors import ConfigError, RecserveError
 from recserve.features import bucketize
 from recserve.features.config import load
 from recserve.features.types import FEATURE_TYPES
 from recserve.observe.trace import STAGES
+from recserve.processors.debug import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -182,30 +187,31 @@ def test_the_tutorial_on_features_shows_the_plan(run: PageRun, monkeypatch: pyte
 # --- what the code has ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("section", SECTIONS.values(), ids=lambda section: section.__name__)
-def test_every_setting_has_a_sentence_and_stands_in_the_reference(section: type) -> None:
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
+def test_every_setting_has_a_sentence_and_stands_in_the_reference(section: Section) -> None:
     page = reference()
 
-    for key, (known, _) in settings(section).items():
+    for key, (known, _) in settings(section.record).items():
         assert re.fullmatch(r"[A-Za-z0-9].{10,}[.]", known.sentence), f"{key}: {known.sentence!r}"
         assert f"| `{key}` | " in page
         assert known.sentence in page
 
 
 def test_every_section_with_settings_is_in_the_reference() -> None:
+    names = [module.name for module in pkgutil.iter_modules(recserve.config.__path__, "recserve.config.")]
     found = {
         value
-        for module in (service, environment)
+        for module in map(importlib.import_module, names)
         for value in vars(module).values()
         if isinstance(value, type) and dataclasses.is_dataclass(value) and settings(value)
     }
 
-    assert found == set(SECTIONS.values())
+    assert found == {section.record for section in SECTIONS}
 
 
 def test_every_key_of_the_hosted_product_is_in_the_reference() -> None:
     page = reference()
-    for table in (hosted_keys.ACCEPTED, hosted_keys.NOT_YET, hosted_keys.REFUSED):
+    for table in (hosted_keys.ACCEPTED, hosted_keys.REFUSED):
         for where, keys in table.items():
             for key in keys:
                 assert f"`{where}.{key}`" in page or (not where and f"`{key}`" in page), f"{where}.{key}"
@@ -274,6 +280,26 @@ def _tree(text: str, module: ModuleType) -> list[str]:
             assert classes[name].status == int(status), name
     assert set(drawn) == set(classes)
     return drawn
+
+
+def test_every_debug_level_is_in_its_table() -> None:
+    rows = [row for row in table_rows(REFERENCE / "debug.md") if row[0].isdigit()]
+
+    assert rows == [
+        [
+            str(level.number),
+            level.sentence,
+            "yes" * level.predicts,
+            "yes" * level.raw,
+            level.generated,
+            "yes" * level.inputs,
+            level.checks,
+            "yes" * level.captured,
+            "yes" * level.logs_stages,
+            "yes" * level.reports_missing,
+        ]
+        for level in LEVELS.values()
+    ]
 
 
 def test_every_status_is_in_the_protocol() -> None:

@@ -44,6 +44,7 @@ ITEMS = {
     34: "item features win over the table; unknown names are ignored",
     35: "ids are echoed, meta_data is taken, pass_through_data returned",
     36: "levels 1, 2 and 3 answer features as texts, by item id",
+    37: "level 100 keeps the request on disk",
     38: "other levels score as level 0",
     39: "texts of features are UTF-8; a table has a value per feature",
     40: "scores are float or double, one per item",

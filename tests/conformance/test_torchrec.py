@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.conformance.asking import answer, ask, outputs, post
-from tests.processors.conftest import FEATURES
+from tests.end_to_end.conftest import eas_python
+from tests.processors.conftest import FEATURES, service_of, write_bundle
+from tests.server.conftest import running_bundle
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.server.conftest import Running
 
 
@@ -117,6 +126,14 @@ def test_35_ids_are_echoed_and_meta_data_accepted(rank: Running) -> None:
     assert not response.pass_through_data
 
 
+def test_35_constants_are_passed_through_where_they_are_configured(tmp_path: Path) -> None:
+    document = service_of(pass_through_data={"model_version": "7", "region": "a=b"})
+    with running_bundle(write_bundle(tmp_path), document) as server:
+        response = answer(server, ask("i1"))
+
+    assert dict(response.pass_through_data) == {"model_version": "7", "region": "a=b"}
+
+
 def at_level(level: int, *ids: str) -> Any:
     asked = ask(
         *(ids or ("i1", "unknown", "i2")), user={"taste": "7", "likes": ("string_float_map", {"a": 2.0})}
@@ -146,6 +163,38 @@ def test_36_no_output_is_shorter_than_the_items_at_any_level(rank: Running) -> N
         for tensor in answer(rank, at_level(level)).map_outputs.values():
             assert list(tensor.array_shape.dim) == [3]
             assert len(tensor.float_val) == 3
+
+
+def test_37_level_100_keeps_the_request_where_the_sdk_reads_it(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    with running_bundle(write_bundle(tmp_path), service_of(request_log_path=str(kept))) as server:
+        asked = at_level(100)
+        asked.meta_data["request_id"] = "r-1"
+        response = answer(server, asked)
+        plain = answer(server, at_level(0))
+        while not (files := list(kept.glob("*/*.pb"))):
+            time.sleep(0.01)
+
+    (file,) = files
+    assert response == plain
+    assert re.fullmatch(r"[\d_-]{10,}", file.parent.name)  # date and hour
+    assert re.fullmatch(r"r-1_\w+\.pb", file.name)
+    assert file.stat().st_mode & 0o777 == 0o600
+    log = read_by_sdk(file)
+    assert bytes.fromhex(log["request"]) == asked.SerializeToString(deterministic=True)
+    assert set(log["raw_features"]) == set(log["generate_features"]) == {"i1", "unknown", "i2"}
+
+
+def read_by_sdk(file: Path) -> Any:
+    """What `eas_prediction` reads in a file, in the environment that it lives in."""
+    read = (
+        "import json, sys; from eas_prediction.torchrec_predict_pb2 import PBLogData;"
+        "log = PBLogData(); log.ParseFromString(open(sys.argv[1], 'rb').read());"
+        "print(json.dumps({'request': log.request.SerializeToString(deterministic=True).hex(),"
+        "'raw_features': dict(log.raw_features), 'generate_features': dict(log.generate_features)}))"
+    )
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return json.loads(subprocess.check_output([eas_python(), "-c", read, str(file)], env=environ))
 
 
 @pytest.mark.parametrize("level", [4, 7, 101, 903, 904, -1, 2**31 - 1])

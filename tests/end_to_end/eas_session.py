@@ -20,9 +20,10 @@ clients: dict[str, Any] = {}
 
 
 def main() -> None:
-    """Answer every line of standard input with one line."""
+    """Answer every line of standard input with one line; what the client itself prints is not among them."""
+    answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
-        print(json.dumps(answer(**json.loads(line))), flush=True)
+        print(json.dumps(answer(**json.loads(line))), file=answers, flush=True)
 
 
 def answer(client: dict[str, str], request: str, arguments: list[Any], calls: list[list[Any]]) -> Any:

@@ -6,7 +6,7 @@ Counted, not timed: feature generation counts every text that it cannot read, ea
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.processors.asking import request
@@ -21,7 +21,7 @@ from recserve.processors.normal import Normal
 if TYPE_CHECKING:
     from pathlib import Path
 
-FEATURES = [
+FEATURES: list[dict[str, Any]] = [
     {"feature_type": "raw_feature", "feature_name": "age", "expression": "user:age", "default_value": "1"},
     {
         "feature_type": "raw_feature",

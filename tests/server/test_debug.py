@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from tests.conformance.test_wire_checklist import ask, post
+from tests.conformance.asking import ask, post
 from tests.processors.conftest import service_of, write_bundle
 from tests.server.conftest import Running, running_bundle
 
@@ -190,9 +190,7 @@ def test_level_904_logs_what_is_missing(rank: Running, caplog: pytest.LogCapture
     assert logged["sent_id"] == "x" * 128
 
 
-def test_a_model_of_tensors_logs_its_stages_too(
-    tmp_path: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_model_of_tensors_logs_its_stages_too(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> None:
     bundle = write_bundle(tmp_path, sums={"score": ["x.values"]})
     document = {"name": "rank", "token": "token", "model_config": {"fg_mode": "bypass"}}
     with running_bundle(bundle, document) as server, caplog.at_level(logging.INFO, "recserve.slow"):

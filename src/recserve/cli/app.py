@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from recserve.cli.bench import bench
 from recserve.cli.check import check
+from recserve.cli.config.app import app as config
 from recserve.cli.doctor import doctor
 from recserve.cli.features.app import app as features
 from recserve.cli.inspect import inspect
@@ -65,6 +66,7 @@ for _command, _example in (
     (version, "recserve version --json"),
 ):
     app.command(epilog=f"[bold]Example[/bold]: {_example}")(_command)
+app.add_typer(config)
 app.add_typer(features)
 app.add_typer(items)
 app.add_typer(store)

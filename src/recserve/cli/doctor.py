@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recserve.allocator import PREFERRED, described, find
+from recserve.allocator import PACKAGES, first_installed
 from recserve.cli import machine
 from recserve.cli.check import check_model, check_tables, check_torch_pair, open_bundle, read_service_file
 from recserve.cli.findings import FailedError, Report
+from recserve.config.rpc import Rpc
 from recserve.cores import usable
 from recserve.engines import WITH_TORCH
 from recserve.errors import RecserveError
@@ -50,7 +51,7 @@ def doctor(
     with suppress(FailedError):
         spec = report.attempt("service file", lambda: read_service_file(config))
     _look_at_processors(report, spec)
-    _look_at_allocator(report)
+    _look_at_allocator(report, spec)
     if bundle is None:
         _look_at_memory(report, None)
     elif spec is not None:
@@ -76,9 +77,11 @@ def _idle(threads: int, cores: int) -> str:
     return f': {cores - threads} stay idle; write "worker_threads": {cores}' if 0 < threads < cores else ""
 
 
-def _look_at_allocator(report: Report) -> None:
-    here = find(PREFERRED)
-    report.note("allocator", None if here is None else True, described("auto") if here is None else str(here))
+def _look_at_allocator(report: Report, spec: "ServiceSpec | None") -> None:
+    best, *_ = names = (spec.rpc if spec is not None else Rpc()).allocators
+    taken = first_installed(names)
+    mended = f"; {best} measures better: apt-get install {PACKAGES[best]}" if taken != best else ""
+    report.note("allocator", None if mended else True, taken + mended)
 
 
 def _look_at_memory(report: Report, bundle: "Bundle | None") -> None:

@@ -37,7 +37,7 @@ def serve(
 
     spec = load(config)
     if context.obj == OWN_PROCESS:
-        relaunch(spec.rpc.allocator, process_environ())
+        relaunch(spec.rpc.allocators, process_environ())
     from recserve.server.serve import run
 
     raise typer.Exit(run(bundle, spec, host=host, port=port, log_level=log_level.value))

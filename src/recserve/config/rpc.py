@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recserve.config.settings import setting
+from recserve.config.settings import EAS, setting
 from recserve.errors import ConfigError
 
 
@@ -18,20 +18,35 @@ class Rpc:
         unit="ms",
         key="keepalive",
         least=1,
+        source=EAS,
     )
     worker_threads: int = setting(
-        5, "Requests in work at once; computing threads are the smaller of this and the cores.", least=1
+        5,
+        "Requests in work at once; computing threads are the smaller of this and the cores.",
+        least=1,
+        source=EAS,
+    )
+    io_threads: int = setting(
+        4,
+        "Accepted, no effect: one event loop serves all connections, workers decode the requests.",
+        least=1,
+        source=EAS,
     )
     max_queue_size: int = setting(
-        64, "Requests that may wait for a worker; one more gets 450 at once.", least=0
+        64, "Requests that may wait for a worker; one more gets 450 at once.", least=0, source=EAS
     )
     rate_limit: float = setting(
-        0.0, "Requests per second that are let in, over it 429; 0 = no limit.", unit="1/s", least=0
+        0.0,
+        "Requests per second that are let in, over it 429; 0 = no limit.",
+        unit="1/s",
+        least=0,
+        source=EAS,
     )
     decompressor: str = setting(
         "",
         "How request bodies are compressed; empty = recognised by their first bytes.",
         choices=("", "none", "zlib", "gzip", "snappy", "zstd", "lz4"),
+        source=EAS,
     )
     max_body_bytes: int = setting(
         64 * 2**20, "Largest request body, as sent and as unpacked; over it 413.", unit="bytes", least=1
@@ -52,9 +67,11 @@ class Rpc:
         most=65535,
     )
     batching: bool = setting(
-        False, "Score requests that wait together in one call of the model; scores stay what they are."
+        False,
+        "Score requests that wait together in one call of the model; scores stay what they are.",
+        source=EAS,
     )
-    max_batch_size: int = setting(16, "Requests that are scored in one call at most.", least=1)
+    max_batch_size: int = setting(16, "Requests that are scored in one call at most.", least=1, source=EAS)
     max_batch_rows: int = setting(
         256, "Rows that are scored in one call at most; a request with more has a call of its own.", least=1
     )
@@ -64,6 +81,7 @@ class Rpc:
         unit="ms",
         key="max_batch_timeout",
         least=0,
+        source=EAS,
     )
     tls_certificate: str = setting("", "A PEM file with the server's certificate chain; empty = plain HTTP.")
     tls_key: str = setting("", "A PEM file with the certificate's private key.")
@@ -73,11 +91,18 @@ class Rpc:
         "",
         "What discovery tells clients, as host:port; empty = the address at which they reached us.",
     )
+    enable_jemalloc: bool = setting(
+        False, "True: jemalloc, where tcmalloc, which measures better, is not installed.", source=EAS
+    )
     allocator: str = setting(
         "auto",
-        "Who manages memory: auto is tcmalloc where it is installed, else glibc; others need their library.",
+        "Who manages memory: auto is tcmalloc where it is installed, else glibc; or one by its name.",
         choices=("auto", "glibc", "tcmalloc", "jemalloc"),
     )
+    enable_sigterm: bool = setting(
+        True, "Accepted, no effect: SIGTERM always drains, see drain_ms.", source=EAS
+    )
+    proxy_path: str = setting("", "Accepted, no effect: it is of the hosted product's network.", source=EAS)
     drain_ms: int = setting(
         5000,
         "After SIGTERM, answers say Connection: close for this long before the port is closed.",
@@ -97,3 +122,10 @@ class Rpc:
         host, _, port = self.advertised_address.rpartition(":")
         whole = host and ("[" in host or ":" not in host) and port.isascii() and port.isdecimal()
         return (host, int(port)) if whole and 0 < int(port) < 2**16 else None
+
+    @property
+    def allocators(self) -> tuple[str, ...]:
+        """Whom to take for memory: the first that is installed. Measured by benchmarks/allocators.py."""
+        if self.allocator != "auto":
+            return (self.allocator,)
+        return ("tcmalloc", "jemalloc", "glibc") if self.enable_jemalloc else ("tcmalloc", "glibc")

@@ -16,6 +16,7 @@ from recserve.messages import InputSchema, ScoreRequest, ScoreResponse
 from recserve.observe.trace import Trace
 from recserve.processors.kept_items import KeptItems
 from recserve.processors.looking import Looking
+from recserve.processors.made_up import MadeUpRequests, some_ids
 from recserve.processors.not_finite import NotFinite
 from recserve.processors.processor import Signature, TensorInfo
 
@@ -154,6 +155,11 @@ class Normal:
         """A user and items of which nothing is known: every feature takes its default."""
         ids = column_from_arrow(pa.array([f"warm-up {row}" for row in range(rows)], pa.string()), "item_ids")
         return ScoreRequest(Batch(1), ids, Batch(rows), Batch(rows), rows)
+
+    def made_up(self) -> MadeUpRequests:
+        """See Scorer: known items, and users of whom something is known."""
+        store = self.items.store if isinstance(self.items, Keeper) else self.items
+        return MadeUpRequests(self.features, some_ids(store))
 
     def signature(self) -> Signature:
         """Request columns and model outputs; a column is one value for the request, or one per item."""

@@ -64,7 +64,7 @@ class App:
         self.watermark = b""  # of the items, for answers; somebody else keeps it right
         self._metrics = metrics
         self._kept = kept
-        self._workplace = Workplace(
+        self.workplace = Workplace(
             pool=pool,
             rate=RateLimit(spec.rpc.rate_limit),
             metrics=metrics,
@@ -92,9 +92,9 @@ class App:
         signature = endpoint.processor.signature()
         self.signature = json.dumps({"signature_name": "serving_default", **asdict(signature)}).encode()
         self._metrics.info.update(endpoint.processor.info())
-        self._workplace.shared = shared
+        self.workplace.shared = shared
         for door in self._dialects:
-            door.serve(endpoint, self._workplace)
+            door.serve(endpoint, self.workplace)
 
     @property
     def endpoint(self) -> Endpoint | None:
@@ -120,7 +120,7 @@ class App:
         return lambda exchange: self._score(exchange, door)
 
     async def _score(self, exchange: Exchange, door: Dialect) -> None:
-        self._workplace.check_room()
+        self.workplace.check_room()
         body = await self.door.read_body(exchange)
         trace = exchange.trace
         trace.lap("receive")
@@ -134,7 +134,7 @@ class App:
         if self.watermark:
             headers.append((b"x-recserve-item-watermark", self.watermark))
         await self.door.answer(exchange, 200, answer, headers)
-        self._workplace.finished(trace, 200, door=door.name, received=len(body), sent=len(answer))
+        self.workplace.finished(trace, 200, door=door.name, received=len(body), sent=len(answer))
         if door is self._predict:
             self._kept.look_at(trace, body, 200)
 
@@ -152,13 +152,13 @@ class App:
 
     async def _fail(self, exchange: Exchange, error: Exception) -> None:
         """The one handler: what an error is to the caller, to the metrics and to the log."""
-        status, message = self.door.as_answer(exchange, error)
+        status, message = self.door.as_answer(exchange.trace.request_id, error)
         trace = exchange.trace
         trace.end_work()
         trace.lap("respond")
         path: str = exchange.scope["path"]
         door = next(door for door in self._dialects if path.startswith(door.prefix))
-        self._workplace.finished(trace, status, door=door.name, received=0, sent=0)
+        self.workplace.finished(trace, status, door=door.name, received=0, sent=0)
         if door is self._predict:
             self._kept.look_at(trace, exchange.body, status)
         headers: list[tuple[bytes, bytes]] = []

@@ -67,13 +67,12 @@ class Door:
         """Take a request over."""
         assert scope["type"] == "http", "the protocol offers neither lifespan nor websockets"
         headers: Headers = dict(scope["headers"])
+        return Exchange(self.begin(headers, scope.get(FIRST_BYTE_NS, 0)), scope, headers, receive, send)
+
+    def begin(self, headers: Headers, started_ns: int) -> Trace:
+        """The trace of a request whose first byte came at `started_ns`; 0: now."""
         number = next(self._numbers)
-        trace = Trace(
-            self._request_id(headers, number),
-            scope.get(FIRST_BYTE_NS, 0),
-            measure_cpu=number % CPU_SAMPLE == 0,
-        )
-        return Exchange(trace, scope, headers, receive, send)
+        return Trace(self._request_id(headers, number), started_ns, measure_cpu=number % CPU_SAMPLE == 0)
 
     def admit(self, exchange: Exchange) -> None:
         """Refuse what the head of a request is enough to refuse."""
@@ -116,9 +115,9 @@ class Door:
                 raise DeadlineError(f"no time left: {size} bytes of the body arrived within the time budget")
             message = await exchange.receive()
 
-    def as_answer(self, exchange: Exchange, error: Exception) -> tuple[int, str]:
+    def as_answer(self, request_id: str, error: Exception) -> tuple[int, str]:
         """Status and text for the caller; our own failures are logged in full and told without detail."""
-        extra = {"request_id": exchange.trace.request_id}
+        extra = {"request_id": request_id}
         if isinstance(error, RecserveError) and not isinstance(error, LoadError):
             if error.status == 500:
                 logger.error("request failed: %s", error, exc_info=error, extra=extra)
@@ -126,10 +125,7 @@ class Door:
                 logger.info("request refused", extra={**extra, "status": error.status, "reason": str(error)})
             return error.status, str(error)
         logger.error("request failed unexpectedly", exc_info=error, extra=extra)
-        return (
-            500,
-            f"failed inside the server; its log has the details under request id {exchange.trace.request_id}",
-        )
+        return 500, f"failed inside the server; its log has the details under request id {request_id}"
 
     async def refuse(
         self,

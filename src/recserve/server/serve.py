@@ -37,6 +37,7 @@ from recserve.server.listener import Listener
 from recserve.server.loading import Loading
 from recserve.server.open_files import allow_open_files
 from recserve.server.progress import WatchedProgress, shown_progress
+from recserve.server.tls import tls
 from recserve.server.together import SharedCalls, shared_calls
 from recserve.server.warm_up import PATIENCE_SECONDS as WARM_UP_SECONDS
 from recserve.server.warm_up import warm_up
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from recserve.config.service import ServiceSpec
     from recserve.processors.load import Progress
     from recserve.processors.processor import Gauges, Processor
+    from recserve.server.grpc_door import GrpcDoor
     from recserve.server.loading import Loader
 
 logger = logging.getLogger("recserve.server")
@@ -77,7 +79,7 @@ def run(
     logs.configure(level=log_level, secrets=spec.secrets)
     environment.export(spec.envs)
     allow_open_files()
-    logger.info(f"allocator: {described(spec.rpc.allocator)}")
+    logger.info(f"allocator: {described(spec.rpc.allocators)}")
     for warning in spec.warnings:
         logger.warning(warning)
 
@@ -113,6 +115,7 @@ class Server:
         self.host = host
         self.port = port  # the real one once the port answers
         self.admin_port = 0  # the real one, if there is one
+        self.grpc_port = 0  # likewise
         self.lifecycle = Lifecycle()
         self.metrics = Metrics(spec.name, self._gauges)
         self._loading = Loading(load_processor)
@@ -122,16 +125,22 @@ class Server:
         self._endpoint: Endpoint | None = None
         self._shared: SharedCalls | None = None
         self._admin: AdminApp | None = None
+        self._grpc: GrpcDoor | None = None
+        self._tls = tls(spec.rpc, spec.base_dir)
 
     @property
     def url(self) -> str:
         """Where predictions are posted."""
-        return f"http://{self.host}:{self.port}/api/predict/{self.spec.name}"
+        return f"{self._scheme}://{self.host}:{self.port}/api/predict/{self.spec.name}"
 
     @property
     def admin_url(self) -> str:
         """Where items are looked at and changed by hand; empty without an admin port."""
-        return f"http://{self.host}:{self.admin_port}/items" if self.admin_port else ""
+        return f"{self._scheme}://{self.host}:{self.admin_port}/items" if self.admin_port else ""
+
+    @property
+    def _scheme(self) -> str:
+        return "http" if self._tls is None else "https"
 
     @property
     def left_behind(self) -> bool:
@@ -167,12 +176,14 @@ class Server:
             authorizer=Authorizer(self.spec.tokens),
             kept=self._kept,
         )
-        self._listener = Listener(self.host, rpc)
+        self._listener = Listener(self.host, rpc, self._tls)
         self._tell_time()
         try:
             self.port = await self._listener.listen(self._app, self.port)
             if rpc.admin_port:
                 self.admin_port = await self._listen_to_operators()
+            if rpc.grpc_port:
+                self.grpc_port = await self._listen_to_calls()
             becoming_ready = asyncio.ensure_future(self._become_ready())
             stopped = asyncio.ensure_future(self._stopping.wait())
             await asyncio.wait((becoming_ready, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -183,7 +194,8 @@ class Server:
             await stopped
             await self._drain()
         finally:
-            await self._listener.close()
+            closing = [self._listener.close()] + ([self._grpc.close()] if self._grpc is not None else [])
+            await asyncio.gather(*closing)
             await asyncio.to_thread(self._kept.close)
             await self._loading.close(self._endpoint.processor if self._endpoint is not None else None)
             self._pool.close()
@@ -227,8 +239,22 @@ class Server:
         )
         return await self._listener.listen(self._admin, max(0, self.spec.rpc.admin_port))
 
+    async def _listen_to_calls(self) -> int:
+        """Open the gRPC port; what it needs is imported by those alone who have one."""
+        from recserve.server.grpc_door import GrpcDoor
+
+        self._grpc = GrpcDoor(
+            self.spec.rpc,
+            door=self._app.door,
+            workplace=self._app.workplace,
+            authorizer=Authorizer(self.spec.tokens),
+        )
+        return await self._grpc.listen(self.host, max(0, self.spec.rpc.grpc_port), self._tls)
+
     def _tell_time(self) -> None:
-        """The Date header, once per second, and the age of the items."""
+        """The Date header, once per second, the age of the items, and TLS files that were replaced."""
+        if self._tls is not None:
+            self._tls.renew()
         self._tell_watermark()
         self._listener.tell_time()
         self._clock = self._loop.call_later(1.0, self._tell_time)
@@ -245,7 +271,7 @@ class Server:
             processor = await self._loading.load(progress)
             self.lifecycle.move(State.WARMING)
             self._endpoint = _endpoint(processor, self.spec)
-            await warm_up(self._endpoint, self._pool, progress)
+            await warm_up(self.spec, self._endpoint, self._pool, progress)
             self._shared = await self._pool.submit(
                 shared_calls,
                 self._endpoint,
@@ -263,12 +289,17 @@ class Server:
         self._app.operators.progress = None
         self._tell_watermark()
         self.lifecycle.move(State.READY)
+        if self._grpc is not None:
+            self._grpc.serve(self._endpoint)
+            await self._grpc.tell(serving=True)
         if self._on_ready is not None:
             self._on_ready(self)
 
     async def _drain(self) -> None:
         """Send clients elsewhere: every answer closes its connection, and /readyz tells the balancers."""
         self.lifecycle.move(State.DRAINING)
+        if self._grpc is not None:
+            await self._grpc.tell(serving=False)
         if self._app.endpoint is None:
             return  # nobody was sent here yet
         try:
@@ -308,4 +339,6 @@ def _endpoint(processor: Any, spec: ServiceSpec) -> Endpoint:
 def _print_url(server: Server) -> None:
     if server.admin_url:
         print(f"recserve: '{server.spec.name}' takes items at {server.admin_url}", flush=True)
+    if server.grpc_port:
+        print(f"recserve: '{server.spec.name}' answers gRPC at {server.host}:{server.grpc_port}", flush=True)
     print(f"recserve: '{server.spec.name}' is ready at {server.url}", flush=True)
