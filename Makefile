@@ -2,9 +2,11 @@
 #
 #   make demo    train, export, serve and score: the main job, end to end
 #   make test    every check of the project
+#   make conformance   the checklist of the wire protocol: a verdict per item
 #   make bench   the benchmarks; writes benchmarks/results.md
 #   make bench-features   those of feature generation; writes benchmarks/results-features.md
 #   make bench-items   those of the item store; writes benchmarks/results-items.md
+#   make bench-client   how long a request takes to build, beside the EAS SDK
 #   make test-spark   the tests that need Spark: an environment of its own, and a Java VM 17
 #   make soak    ten minutes under good, bad and too much traffic
 #   make soak-items   half an hour of changes, outages and kills: the items stay equal to PostgreSQL; MINUTES=30
@@ -24,7 +26,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NATIVE := $(shell find cpp proto -name '*.cc' -o -name '*.h' -o -name '*.proto') CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-spark check lint types unit native-test bench bench-features bench-items reference soak soak-items fuzz format clean
+.PHONY: help demo test conformance test-spark check lint types unit native-test bench bench-features bench-items bench-client reference soak soak-items fuzz format clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -45,7 +47,7 @@ $(VENV)/.dependencies: $(VENV)/.created pyproject.toml Makefile
 	@$(PIP) install torch==2.13.0 fbgemm-gpu-cpu==1.8.0
 	@$(PIP) install --no-deps torchrec==1.8.0
 	@$(PIP) install tensordict torchmetrics==1.0.3 pyre-extensions tqdm 2>&1 | { grep -v 'fbgemm-gpu, which is not installed\|dependency resolver' || true; }
-	@$(BIN)/python tools/requirements.py build dependencies onnx text plots ray sql postgres redis feast object-store store test | xargs -d '\n' $(PIP) install
+	@$(BIN)/python tools/requirements.py build dependencies onnx text plots ray sql postgres redis feast object-store store grpc otel test | xargs -d '\n' $(PIP) install
 	@touch $@
 
 # An editable install, so that Python edits need no second step; native edits rebuild here.
@@ -55,11 +57,12 @@ $(VENV)/.installed: $(VENV)/.dependencies $(NATIVE)
 	@cp build/cp*/_core.pyi src/recserve/ && cp build/cp*/messages.desc src/recserve/wire/  # for mypy and tests
 	@touch $@
 
-# The EAS client needs an old protobuf, so it lives in an environment of its own, as its users run it.
+# Clients of others live in an environment of their own, as their users run them: the EAS client needs an old
+# protobuf.
 $(EAS)/.installed: Makefile
-	@echo "» creating $(EAS) for the EAS client"
+	@echo "» creating $(EAS) for the clients of others"
 	@$(PYTHON) -m venv $(EAS)
-	@$(EAS)/bin/python -m pip --disable-pip-version-check --quiet install "eas_prediction==0.36" "protobuf<=3.20.3"
+	@$(EAS)/bin/python -m pip --disable-pip-version-check --quiet install "eas_prediction==0.36" "protobuf<=3.20.3" "tritonclient[http]>=2.50"
 	@touch $@
 
 # Spark brings a Java bridge of 400 MB that nothing else needs.
@@ -100,6 +103,9 @@ native-test: $(VENV)/.installed
 unit: $(VENV)/.installed $(EAS)/.installed
 	$(BIN)/python -m pytest
 
+conformance: $(VENV)/.installed $(EAS)/.installed
+	@$(BIN)/python -m tests.conformance
+
 test-spark: $(SPARK)/.installed
 	@command -v java > /dev/null || { echo "Spark needs a Java VM; try: apt-get install openjdk-17-jre-headless"; exit 1; }
 	$(SPARK)/bin/python -m pytest -p no:cacheprovider tests/spark/on_spark.py
@@ -118,6 +124,9 @@ bench-features: $(VENV)/.peers
 
 bench-items: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.items
+
+bench-client: $(VENV)/.installed $(EAS)/.installed
+	$(BIN)/python -m benchmarks.client
 
 reference: $(VENV)/.installed
 	@mkdir -p build/docs

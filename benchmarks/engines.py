@@ -20,7 +20,8 @@ import torch
 from benchmarks.workloads import RANK_200, RANK_1000, TINY, Workload
 
 from recserve.bundle import Bundle
-from recserve.engines.torchscript import TorchScript, share
+from recserve.engines.torch_arrays import share
+from recserve.engines.torchscript import TorchScript
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -87,7 +87,7 @@ def test_input_tile_is_the_exports_own_before_the_environments(
         (["scripted_sparse_model.pt", "aoti/aoti_model.pt2"], "is an AOTInductor export"),
         (["user/scripted_model.pt", "item/scripted_model.pt"], "is a two-tower export; serve '.*/user'"),
         (["model/scripted_model.pt", "embedding/scripted_model.pt"], "is a tree export; serve '.*/model'"),
-        (["fx_user_model/exported_model.pt"], "is a RecIS or RTP export"),
+        (["fx_user_model/exported_model.pt"], "is a RecIS or RTP export; .*bypass: '.*/fx_user_model'"),
         (
             ["scripted_model.pt", "dense_meta.json"],
             "is a distributed-embedding export",

@@ -39,6 +39,7 @@ from recserve.features import bucketize
 from recserve.features.config import load
 from recserve.features.types import FEATURE_TYPES
 from recserve.observe.trace import STAGES
+from recserve.processors.debug import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,8 @@ REFERENCE = DOCS / "reference"
 FOLLOWED = [*sorted(DOCS.glob("tutorial*.md")), DOCS / "how-to.md", *sorted(REFERENCE.glob("*.md"))]
 #: Metrics of services that follow tables or look users up, which that of the pages does not.
 ONLY_SOMETIMES = {
+    "recserve_shared_calls_total",
+    "recserve_shared_requests_total",
     "recserve_item_watermark_seconds",
     "recserve_item_lag_seconds",
     "recserve_user_look_ups_total",
@@ -277,6 +280,26 @@ def _tree(text: str, module: ModuleType) -> list[str]:
             assert classes[name].status == int(status), name
     assert set(drawn) == set(classes)
     return drawn
+
+
+def test_every_debug_level_is_in_its_table() -> None:
+    rows = [row for row in table_rows(REFERENCE / "debug.md") if row[0].isdigit()]
+
+    assert rows == [
+        [
+            str(level.number),
+            level.sentence,
+            "yes" * level.predicts,
+            "yes" * level.raw,
+            level.generated,
+            "yes" * level.inputs,
+            level.checks,
+            "yes" * level.captured,
+            "yes" * level.logs_stages,
+            "yes" * level.reports_missing,
+        ]
+        for level in LEVELS.values()
+    ]
 
 
 def test_every_status_is_in_the_protocol() -> None:

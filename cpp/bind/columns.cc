@@ -154,6 +154,14 @@ void bind_columns(nb::module_& core) {
                   "collections.abc.Sequence[str], "
                   "float_arrays: collections.abc.Sequence[numpy.typing.NDArray[numpy.float32]]) -> None"),
           "Copy arrays into one buffer per type, for tests and tools; a 2-d float array gives its width.")
+      .def_static(
+          "concatenated",
+          [](const std::vector<std::shared_ptr<ModelInputs>>& parts) {
+            std::vector<const ModelInputs*> all;
+            for (const auto& part : parts) all.push_back(part.get());
+            return concatenated(all);
+          },
+          nb::arg("parts"), "Put the inputs of several requests together: those of one call.")
       .def_prop_ro("int_names", [](const ModelInputs& m) { return m.names->ints; })
       .def_prop_ro("float_names", [](const ModelInputs& m) { return m.names->floats; })
       .def_prop_ro("float_widths", [](const ModelInputs& m) { return m.names->float_widths; })

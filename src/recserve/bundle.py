@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # Model file → name of the engine that runs it (recserve.engines.ENGINES).
 MODEL_FILES = {
     "scripted_model.pt": "torchscript",
+    "exported_model.pt2": "torch_export",
+    "exported_model.pt": "torch_export",
     "model.onnx": "onnx",
     "column_sum.json": "column_sum",
 }
@@ -135,7 +137,10 @@ _OTHER_EXPORTS = {
     "scripted_sparse_model.pt": _AOT,
     "user/scripted_model.pt": "is a two-tower export; serve '{path}/user'",
     "model/scripted_model.pt": "is a tree export; serve '{path}/model'",
-    "fx_user_model": "is a RecIS or RTP export, which is not supported; export it as TorchScript",
+    "fx_user_model/exported_model.pt": (
+        "is a RecIS or RTP export; its dense half alone can be served, in fg_mode bypass: "
+        "'{path}/fx_user_model'"
+    ),
 }
 
 

@@ -16,7 +16,8 @@ from tests.engines.contract import EngineContract
 from recserve.bundle import Bundle
 from recserve.columns import ModelInputs
 from recserve.engines.engine import TensorSpec, tensors
-from recserve.engines.torchscript import TorchScript, share
+from recserve.engines.torch_arrays import share
+from recserve.engines.torchscript import TorchScript
 from recserve.errors import BundleError, ConfigError, ModelError, RequestError
 from recserve.messages import TensorRequest
 
@@ -197,7 +198,7 @@ def test_too_many_positions_list_the_inputs(tmp_path: Path) -> None:
 def test_strings_are_refused(tmp_path: Path) -> None:
     engine = load(tmp_path, models.Positional())
 
-    with pytest.raises(RequestError, match="input 'y' is object; a TorchScript model takes numbers"):
+    with pytest.raises(RequestError, match="input 'y' is object; a torch model takes numbers"):
         engine.run_tensors(TensorRequest([np.ones(1), np.array([b"a"], object)], {}))
 
 
@@ -260,7 +261,8 @@ import sys
 import numpy as np
 from recserve.bundle import Bundle
 from recserve.engines.engine import tensors
-from recserve.engines.torchscript import TorchScript, share
+from recserve.engines.torch_arrays import share
+from recserve.engines.torchscript import TorchScript
 from recserve.errors import RequestError
 from recserve.messages import TensorRequest
 from tests.engines import models

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recserve.cli.findings import FailedError, Report
+from recserve.engines import WITH_TORCH
 
 if TYPE_CHECKING:
     from recserve.bundle import Bundle
@@ -47,7 +48,7 @@ def _check_all(report: Report, path: Path | None, service_file: Path | None) -> 
         check_tables(report, spec)
         return
     bundle = report.attempt("bundle", lambda: open_bundle(path))
-    if bundle.engine == "torchscript":
+    if bundle.engine in WITH_TORCH:
         report.attempt("torch and fbgemm", check_torch_pair)
     if spec.model.generates_features(bundle.fg_path is not None):
         features = report.attempt("features", lambda: _features(bundle, spec))

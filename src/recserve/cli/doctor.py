@@ -12,6 +12,7 @@ from recserve.cli.check import check_model, check_tables, check_torch_pair, open
 from recserve.cli.findings import FailedError, Report
 from recserve.config.rpc import Rpc
 from recserve.cores import usable
+from recserve.engines import WITH_TORCH
 from recserve.errors import RecserveError
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _look_at_memory(report: Report, bundle: "Bundle | None") -> None:
 
 def _look_at_bundle(report: Report, bundle: "Bundle", spec: "ServiceSpec") -> None:
     _look_at_memory(report, bundle)
-    runs = bundle.engine != "torchscript"
+    runs = bundle.engine not in WITH_TORCH
     with suppress(FailedError):
         if not runs:
             report.attempt("torch and fbgemm", check_torch_pair)
@@ -154,6 +155,6 @@ def _assets(value: object, key: str = "") -> set[str]:
 
 
 def _device(name: str) -> tuple[None, str]:
-    from recserve.engines.torchscript import check_device
+    from recserve.engines.torch_arrays import check_device
 
     return None, check_device(name)

@@ -21,6 +21,7 @@ from recserve.columns import Batch
 from recserve.config.document import parse_json
 from recserve.errors import RequestError
 from recserve.messages import ScoreRequest
+from recserve.wire.json_scores import from_json
 from recserve.wire.torchrec import encode_request
 
 if TYPE_CHECKING:
@@ -82,21 +83,6 @@ def _batch(rows: int, side: str, columns: Mapping[str, Cells]) -> Batch:
     for name, values in columns.items():
         batch.add(name, whole_column(side, name, values))
     return batch
-
-
-# What a request in JSON may hold, and what each is when absent.
-_KEYS = ("user", "item_ids", "context", "item_features", "debug_level", "neighbours", "meta")
-
-
-def from_json(content: Mapping[str, Any]) -> ScoreRequest:
-    """Make a request of a JSON object with the arguments of `build_request` as keys."""
-    for key, value in content.items():
-        if key not in _KEYS:
-            raise RequestError(f"unknown key '{key}' in a request; known: {', '.join(_KEYS)}")
-        wanted = {"item_ids": list, "debug_level": int, "neighbours": int}.get(key, dict)
-        if not isinstance(value, wanted):
-            raise RequestError(f"'{key}' is a {type(value).__name__}; a {wanted.__name__} is expected")
-    return build_request(**content)
 
 
 def read_bodies(path: Path) -> list[bytes]:

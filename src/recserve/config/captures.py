@@ -40,9 +40,16 @@ class Captures:
         key="capture_queue",
         least=1,
     )
+    queue_bytes: int = setting(
+        256 * 2**20,
+        "The same, in bytes of their requests.",
+        unit="bytes",
+        key="capture_queue_bytes",
+        least=1,
+    )
     max_bytes: int = setting(
         2**30,
-        "All captures together; the oldest are removed.",
+        "All captures together; the oldest are removed. 0 = no limit.",
         unit="bytes",
         key="capture_max_bytes",
         least=0,

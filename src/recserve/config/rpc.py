@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recserve.config.settings import EAS, setting
+from recserve.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,9 @@ class Rpc:
         source=EAS,
     )
     max_batch_size: int = setting(16, "Requests that are scored in one call at most.", least=1, source=EAS)
+    max_batch_rows: int = setting(
+        256, "Rows that are scored in one call at most; a request with more has a call of its own.", least=1
+    )
     max_batch_timeout_ms: int = setting(
         0,
         "How long a request may wait for others; 0: only those that wait anyway are put together.",
@@ -83,6 +87,10 @@ class Rpc:
     tls_key: str = setting("", "A PEM file with the certificate's private key.")
     tls_client_ca: str = setting("", "A PEM file; only clients with a certificate signed by it are let in.")
     grpc_port: int = setting(0, "A port for gRPC; 0 = none, -1 = a free one.", least=-1, most=65535)
+    advertised_address: str = setting(
+        "",
+        "What discovery tells clients, as host:port; empty = the address at which they reached us.",
+    )
     enable_jemalloc: bool = setting(
         False, "True: jemalloc, where tcmalloc, which measures better, is not installed.", source=EAS
     )
@@ -101,6 +109,19 @@ class Rpc:
         unit="ms",
         least=0,
     )
+
+    def __post_init__(self) -> None:
+        if self.advertised_address and self.advertised is None:
+            raise ConfigError(
+                f"rpc.advertised_address is '{self.advertised_address}'; write host:port, or [::1]:port"
+            )
+
+    @property
+    def advertised(self) -> tuple[str, int] | None:
+        """Host and port of `advertised_address`; None if there is none."""
+        host, _, port = self.advertised_address.rpartition(":")
+        whole = host and ("[" in host or ":" not in host) and port.isascii() and port.isdecimal()
+        return (host, int(port)) if whole and 0 < int(port) < 2**16 else None
 
     @property
     def allocators(self) -> tuple[str, ...]:

@@ -27,3 +27,10 @@ class WarmUp:
         least=0,
         source=PROCESSOR,
     )
+    max_seconds: float = setting(
+        120.0,
+        "Replaying ends after this long, whatever is left; the service is ready then.",
+        unit="s",
+        key="warmup_max_seconds",
+        least=0,
+    )

@@ -99,16 +99,18 @@ class Generator:
         clicked: Mapping[str, tuple[Batch, Batch]],
         *,
         rows: int,
+        shared: bool = False,
     ) -> ModelInputs:
         """Generate for one user and `rows` candidates.
 
         `user` has one row; `context`, `raw` and `finished` (item columns as they are, and as the finisher
         made them) have `rows`, or one that stands for all. A finished column that is absent is computed from
         raw ones. `clicked` has for each sequence group the raw and finished rows of the items in the user's
-        list.
+        list. `shared`: user features have `rows` rows under `tile` too, and batch_size is 1, so that the
+        inputs of several requests can be concatenated.
         """
         gathered = [clicked.get(group) for group in self._groups]
-        return self._native.generate(user, context, raw, finished, gathered, rows)
+        return self._native.generate(user, context, raw, finished, gathered, rows, shared)
 
     def generate_joined(self, joined: Batch, *, strict: bool = False) -> ModelInputs:
         """Generate for rows of a training table: every feature on every row, nothing finished, nothing kept.

@@ -77,6 +77,11 @@ class Trace:
         if self.measure_cpu:
             self._cpu_at = thread_time_ns()
 
+    def resume_work(self) -> None:
+        """Count CPU time again, after a pause in which the calling thread worked for somebody else."""
+        if self.measure_cpu:
+            self._cpu_at = thread_time_ns()
+
     def end_work(self) -> None:
         """The calling thread hands the request back: laps from here on are wall time only."""
         self._cpu_at = 0

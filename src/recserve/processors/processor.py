@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from recserve.observe.trace import Trace
     from recserve.processors.debug import DebugLevel
     from recserve.processors.kept_items import KeptItems
+    from recserve.processors.made_up import MadeUpRequests
 
     #: Values of labels: ((label, its value), ...).
     Labels = tuple[tuple[str, str], ...]
@@ -114,7 +115,10 @@ class Scorer(Processor, Protocol):
         """
 
     def sample(self, rows: int) -> ScoreRequest:
-        """A request for `rows` items, as warm-up sends it."""
+        """A request for `rows` items of which nothing is known; every model has to answer it."""
+
+    def made_up(self) -> MadeUpRequests:
+        """Requests that look like real ones, for the warm-up."""
 
 
 class Predictor(Processor, Protocol):
@@ -124,4 +128,4 @@ class Predictor(Processor, Protocol):
         """Answer one request; called by many threads at once."""
 
     def sample(self, rows: int) -> TensorRequest:
-        """A request of `rows` rows, as warm-up sends it."""
+        """A request of `rows` rows, as warm-up sends it; a model may rightly refuse it."""

@@ -67,13 +67,12 @@ class Door:
         """Take a request over."""
         assert scope["type"] == "http", "the protocol offers neither lifespan nor websockets"
         headers: Headers = dict(scope["headers"])
+        return Exchange(self.begin(headers, scope.get(FIRST_BYTE_NS, 0)), scope, headers, receive, send)
+
+    def begin(self, headers: Headers, started_ns: int) -> Trace:
+        """The trace of a request whose first byte came at `started_ns`; 0: now."""
         number = next(self._numbers)
-        trace = Trace(
-            self._request_id(headers, number),
-            scope.get(FIRST_BYTE_NS, 0),
-            measure_cpu=number % CPU_SAMPLE == 0,
-        )
-        return Exchange(trace, scope, headers, receive, send)
+        return Trace(self._request_id(headers, number), started_ns, measure_cpu=number % CPU_SAMPLE == 0)
 
     def admit(self, exchange: Exchange) -> None:
         """Refuse what the head of a request is enough to refuse."""
@@ -97,6 +96,7 @@ class Door:
                 raise TooLargeError(
                     f"over the limit: a body of {len(whole)} bytes; max_body_bytes is {self._max_body_bytes}"
                 )
+            exchange.body = whole
             return whole
         parts, size = [], 0
         deadline_ns = exchange.trace.started_ns + self.budget_ns
@@ -109,14 +109,15 @@ class Door:
                 raise TooLargeError(f"over the limit: a body over max_body_bytes, {self._max_body_bytes}")
             if not message["more_body"]:
                 exchange.body_complete = True
-                return b"".join(parts)
+                exchange.body = b"".join(parts)
+                return exchange.body
             if monotonic_ns() >= deadline_ns:  # the protocol wakes us at the deadline
                 raise DeadlineError(f"no time left: {size} bytes of the body arrived within the time budget")
             message = await exchange.receive()
 
-    def as_answer(self, exchange: Exchange, error: Exception) -> tuple[int, str]:
+    def as_answer(self, request_id: str, error: Exception) -> tuple[int, str]:
         """Status and text for the caller; our own failures are logged in full and told without detail."""
-        extra = {"request_id": exchange.trace.request_id}
+        extra = {"request_id": request_id}
         if isinstance(error, RecserveError) and not isinstance(error, LoadError):
             if error.status == 500:
                 logger.error("request failed: %s", error, exc_info=error, extra=extra)
@@ -124,10 +125,7 @@ class Door:
                 logger.info("request refused", extra={**extra, "status": error.status, "reason": str(error)})
             return error.status, str(error)
         logger.error("request failed unexpectedly", exc_info=error, extra=extra)
-        return (
-            500,
-            f"failed inside the server; its log has the details under request id {exchange.trace.request_id}",
-        )
+        return 500, f"failed inside the server; its log has the details under request id {request_id}"
 
     async def refuse(
         self,
@@ -179,7 +177,17 @@ class Door:
 class Exchange:
     """One request and what it takes to answer it."""
 
-    __slots__ = ("body_complete", "headers", "linger", "receive", "scope", "send", "trace")
+    __slots__ = (
+        "answer_headers",
+        "body",
+        "body_complete",
+        "headers",
+        "linger",
+        "receive",
+        "scope",
+        "send",
+        "trace",
+    )
 
     def __init__(self, trace: Trace, scope: Message, headers: Headers, receive: Receive, send: Send) -> None:
         self.trace = trace
@@ -187,6 +195,8 @@ class Exchange:
         self.headers = headers
         self.receive = receive
         self.send = send
+        self.body = b""  # once it is complete, for those who keep requests
+        self.answer_headers: tuple[tuple[bytes, bytes], ...] = ()  # in place of the door's content type
         self.body_complete = False  # nothing of the request is left to read
         self.linger = False  # the client is still sending: see _linger
 
