@@ -150,8 +150,9 @@ fuzz: $(VENV)/.installed
 	@$(BIN)/cmake -S . -B build/fuzz -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
 	  -DCMAKE_CXX_COMPILER=$(CLANG) -DRECSERVE_TESTS=ON -DRECSERVE_SANITIZE=ON > /dev/null
 	@$(BIN)/ninja -C build/fuzz fuzz_wire fuzz_features
-	build/fuzz/fuzz_wire $$((60 * $(MINUTES)))
-	@mkdir -p build/fuzz/corpus
+	@mkdir -p build/fuzz/wire build/fuzz/corpus
+	build/fuzz/fuzz_wire -max_total_time=$$((60 * $(MINUTES))) -max_len=4096 -verbosity=0 -print_final_stats=1 \
+	  -artifact_prefix=build/fuzz/wire- build/fuzz/wire
 	build/fuzz/fuzz_features -max_total_time=$$((60 * $(MINUTES))) -len_control=0 -max_len=1200 -verbosity=0 \
 	  -print_final_stats=1 -artifact_prefix=build/fuzz/features- build/fuzz/corpus
 	$(BIN)/python -m tests.features.referee fuzz $(MINUTES)

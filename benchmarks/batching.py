@@ -1,4 +1,4 @@
-"""What batching across requests gives: throughput and CPU per request with `metadata.rpc.batching` on and off.
+"""What batching across requests gives: throughput and CPU per request, with it on and off.
 
     python -m benchmarks.batching [--folder build/bench] [--seconds 3] [--rounds 5]
 
@@ -47,7 +47,13 @@ def measure(folder: Path, workload: str, *, seconds: float, rounds: int) -> dict
 
 
 def _compare(
-    servers: list[RunningServer], bodies: list[bytes], callers: int, seconds: float, rounds: int, title: str
+    servers: list[RunningServer],
+    bodies: list[bytes],
+    *,
+    callers: int,
+    seconds: float,
+    rounds: int,
+    title: str,
 ) -> dict[str, float]:
     rates: list[list[float]] = [[], []]
     cpu_ms: list[list[float]] = [[], []]

@@ -158,6 +158,42 @@ def write(folder: Path, model: nn.Module, *, traced: bool = False) -> Path:
     return folder
 
 
+def rank_features() -> dict[str, Any]:
+    """The fg.json of `Rank`."""
+    tables = {"user_id": "user:user_id", "item_id": "item:item_id", "tags": "item:tags"}
+    ids = [
+        {
+            "feature_type": "id_feature",
+            "feature_name": name,
+            "expression": source,
+            "num_buckets": TABLES[name],
+        }
+        for name, source in tables.items()
+    ]
+    price = {
+        "feature_type": "raw_feature",
+        "feature_name": "price",
+        "expression": "item:price",
+        "default_value": "0",
+        "value_dim": 2,
+    }
+    clicked = {
+        "feature_type": "id_feature",
+        "feature_name": "item_id",
+        "expression": "user:item_id",
+        "num_buckets": TABLES["item_id"],
+        "default_value": "0",
+        "value_dim": 1,
+    }
+    clicks = {
+        "sequence_name": "clicks",
+        "sequence_length": STEPS,
+        "sequence_delim": ";",
+        "features": [clicked],
+    }
+    return {"features": [*ids, price, clicks]}
+
+
 def write_rank(folder: Path, *, tile: bool = False) -> Path:
     write(folder, Rank(tile=tile), traced=True)
     (folder / "model_acc.json").write_text(json.dumps({"INPUT_TILE": "3"} if tile else {}))

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.conformance.test_wire_checklist import ask, post
+from tests.conformance.asking import ask, post
 from tests.processors.conftest import FEATURES, service_of, write_bundle
 from tests.server import odd_models
 from tests.server.conftest import Running, running_bundle

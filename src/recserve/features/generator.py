@@ -221,6 +221,27 @@ class Generator:
         return ints | {name: ("float32", 2 if width else 1) for name, width in widths}
 
     @property
+    def widths(self) -> Mapping[str, int]:
+        """Dense tensors → how many numbers a row, or a step, has."""
+        names = zip(self._native.float_names, self._native.float_widths, strict=True)
+        return {name: width for name, width in names if width}
+
+    @property
+    def sequences(self) -> Mapping[str, Sequence[str]]:
+        """Sequence groups → their features in the model that have equally many steps."""
+        found: dict[str, list[str]] = {}
+        for feature in self.plan.features:
+            group = feature.feature.group
+            if feature.is_output and group is not None and not feature.shortened:
+                found.setdefault(group.name, []).append(feature.name)
+        return found
+
+    @property
+    def per_item(self) -> Mapping[str, bool]:
+        """Features in the model → whether they have a row per item under INPUT_TILE, or one for the user."""
+        return {feature.name: not feature.is_user for feature in self.plan.features if feature.is_output}
+
+    @property
     def id_limits(self) -> Mapping[str, int]:
         """Output features with ids → what all their ids are below, where that is known."""
         sizes = {f.name: self._parts[f.name][1].size for f in self.plan.features if f.is_output}

@@ -22,6 +22,7 @@ from recserve.items.keeper import Keeper
 from recserve.messages import InputSchema
 from recserve.processors.bypass import Bypass
 from recserve.processors.item_tables import open_quietly
+from recserve.processors.layout import Layout
 from recserve.processors.load_items import fingerprint_of, load_items
 from recserve.processors.normal import Normal
 from recserve.processors.not_finite import NotFinite
@@ -63,10 +64,12 @@ def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Norm
     }
     if not spec.model.generates_features(bundle.fg_path is not None):
         progress("loading the model", 0, 1)
-        engine = load_engine(bundle, spec, None)
+        known = _features_not_asked(bundle, spec)
+        engine = load_engine(bundle, spec, None, limits=known.id_limits if known else None)
         progress("loading the model", 1, 1)
         return Bypass(
             engine,
+            layout=Layout.of(known) if known else None,
             described_as={**described, "fg_mode": "bypass"},
             not_finite=NotFinite(spec.model.not_finite, spec.model.item_empty_score),
         )
@@ -114,8 +117,14 @@ def load_features(bundle: Bundle, spec: ServiceSpec) -> Generator:
     return Generator(records, tile=tile_of(bundle, spec) > 0, schema=schema_of(bundle), equal_steps=True)
 
 
-def load_engine(bundle: Bundle, spec: ServiceSpec, features: Generator | None) -> Engine:
-    """Load the model; with features, check that it reads what they send."""
+def load_engine(
+    bundle: Bundle,
+    spec: ServiceSpec,
+    features: Generator | None,
+    *,
+    limits: Mapping[str, int] | None = None,
+) -> Engine:
+    """Load the model; with features, check that it reads what they send; without, ids are below `limits`."""
     engine, model = find(bundle.engine), spec.model
     return engine.load(
         bundle,
@@ -123,21 +132,22 @@ def load_engine(bundle: Bundle, spec: ServiceSpec, features: Generator | None) -
         threads=spec.environment.intra_op_threads,
         outputs=model.outputs,
         features=None if features is None else sent_by(features),
-        limits=_id_limits(bundle, spec) if features is None else None,
+        limits=limits,
     )
 
 
-def _id_limits(bundle: Bundle, spec: ServiceSpec) -> Mapping[str, int]:
-    """What ids have to be below when clients send them; unknown where the bundle's features are."""
+def _features_not_asked(bundle: Bundle, spec: ServiceSpec) -> Generator | None:
+    """What clients send tensors in place of; None where the bundle does not say."""
     if bundle.fg_path is None:
-        return {}
+        return None
     try:
-        return load_features(bundle, spec).id_limits
+        return load_features(bundle, spec)
     except LoadError as error:
         logger.warning(
-            "ids that clients send are not checked: fg.json cannot be read", extra={"reason": str(error)}
+            "tensors that clients send are checked by their names alone: fg.json cannot be read",
+            extra={"reason": str(error)},
         )
-        return {}
+        return None
 
 
 def sent_by(features: Generator) -> dict[str, TensorSpec]:
