@@ -16,7 +16,7 @@
 #   make soak-items   half an hour of changes, outages and kills: the items stay equal to PostgreSQL; MINUTES=30
 #   make fuzz    broken requests, and features of random configs, under sanitizers; MINUTES=5 of each
 #   make check   lint and types only
-#   make reference   pages made of the code (settings, feature types) and the schema of fg.json: build/docs/
+#   make reference   what docs/ says of the code (settings, errors), feature types and JSON Schemas: build/docs/
 #   make help    this list
 
 PYTHON ?= python3
@@ -158,11 +158,7 @@ bench-client: $(VENV)/.installed $(EAS)/.installed
 	$(BIN)/python -m benchmarks.client
 
 reference: $(VENV)/.installed
-	@mkdir -p build/docs
-	@$(BIN)/python -c 'from recserve.config.reference import reference; print(reference(), end="")' > build/docs/service.md
-	@$(BIN)/python -c 'from recserve.features.docs.reference import reference; print(reference(), end="")' > build/docs/feature_types.md
-	@$(BIN)/recserve features schema > build/docs/fg.schema.json
-	@echo "build/docs/service.md build/docs/feature_types.md build/docs/fg.schema.json"
+	@$(BIN)/python tools/reference.py
 
 # Ten minutes of good, bad and overload traffic: the server must stay right, and its memory where it was.
 soak: $(VENV)/.installed

@@ -107,6 +107,7 @@ class PageRun:
                 arguments = [argument.replace(url, self.server.base_url) for argument in arguments]
         if arguments[0] == "bench":
             arguments += ["--duration", "0.2", "--warm-up", "0"]
+        if arguments[0] in ("score", "bench") and "--config" in arguments:
             arguments[arguments.index("--config") + 1] = ".demo/service.json"
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 0, f"{line}\n{result.output}\n{result.exception!r}"
