@@ -12,7 +12,7 @@
 #   make bench-client   how long a request takes to build, beside the EAS SDK
 #   make test-browser   the page to try a service, in a real browser (chromium)
 #   make test-spark   the tests that need Spark: an environment of its own, and a Java VM 17
-#   make soak    ten minutes under good, bad and too much traffic
+#   make soak    good, bad and too much traffic at every door; MINUTES=10
 #   make soak-items   half an hour of changes, outages and kills: the items stay equal to PostgreSQL; MINUTES=30
 #   make fuzz    broken requests, and features of random configs, under sanitizers; MINUTES=5 of each
 #   make check   lint and types only
@@ -161,8 +161,9 @@ reference: $(VENV)/.installed
 	@$(BIN)/python tools/reference.py
 
 # Ten minutes of good, bad and overload traffic: the server must stay right, and its memory where it was.
+soak: MINUTES = 10
 soak: $(VENV)/.installed
-	$(BIN)/python -m benchmarks.soak --minutes 10
+	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
 
 # Item stores over a PostgreSQL that changes, stops, dies and hangs, in processes that are killed.
 soak-items: MINUTES = 30
