@@ -96,6 +96,12 @@ class Rpc:
     tls_key: str = setting("", "A PEM file with the certificate's private key.")
     tls_client_ca: str = setting("", "A PEM file; only clients with a certificate signed by it are let in.")
     grpc_port: int = setting(0, "A port for gRPC; 0 = none, -1 = a free one.", least=-1, most=65535)
+    trace_sample: float = setting(
+        0.0,
+        "Share of requests whose spans go to OpenTelemetry, 0 to 1; where to is said by OTEL_… variables.",
+        least=0,
+        most=1,
+    )
     advertised_address: str = setting(
         "",
         "What discovery tells clients, as host:port; empty = the address at which they reached us.",

@@ -157,7 +157,7 @@ class App:
 
     async def _fail(self, exchange: Exchange, error: Exception) -> None:
         """The one handler: what an error is to the caller, to the metrics and to the log."""
-        status, message = self.door.as_answer(exchange.trace.request_id, error)
+        status, message = self.door.as_answer(exchange.trace, error)
         trace = exchange.trace
         trace.end_work()
         trace.lap("respond")
