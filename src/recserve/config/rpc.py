@@ -51,6 +51,9 @@ class Rpc:
     max_body_bytes: int = setting(
         64 * 2**20, "Largest request body, as sent and as unpacked; over it 413.", unit="bytes", least=1
     )
+    max_items: int = setting(
+        100_000, "Rows that one request may ask for: their features have to fit into memory.", least=1
+    )
     max_header_bytes: int = setting(
         64 * 2**10, "Largest request head; over it the connection is closed.", unit="bytes", least=1024
     )
@@ -74,6 +77,12 @@ class Rpc:
     max_batch_size: int = setting(16, "Requests that are scored in one call at most.", least=1, source=EAS)
     max_batch_rows: int = setting(
         256, "Rows that are scored in one call at most; a request with more has a call of its own.", least=1
+    )
+    max_batch_difference: float = setting(
+        0.0,
+        "How far a score may be from what it is alone. 0: only requests whose scores keep every bit share a "
+        "call; models that end in a sigmoid need 1e-6.",
+        least=0,
     )
     max_batch_timeout_ms: int = setting(
         0,

@@ -142,7 +142,7 @@ class TorchScript:
                 else:
                     result = self._forward(tensors)
                 outputs = {name: array(output) for name, output in self._named(result).items()}
-        except (RuntimeError, torch.jit.Error) as e:
+        except (RuntimeError, TypeError, torch.jit.Error) as e:
             raise ModelError(f"the model failed: {reason(e)}") from e
         self._no_rows.learn(outputs)
         return outputs
@@ -187,6 +187,7 @@ class _Signature:
             named = [argument for argument in arguments if _can_be_sent(argument)]
             self.inputs = [argument.name for argument in named]
             self.optional = tuple(argument.name for argument in named if argument.has_default_value())
+        _check_answers_tensors(model.forward.schema.returns[0].type)
         self.outputs = _keys_answered(graph)
 
 
@@ -200,6 +201,23 @@ def _can_be_sent(argument: Any) -> bool:
         f"the model's argument '{argument.name}' is {argument.type.annotation_str}, and only tensors can be "
         "sent: give it a default, or wrap the model"
     )
+
+
+def _check_answers_tensors(answered: Any) -> None:
+    """A tensor, or a dict, tuple or list of them; what has no type is looked at when it is there."""
+    if answered.annotation_str in ("Tensor", "Any"):
+        return
+    parts = {
+        "DictType": lambda: [answered.getValueType()],
+        "ListType": lambda: [answered.getElementType()],
+        "TupleType": lambda: list(answered.elements()),
+    }
+    inside = parts.get(answered.kind(), list)()
+    if not inside or any(part.annotation_str != "Tensor" for part in inside):
+        raise BundleError(
+            f"the model answers {answered.annotation_str}; tensors are served, alone or in a dict, tuple or "
+            "list: wrap the model"
+        )
 
 
 def _keys_read(data: Any) -> set[str | None]:

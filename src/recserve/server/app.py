@@ -66,12 +66,12 @@ class App:
         self.signature = b""
         self.watermark = b""  # of the items, for answers; somebody else keeps it right
         self._metrics = metrics
-        self._kept = kept
         self.workplace = Workplace(
             pool=pool,
             rate=RateLimit(spec.rpc.rate_limit),
             metrics=metrics,
             slow_log=SlowLog(spec.model.slow_request_ms),
+            kept=kept,
         )
         self.operators = Operators(self.door, lifecycle=lifecycle, metrics=metrics)
         self._predict = Predict(spec.name, self._describe)
@@ -140,8 +140,8 @@ class App:
             headers.append((b"x-recserve-item-watermark", self.watermark))
         await self.door.answer(exchange, 200, answer, headers)
         self.workplace.finished(trace, 200, door=door.name, received=len(body), sent=len(answer))
-        if door is self._predict:
-            self._kept.look_at(trace, body, 200)
+        if door.keeps:
+            self.workplace.kept.look_at(trace, body, 200, door.message)
 
     async def _describe(self, exchange: Exchange) -> None:
         """GET on the service: inputs and outputs of the model, as pai-python-sdk reads them."""
@@ -164,8 +164,8 @@ class App:
         path: str = exchange.scope["path"]
         door = next(door for door in self._dialects if path.startswith(door.prefix))
         self.workplace.finished(trace, status, door=door.name, received=0, sent=0)
-        if door is self._predict:
-            self._kept.look_at(trace, exchange.body, status)
+        if door.keeps:
+            self.workplace.kept.look_at(trace, exchange.body, status, door.message)
         headers: list[tuple[bytes, bytes]] = []
         if isinstance(error, MethodNotAllowedError):
             headers.append((b"allow", self._routes.find(path).allow))

@@ -139,7 +139,7 @@ class Door:
         headers: list[tuple[bytes, bytes]],
     ) -> None:
         """Answer an error, worded as content type and body, and get rid of what is left of the request."""
-        close = status in (408, 450)
+        close = status == 408  # not 450 or 429: under overload a new connection costs more than they do
         if not exchange.body_complete and (
             exchange.content_length > _DISCARD_BYTES or b"transfer-encoding" in exchange.headers
         ):

@@ -141,9 +141,11 @@ class GrpcDoor:
         except Exception as error:
             status, message = self._door.as_answer(trace, error)
             self._finish(trace, status, context)
+            self._workplace.kept.look_at(trace, body, status, _as_it_is)
             await context.abort(CODES.get(status, grpc.StatusCode.UNKNOWN), message[:_LONGEST])
             raise  # abort has raised
         self._finish(trace, 200, context, received=len(body), sent=len(answer))
+        self._workplace.kept.look_at(trace, body, 200, _as_it_is)
         return answer
 
     async def _answer(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from recserve.observe.slow_log import SlowLog
     from recserve.observe.spans import Spans
     from recserve.observe.trace import Trace
+    from recserve.server.captures import KeptRequests
     from recserve.server.endpoint import Endpoint
     from recserve.server.rate_limit import RateLimit
     from recserve.server.together import SharedCalls
@@ -32,13 +33,22 @@ T = TypeVar("T")
 class Workplace:
     """What all doors of a service share; see their modules."""
 
-    __slots__ = ("metrics", "pool", "rate", "shared", "slow_log", "spans")
+    __slots__ = ("kept", "metrics", "pool", "rate", "shared", "slow_log", "spans")
 
-    def __init__(self, *, pool: WorkerPool, rate: RateLimit, metrics: Metrics, slow_log: SlowLog) -> None:
+    def __init__(
+        self,
+        *,
+        pool: WorkerPool,
+        rate: RateLimit,
+        metrics: Metrics,
+        slow_log: SlowLog,
+        kept: KeptRequests,
+    ) -> None:
         self.pool = pool
         self.rate = rate
         self.metrics = metrics
         self.slow_log = slow_log
+        self.kept = kept
         self.spans: Spans | None = None  # where requests are traced
         self.shared: SharedCalls | None = None  # once the service is ready
 

@@ -225,7 +225,7 @@ class Server:
 
     def _give_up(self) -> None:
         logger.critical(
-            "every worker thread has been written off once; ending so that a supervisor starts anew"
+            "as many calls hang as there are worker threads; ending so that a supervisor starts anew"
         )
         self._status = EXIT_WRITTEN_OFF
         self._stop()
@@ -326,6 +326,9 @@ class Server:
             "recserve_queue_capacity": ("Requests in flight beyond which 450 is answered.", pool.capacity),
             "recserve_worker_threads": ("Computing threads.", pool.threads),
             "recserve_worker_write_offs_total": ("Model calls that outlived their budget.", pool.write_offs),
+            "recserve_calls_total": ("Calls of worker threads.", pool.calls),
+            "recserve_calls_late_total": ("Those whose caller had been told 408.", pool.calls_late),
+            "recserve_expired_total": ("Requests that waited until it was too late.", pool.expired),
             "recserve_connections": ("Open connections.", self._listener.connections),
             **self._kept.gauges(),
             **(self._spans.gauges() if self._spans else {}),
