@@ -24,6 +24,7 @@ from tests.markdown import (
     table_rows,
 )
 from tests.page_run import PAGE_URL, PageRun, check_options
+from tools.reference import BLOCKS, renewed
 from typer.testing import CliRunner
 
 import recserve.client.errors
@@ -52,7 +53,12 @@ if TYPE_CHECKING:
 DOCS = ROOT / "docs"
 REFERENCE = DOCS / "reference"
 #: Pages that a reader follows from top to bottom.
-FOLLOWED = [*sorted(DOCS.glob("tutorial*.md")), DOCS / "how-to.md", *sorted(REFERENCE.glob("*.md"))]
+FOLLOWED = [
+    *sorted(DOCS.glob("tutorial*.md")),
+    DOCS / "how-to.md",
+    DOCS / "move-from-hosted.md",
+    *sorted(REFERENCE.glob("*.md")),
+]
 #: Metrics of services that follow tables or look users up, which that of the pages does not.
 ONLY_SOMETIMES = {
     "recserve_shared_calls_total",
@@ -189,6 +195,17 @@ def test_the_tutorial_on_features_shows_the_plan(run: PageRun, monkeypatch: pyte
 
     assert "\n".join(line.rstrip() for line in table.splitlines()) in shown
     assert f"```mermaid\n{picture}```" in shown
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_what_a_page_says_of_the_code_is_what_the_code_says(page: Path) -> None:
+    assert renewed(page.read_text()) == page.read_text(), "`make reference` writes it anew"
+
+
+def test_every_block_that_can_be_made_stands_in_a_page() -> None:
+    text = "".join(page.read_text() for page in PAGES)
+
+    assert [name for name in BLOCKS if f"<!-- made of the code: {name} -->" not in text] == []
 
 
 # --- what the code has ------------------------------------------------------------------------------------

@@ -127,7 +127,7 @@ def test_35_ids_are_echoed_and_meta_data_accepted(rank: Running) -> None:
 
 
 def test_35_constants_are_passed_through_where_they_are_configured(tmp_path: Path) -> None:
-    document = service_of(pass_through_data={"model_version": "7", "region": "a=b"})
+    document = service_of(pass_through_data={"model_version": 7, "region": "a=b"})
     with running_bundle(write_bundle(tmp_path), document) as server:
         response = answer(server, ask("i1"))
 

@@ -114,7 +114,12 @@ def _without_use(spec: ServiceSpec, named: Collection[str]) -> Iterator[str]:
     """Keys that another one would have to switch on."""
     rpc = spec.rpc
     for where, keys, on, switch in (
-        ("metadata.rpc", ("max_batch_size", "max_batch_timeout"), rpc.batching, '"batching": true'),
+        (
+            "metadata.rpc",
+            ("max_batch_size", "max_batch_rows", "max_batch_timeout"),
+            rpc.batching,
+            '"batching": true',
+        ),
         (
             "model_config",
             ("warmup_cnt_per_file", "warmup_pb_files_count"),
