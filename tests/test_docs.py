@@ -59,10 +59,11 @@ FOLLOWED = [
     DOCS / "move-from-hosted.md",
     *sorted(REFERENCE.glob("*.md")),
 ]
-#: Metrics of services that follow tables or look users up, which that of the pages does not.
+#: Metrics of services that follow tables, look users up or export spans, which that of the pages does not.
 ONLY_SOMETIMES = {
     "recserve_shared_calls_total",
     "recserve_shared_requests_total",
+    "recserve_spans_dropped_total",
     "recserve_item_watermark_seconds",
     "recserve_item_lag_seconds",
     "recserve_user_look_ups_total",
