@@ -26,6 +26,7 @@ from recserve.errors import BundleError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -82,16 +83,10 @@ class TorchScript:
     ) -> Self:
         """Load the model onto `device` (cpu, cuda:0); `threads` is torch's, for the whole process."""
         place = device_of(device)
-        torch.set_num_threads(threads)
-        try:
-            model = torch.jit.load(bundle.model_path, map_location=place)  # type: ignore[no-untyped-call]
-        except (RuntimeError, ValueError) as e:
-            why = reason(e)
-            raise BundleError(
-                f"{bundle.model_path} is not a TorchScript model that loads; export or copy it again: {why}"
-            ) from e
+        set_threads(threads)
         # Not frozen: torch.jit.freeze gives the same bits, and at rank-200 neither wall nor CPU time.
-        return cls(model.eval(), device=place, outputs=outputs, features=features, limits=limits or {})
+        model = load_script(bundle.model_path, place)
+        return cls(model, device=place, outputs=outputs, features=features, limits=limits or {})
 
     @property
     def inputs(self) -> Mapping[str, TensorSpec]:
@@ -162,6 +157,30 @@ class TorchScript:
     def _reads(self, sent: Iterable[str]) -> list[str]:
         """Names that the model reads; where its graph hides some, whatever is sent may be among them."""
         return [*self._inputs] if self._reads_only_inputs else sorted({*self._inputs, *sent})
+
+
+def load_script(path: Path, device: torch.device | None = None) -> Any:
+    """A TorchScript module, ready to run; BundleError if the file is none."""
+    try:
+        return torch.jit.load(path, map_location=device or "cpu").eval()  # type: ignore[no-untyped-call]
+    except (RuntimeError, ValueError) as e:
+        why = reason(e)
+        raise BundleError(
+            f"{path} is not a TorchScript model that loads; export or copy it again: {why}"
+        ) from e
+
+
+def tensor_at(script: Any, path: str) -> NDArray[Any]:
+    """The memory of a tensor that a module holds, by its dotted path."""
+    for name in path.split("."):
+        script = getattr(script, name)
+    array: NDArray[Any] = script.detach().numpy()
+    return array
+
+
+def set_threads(threads: int) -> None:
+    """How many threads torch has for one call, in the whole process."""
+    torch.set_num_threads(threads)
 
 
 class _Signature:
