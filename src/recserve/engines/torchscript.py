@@ -21,6 +21,7 @@ from recserve.engines.engine import (
     check_rows,
     specs_by_name,
 )
+from recserve.engines.fed_model import FedModel
 from recserve.engines.torch_arrays import array, device_of, reason, share, tensor, torch
 from recserve.errors import BundleError, ModelError
 
@@ -57,6 +58,9 @@ class TorchScript:
         self._takes_device = signature.takes_device
         self._optional = signature.optional
         self._device = device
+        # A GPU's buffers are cut in Python: what crosses to it is decided there (`share`).
+        fed = signature.by_dict and signature.answers_dict and device.type == "cpu"
+        self._fed = FedModel(model, takes_device=signature.takes_device) if fed else None
         self._wanted = tuple(outputs)
         self._limits = limits
         self._no_rows = NoRows()
@@ -111,7 +115,7 @@ class TorchScript:
         check_deadline(deadline)
         if rows == 0:
             return self._no_rows.answer()
-        outputs = self._call(share(inputs, self._device))
+        outputs = self._answered(lambda: self._fed_or_called(inputs))
         check_rows(outputs, rows)
         return outputs
 
@@ -124,20 +128,24 @@ class TorchScript:
         check_deadline(request.deadline)
         if self._by_dict and _is_empty(given):
             return answer(request, self._no_rows.answer())
-        return answer(request, self._call({name: tensor(name, value) for name, value in given.items()}))
+        tensors = {name: tensor(name, value) for name, value in given.items()}
+        return answer(request, self._answered(lambda: self._called(tensors)))
 
-    def _call(self, tensors: dict[str, torch.Tensor]) -> dict[str, NDArray[Any]]:
-        if not self._takes_device:
-            tensors = {name: value.to(self._device) for name, value in tensors.items()}
+    def _fed_or_called(self, inputs: ModelInputs) -> Any:
+        if self._fed is not None and self._fed.takes(inputs):
+            return self._fed(inputs)
+        return self._called(share(inputs, self._device))
+
+    def _called(self, tensors: dict[str, torch.Tensor]) -> Any:
+        if self._takes_device:
+            return self._forward(tensors, self._device)
+        tensors = {name: value.to(self._device) for name, value in tensors.items()}
+        return self._forward(tensors) if self._by_dict else self._forward(**tensors)
+
+    def _answered(self, call: Callable[[], Any]) -> dict[str, NDArray[Any]]:
         try:
             with torch.inference_mode():
-                if not self._by_dict:
-                    result = self._forward(**tensors)
-                elif self._takes_device:
-                    result = self._forward(tensors, self._device)
-                else:
-                    result = self._forward(tensors)
-                outputs = {name: array(output) for name, output in self._named(result).items()}
+                outputs = {name: array(output) for name, output in self._named(call()).items()}
         except (RuntimeError, TypeError, torch.jit.Error) as e:
             raise ModelError(f"the model failed: {reason(e)}") from e
         self._no_rows.learn(outputs)
@@ -197,6 +205,8 @@ class _Signature:
         types = [argument.type.annotation_str for argument in arguments]
         self.by_dict = types[:1] == ["Dict[str, Tensor]"]
         self.takes_device = self.by_dict and types[1:2] == ["Device"]
+        (returned,) = model.forward.schema.returns
+        self.answers_dict = returned.type.annotation_str == "Dict[str, Tensor]"
         self.complete = True
         self.optional: tuple[str, ...] = ()
         if self.by_dict:
