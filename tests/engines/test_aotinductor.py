@@ -137,7 +137,7 @@ def test_tensors_that_do_not_fit_are_refused_by_name(compiled_rank: CompiledBund
 def test_repeated_user_rows_are_refused_under_input_tile(compiled_tile: CompiledBundle) -> None:
     repeated = {**tensors(models.rank_inputs(3)), "batch_size": np.array([1])}
 
-    with pytest.raises(RequestError, match="clicks__item_id.lengths' is int64 of shape"):
+    with pytest.raises(RequestError, match=r"clicks__item_id\.lengths' is int64 of shape"):
         AotInductor.load(compiled_tile.bundle).run_tensors(TensorRequest([], repeated))
 
 
@@ -161,8 +161,11 @@ for turn in range(400):
         sent[name] = (random.integers(-3, 9, shape) * 10 ** random.integers(0, 12)).astype(dtype)
     try:
         if turn % 2:
-            ints = {name: value.reshape(-1).astype(np.int64) for name, value in sent.items() if "price" not in name}
-            engine.run(ModelInputs(list(ints), list(ints.values()), ["price.values"], [np.ones((3, 2), "f4")[:, :1]]), rows=3)
+            # As if another plan had generated them: price is one wide and not two.
+            ints = {name: value.reshape(-1).astype(np.int64) for name, value in sent.items()}
+            del ints["price.values"]
+            price = np.ones((3, 1), np.float32)
+            engine.run(ModelInputs(list(ints), list(ints.values()), ["price.values"], [price]), rows=3)
         else:
             engine.run_tensors(TensorRequest([], sent))
     except RecserveError:

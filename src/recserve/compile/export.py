@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+#: What exported models take: a dict of tensors, and maybe the device.
+_CALLS = (["Dict[str, Tensor]", "Device"], ["Dict[str, Tensor]"])
+
+
 @dataclass(frozen=True, slots=True)
 class Exported:
     """The graph, and what its arguments are."""
@@ -63,9 +67,15 @@ def export(script: Any, example: Mapping[str, NDArray[Any]]) -> Exported:
     everywhere else any will do, 0 and 1 included. Dimensions behind the first are as in the example.
     """
     data = {name: torch.from_numpy(example[name]) for name in sorted(example)}
+    arguments = [argument.type.annotation_str for argument in script.forward.schema.arguments[1:]]
+    if arguments not in _CALLS:
+        raise BundleError(
+            f"the model takes ({', '.join(arguments)}); `recserve compile` takes models of a dict of tensors"
+        )
     interpreter = Interpreter(script)
     with torch.no_grad():
-        original, flat = script(dict(data), torch.device("cpu")), interpreter.run(data)
+        original = script(dict(data), *[torch.device("cpu")][: len(arguments) - 1])
+        flat = interpreter.run(data)
     _compare(original, flat)
     tables = {path: interpreter.tables[path] for path in sorted(interpreter.tables)}
     constants = {path: tensor for path, tensor in interpreter.read.items() if path not in tables}

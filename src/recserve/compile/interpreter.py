@@ -163,7 +163,7 @@ def _clamp(rows: Tensor, indices: Tensor, offsets: Tensor) -> None:
     """
     tables = rows.size(0)
     batch = (offsets.size(0) - 1) // tables
-    ends = offsets[1:].view(tables, batch)[:, batch - 1].contiguous()
+    ends = offsets[batch * torch.arange(1, tables + 1)]
     table = torch.bucketize(torch.arange(indices.size(0)), ends, right=True).clamp(max=tables - 1)
     absent = (indices < -1) | (indices >= rows[table])
     indices.copy_(torch.where(absent, torch.zeros_like(indices), indices))

@@ -1,7 +1,7 @@
 """Drawn requests of a bundle's features: every size, every length, both ends.
 
-A model can be wrong for sizes that nobody tried. So the tensors are drawn and not generated from raw columns,
-which have their habits: ids at both ends of their tables, missing values, sequences of one step and full ones.
+A model can be wrong for sizes that nobody tried. So tensors are drawn, and not generated from raw columns,
+which have their habits: ids at both ends of their tables, no values, sequences of one step and full ones.
 
     shortest   no values, sequences of one step, id 0, floats 0
     longest    five values, full sequences, the last id of each table, large floats
@@ -46,7 +46,7 @@ class Requests:
         }
 
     def example(self, rows: int, seed: int = 1) -> dict[str, NDArray[Any]]:
-        """Tensors to export with: nothing that may vary has a size of 1, which would pass for the only one."""
+        """Tensors to export with: nothing that may vary has a size of 1, which would pass for fixed."""
         return self._draw("drawn", rows, np.random.default_rng(seed), least=2)
 
     def all(self, rows: tuple[int, ...], drawn: int) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
@@ -65,7 +65,7 @@ class Requests:
             if feature.feature.is_sequence and group not in steps:
                 most = feature.feature.length or STEPS
                 steps[group] = _counts(kind, count, max(1, least), most, random)
-            tensors |= self._tensors(feature, kind, count, steps.get(group), random, least)
+            tensors |= self._tensors(feature, kind, count, steps=steps.get(group), random=random, least=least)
         if self._tile:
             tensors[BATCH_SIZE] = np.array([rows])
         return tensors
@@ -75,6 +75,7 @@ class Requests:
         feature: PlannedFeature,
         kind: str,
         rows: int,
+        *,
         steps: NDArray[np.int64] | None,
         random: Random,
         least: int,

@@ -4,7 +4,7 @@
                                    ▲
     scripted_model.pt ──tables─────┘   embeddings stay in the original file; the package holds the rest
 
-Nothing is copied on the way in, and no lock is held while the model computes. Scores differ from the original's
+Nothing is copied on the way in, and no lock is held while the model computes. Scores differ from the original
 by what `recserve compile` measured: the same sums, in another order. See `Engine` for the contract.
 """
 
