@@ -6,9 +6,13 @@
 #   make bench   the benchmarks; writes benchmarks/results.md
 #   make bench-features   those of feature generation; writes benchmarks/results-features.md
 #   make bench-items   those of the item store; writes benchmarks/results-items.md
+#   make bench-peers   beside five other servers; writes benchmarks/results-peers.md; ONLY=fastapi,recserve
+#   make bench-overload   three times as much traffic as the server can answer; MINUTES=10
+#   make bench-connections   what idle connections cost
 #   make bench-client   how long a request takes to build, beside the EAS SDK
+#   make test-browser   the page to try a service, in a real browser (chromium)
 #   make test-spark   the tests that need Spark: an environment of its own, and a Java VM 17
-#   make soak    ten minutes under good, bad and too much traffic
+#   make soak    good, bad and too much traffic at every door; MINUTES=10
 #   make soak-items   half an hour of changes, outages and kills: the items stay equal to PostgreSQL; MINUTES=30
 #   make fuzz    broken requests, and features of random configs, under sanitizers; MINUTES=5 of each
 #   make check   lint and types only
@@ -20,13 +24,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 EAS := .venv-eas
 SPARK := .venv-spark
+PEERS := .venv-peers
 # Set-up prints what it is doing, and pip only when it fails.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 NATIVE := $(shell find cpp proto -name '*.cc' -o -name '*.h' -o -name '*.proto') CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance test-spark check lint types unit native-test bench bench-features bench-items bench-client reference soak soak-items fuzz format clean
+.PHONY: help demo test conformance test-browser test-spark check lint types unit native-test bench bench-features bench-items bench-peers bench-overload bench-connections bench-client reference soak soak-items fuzz format clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -72,6 +77,15 @@ $(SPARK)/.installed: pyproject.toml Makefile $(NATIVE) $(shell find src -name '*
 	@$(SPARK)/bin/python -m pip --disable-pip-version-check --quiet install ".[spark]" pytest
 	@touch $@
 
+# Servers that recserve is measured beside, with the same pair of torch and fbgemm.
+$(PEERS)/.installed: Makefile
+	@echo "» creating $(PEERS) with BentoML, FastAPI, LitServe, Ray Serve and TorchServe"
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install torch==2.13.0 fbgemm-gpu-cpu==1.8.0
+	@$(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install numpy pyarrow orjson \
+	  bentoml fastapi "uvicorn[standard]" litserve "ray[serve]" torchserve torch-model-archiver
+	@touch $@
+
 # --- what a person asks for -------------------------------------------------------------------------------
 
 demo: $(VENV)/.installed $(EAS)/.installed
@@ -106,6 +120,10 @@ unit: $(VENV)/.installed $(EAS)/.installed
 conformance: $(VENV)/.installed $(EAS)/.installed
 	@$(BIN)/python -m tests.conformance
 
+test-browser: $(VENV)/.installed
+	@$(PIP) install "playwright>=1.50"
+	$(BIN)/python -m pytest -p no:cacheprovider tests/browser/in_a_browser.py
+
 test-spark: $(SPARK)/.installed
 	@command -v java > /dev/null || { echo "Spark needs a Java VM; try: apt-get install openjdk-17-jre-headless"; exit 1; }
 	$(SPARK)/bin/python -m pytest -p no:cacheprovider tests/spark/on_spark.py
@@ -125,6 +143,17 @@ bench-features: $(VENV)/.peers
 bench-items: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.items
 
+bench-peers: $(VENV)/.installed $(PEERS)/.installed
+	@command -v java > /dev/null || echo "no Java VM: TorchServe will be left out; try: apt-get install openjdk-17-jre-headless"
+	$(BIN)/python -m benchmarks.peers --peers $(PEERS) $(if $(ONLY),--only $(ONLY))
+
+bench-overload: MINUTES = 10
+bench-overload: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.overload --minutes $(MINUTES)
+
+bench-connections: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.connections
+
 bench-client: $(VENV)/.installed $(EAS)/.installed
 	$(BIN)/python -m benchmarks.client
 
@@ -132,8 +161,9 @@ reference: $(VENV)/.installed
 	@$(BIN)/python tools/reference.py
 
 # Ten minutes of good, bad and overload traffic: the server must stay right, and its memory where it was.
+soak: MINUTES = 10
 soak: $(VENV)/.installed
-	$(BIN)/python -m benchmarks.soak --minutes 10
+	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
 
 # Item stores over a PostgreSQL that changes, stops, dies and hangs, in processes that are killed.
 soak-items: MINUTES = 30
@@ -163,4 +193,4 @@ format: $(VENV)/.installed
 	$(BIN)/clang-format -i $$(find cpp -name '*.cc' -o -name '*.h')
 
 clean:
-	rm -rf build $(VENV) $(EAS) $(SPARK) .demo
+	rm -rf build $(VENV) $(EAS) $(SPARK) $(PEERS) .demo

@@ -26,6 +26,7 @@ from recserve.testing import RunningServer, serve
 from recserve.wire.torchrec import encode_request
 
 CALLERS = (1, 8, 32)
+TOLERANCE = {"max_batch_difference": 1e-6}
 
 
 def measure(folder: Path, workload: str, *, seconds: float, rounds: int) -> dict[str, dict[str, float]]:
@@ -33,7 +34,7 @@ def measure(folder: Path, workload: str, *, seconds: float, rounds: int) -> dict
     name = "tiny" if workload == "tiny" else "rank"
     bodies = [encode_request(request) for request in requests(WORKLOADS[workload])]
     plain = service(folder, name)
-    batching = {**plain, "metadata": {"rpc": {**plain["metadata"]["rpc"], "batching": True}}}
+    batching = {**plain, "metadata": {"rpc": {**plain["metadata"]["rpc"], "batching": True, **TOLERANCE}}}
     with ExitStack() as stack:
         servers = [stack.enter_context(serve(folder / name, document)) for document in (plain, batching)]
         for server in servers:

@@ -100,10 +100,18 @@ class Peer:
             **self.environment,
         }
         log = own / "log.txt"
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                self.command(place), cwd=own, env=environment, stdout=out, stderr=out, start_new_session=True
-            )
+        try:
+            with log.open("wb") as out:
+                process = subprocess.Popen(
+                    self.command(place),
+                    cwd=own,
+                    env=environment,
+                    stdout=out,
+                    stderr=out,
+                    start_new_session=True,
+                )
+        except (OSError, subprocess.CalledProcessError) as error:  # it is not installed, or not whole
+            raise StartError(f"{self.name} cannot be started: {error}") from error
         tree = Tree(process.pid)
         bodies = [
             json.dumps({"user": request.user, "item_ids": request.item_ids}).encode()

@@ -95,6 +95,93 @@ class Rank(nn.Module):
         return found
 
 
+# How a quantised table keeps its rows: fbgemm's number of it, bits of a value, and whether a row begins with
+# the scale and the offset of its values.
+WIDTHS = {
+    "FP32": (0, 32, False),
+    "FP16": (1, 16, False),
+    "INT8": (2, 8, True),
+    "INT4": (3, 4, True),
+    "INT2": (4, 2, True),
+}
+
+
+class Quantised(nn.Module):
+    """Sums of rows of one table, kept as exports with QUANT_EMB keep theirs."""
+
+    table: Tensor
+
+    def __init__(self, width: str, rows: int) -> None:
+        super().__init__()
+        self.kind, bits, self.scaled = WIDTHS[width]
+        self.largest = [DIM if width == name else 0 for name in ("INT2", "INT4", "INT8", "FP16", "FP32")]
+        values = np.random.default_rng(1).integers(0, 2**bits, (rows, DIM), np.uint64)
+        if not self.scaled:
+            values = np.random.default_rng(1).normal(size=(rows, DIM))
+        self.register_buffer("table", torch.from_numpy(self.packed(values, bits).reshape(-1).copy()))
+        self.values = self.unpacked(values, bits)  # what a look-up finds
+
+    def packed(self, values: Any, bits: int) -> Any:
+        if not self.scaled:
+            return values.astype(f"<f{bits // 8}").view(np.uint8)
+        shifted = [values[:, k :: 8 // bits] << np.uint64(bits * k) for k in range(8 // bits)]
+        head = np.array([0.25, -3.0], "<f2").view(np.uint8)
+        return np.hstack([np.tile(head, (len(values), 1)), sum(shifted).astype(np.uint8)])
+
+    def unpacked(self, values: Any, bits: int) -> Tensor:
+        found = values * 0.25 - 3.0 if self.scaled else values.astype(f"<f{bits // 8}")
+        return torch.from_numpy(found.astype(np.float32))
+
+    def forward(self, data: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+        values, lengths = data["tags.values"], data["tags.lengths"]
+        one = torch.zeros(1, dtype=torch.int32)
+        found = torch.ops.fbgemm.int_nbit_split_embedding_codegen_lookup_function(
+            self.table,
+            self.table,
+            one + HOST,
+            torch.zeros(1, dtype=torch.int64),
+            torch.full((1,), self.kind, dtype=torch.uint8),
+            torch.tensor([0, DIM], dtype=torch.int32),
+            DIM,
+            self.largest[0],
+            self.largest[1],
+            self.largest[2],
+            self.largest[3],
+            self.largest[4],
+            values,
+            torch.ops.fbgemm.asynchronous_complete_cumsum(lengths),
+            SUM,
+            None,
+            FLOAT32,
+            row_alignment=1,
+        )
+        return {"vector": found}
+
+
+class Sequences(nn.Module):
+    """Steps of several ids, steps of numbers and weighted ids, summed by row; two classes of a softmax.
+
+    A step's ids are summed by `_segment_reduce`, which refuses a sequence without any step.
+    """
+
+    def forward(self, data: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+        by_step = torch._segment_reduce(
+            data["clicks__tags.values"].float(), "sum", lengths=data["clicks__tags.key_lengths"]
+        )
+        tags = self.by_row(by_step.unsqueeze(1), data["clicks__tags.lengths"])
+        prices = self.by_row(data["clicks__price.values"], data["clicks__price.lengths"])
+        liked = data["liked.values"].float() + 0.0 * data["liked.weights"]
+        likes = self.by_row(liked.unsqueeze(1), data["liked.lengths"])
+        rows = torch.cat([tags, prices, likes], dim=1) + data["hour.values"]
+        probs = torch.softmax(rows[:, :2], dim=1)
+        return {"rows": rows, "probs": probs, "probs1": probs[:, 1]}
+
+    def by_row(self, steps: Tensor, lengths: Tensor) -> Tensor:
+        offsets = torch.ops.fbgemm.asynchronous_complete_cumsum(lengths)
+        padded: Tensor = torch.ops.fbgemm.jagged_to_padded_dense(steps, [offsets], [STEPS], 0.0)
+        return padded.sum(1)
+
+
 class Nested(nn.Module):
     """Hands its dict to a module that calls it by another name."""
 
@@ -140,6 +227,16 @@ class Positional(nn.Module):
 class NeedsNumber(nn.Module):
     def forward(self, x: Tensor, scale: float) -> Tensor:
         return x * scale
+
+
+class AnswersNumber(nn.Module):
+    def forward(self, data: dict[str, Tensor]) -> dict[str, int]:
+        return {"rows": data["age.values"].size(0)}
+
+
+class AnswersComplex(nn.Module):
+    def forward(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"sum": torch.complex(data["age.values"], data["age.values"])}
 
 
 class Throws(nn.Module):

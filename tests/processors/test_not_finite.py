@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -17,9 +19,36 @@ def counted(policy: NotFinite) -> dict[str, float]:
 
 @pytest.mark.parametrize("policy", ["keep", "replace", "fail"])
 def test_finite_scores_are_handed_on_as_they_are(policy: str) -> None:
-    outputs = {"a": np.array([1.0, 3e38], np.float32), "ids": np.array([1, 2]), "none": np.zeros(0)}
+    outputs = {"a": np.array([1.0, 2.0], np.float32), "ids": np.array([1, 2]), "none": np.zeros(0)}
 
     assert NotFinite(policy).settled(outputs) is outputs
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([1.0, 3e38, -3e38], np.float32),  # their squares are infinite
+        np.array([65504.0, 1.0], np.float16),
+        np.full((100, 200), 1e300),
+    ],
+    ids=["float32", "float16", "many"],
+)
+def test_huge_scores_are_finite(values: Any) -> None:
+    policy = NotFinite("fail")
+
+    assert policy.settled({"a": values})["a"] is values
+    assert counted(policy) == {}
+
+
+@pytest.mark.parametrize("rows", [1, 8192, 8193, 100_000])
+def test_one_score_among_any_number_is_found(rows: int) -> None:
+    policy = NotFinite("keep")
+    values = np.ones(rows, np.float32)
+    values[-1] = NAN
+
+    policy.settled({"a": values})
+
+    assert counted(policy) == {"a": 1}
 
 
 def test_keep_answers_them_and_counts() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from recserve.errors import ModelError, RequestError
 from recserve.observe.trace import Trace
 from recserve.processors.load import load
 from recserve.processors.normal import Normal
-from recserve.processors.together import TRIED_ROWS, least_rows, score_together
+from recserve.processors.together import TRIED_ROWS, Sharing, score_together, try_sharing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -179,7 +180,7 @@ def test_a_model_whose_rows_do_not_look_at_one_another_shares_all_sizes(
 ) -> None:
     normal = served[model]
 
-    assert least_rows(normal, normal.sample) == TRIED_ROWS[0]
+    assert try_sharing(normal, normal.made_up().of, tolerance=0.0) == Sharing(TRIED_ROWS[0], 0.0)
 
 
 def other_bits(normal: Normal, from_rows: int) -> Callable[..., dict[str, NDArray[Any]]]:
@@ -202,6 +203,25 @@ def test_requests_too_small_to_keep_their_bits_are_scored_alone(
     with pytest.MonkeyPatch.context() as patched:
         # Calls of shared requests have 53 rows and more: "beside others" is what is large here.
         patched.setattr(normal.engine, "run", other_bits(normal, from_rows))
-        beside = least_rows(normal, normal.sample)
+        tried = try_sharing(normal, normal.made_up().of, tolerance=0.0)
+        tolerated = try_sharing(normal, normal.made_up().of, tolerance=1.0)
 
-    assert beside == found
+    assert tried.least_rows == found
+    assert 0 < tried.difference < 1
+    assert tolerated.least_rows == TRIED_ROWS[0]
+
+
+def test_a_model_that_takes_no_shared_inputs_shares_nothing(served: dict[str, Normal]) -> None:
+    normal = served["tile 3"]
+    run = normal.engine.run
+
+    def one_user_only(inputs: Any, *, rows: int, deadline: float | None = None) -> dict[str, NDArray[Any]]:
+        if rows > max(TRIED_ROWS):
+            raise RequestError("input 'age.values' has more rows than 1")
+        return run(inputs, rows=rows, deadline=deadline)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(normal.engine, "run", one_user_only)
+        tried = try_sharing(normal, normal.made_up().of, tolerance=1e-6)
+
+    assert tried == Sharing(None, math.inf)

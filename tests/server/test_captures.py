@@ -86,6 +86,21 @@ def test_a_request_cannot_choose_its_place(tmp_path: Path, request_id: str) -> N
     assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,80}\.pb", file.name)
 
 
+def test_a_request_in_json_is_kept_as_the_message_that_it_stands_for(tmp_path: Path) -> None:
+    request = {"user": USER, "item_ids": ["i1"], "debug_level": 100, "meta": {"request_id": "r"}}
+    with running_bundle(write_bundle(tmp_path), service_of(request_log_path="log")) as rank:
+        headers = {"Authorization": "token"}
+        answer = rank.http.request("POST", "/v1/score/rank", body=json.dumps(request), headers=headers)
+        assert answer.status == 200
+        written(rank, 1)
+
+    (file,) = kept(tmp_path / "log")
+    assert file.name.startswith("r_")
+    data = log_data.decode(file.read_bytes())
+    assert torchrec.Decoder().decode(data.request).debug_level == 100
+    assert data.raw_features.keys() == {"i1"}
+
+
 def test_a_compressed_request_is_kept_plain(tmp_path: Path) -> None:
     sent = body(request_id="r")
     with running_bundle(write_bundle(tmp_path), service_of(request_log_path="log")) as rank:

@@ -201,3 +201,30 @@ def test_a_model_of_tensors_logs_its_stages_too(tmp_path: Any, caplog: pytest.Lo
             assert response.named_outputs["score"].tolist() == [1, 1]
         assert record_of(caplog, "request stages")["rows"] == 2
     assert [record.getMessage() for record in caplog.records].count("request stages") == 1
+
+
+@pytest.fixture(scope="module")
+def dressed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A service with constants and separators of its own."""
+    bundle = write_bundle(tmp_path_factory.mktemp("dressed"))
+    constants = {"model_version": "7", "größe": "é"}
+    separators = {"pair": "\n", "name": "=", "column": ","}
+    document = service_of(pass_through_data=constants, debug_separators=separators)
+    with running_bundle(bundle, document) as server:
+        yield server
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_constants_of_the_service_are_in_every_answer(dressed: Running, level: int) -> None:
+    response = answer(dressed, ask("i1", user=USER), level)
+
+    constants = {k: v for k, v in response.pass_through_data.items() if not k.startswith("debug.")}
+    assert constants == {"model_version": "7", "größe": "é"}
+
+
+def test_separators_of_the_service_part_the_texts(dressed: Running) -> None:
+    pairs = answer(dressed, ask("i1", user=USER), 1)
+    table = answer(dressed, ask("i1", user=USER), 3)
+
+    assert pairs.raw_features["i1"].splitlines()[1] == "likes=a:0.5"
+    assert table.generate_features["i1"] == "1,5,0.5,0,10\x1d20"

@@ -105,6 +105,52 @@ def test_what_waits_until_its_deadline_is_never_computed() -> None:
     assert computed == []
 
 
+def test_what_could_not_be_in_time_behind_those_that_wait_is_refused_at_once() -> None:
+    async def use(pool: WorkerPool) -> int:
+        gate = threading.Event()
+        pool.job_seconds = LONG / 3
+        accepted = [pool.submit(gate.wait, deadline=after(LONG)) for _ in range(2)]
+        while pool.queue_depth > 1:
+            await asyncio.sleep(0.001)
+        accepted.append(pool.submit(gate.wait, deadline=after(LONG)))
+        with pytest.raises(QueueFullError, match="2 requests wait, more than can be answered in time"):
+            pool.check_room()
+        gate.set()
+        await asyncio.gather(*accepted)
+        pool.check_room()  # however slow calls are: when nobody waits, they are tried
+        return len(accepted)
+
+    assert in_a_pool(use, max_queue=100) == 3
+
+
+def test_the_pace_is_that_of_the_calls_and_expired_ones_do_not_count() -> None:
+    async def use(pool: WorkerPool) -> float:
+        for _ in range(3):
+            await pool.submit(time.sleep, 0.01, deadline=after(LONG))
+        before = pool.job_seconds
+        with pytest.raises(DeadlineError):
+            await pool.submit(time.sleep, 0.01, deadline=after(-1))
+        assert pool.job_seconds == before
+        return before
+
+    assert in_a_pool(use) >= 0.01 / 16
+
+
+def test_calls_are_counted_with_those_that_came_too_late_and_those_never_begun() -> None:
+    async def use(pool: WorkerPool) -> tuple[int, int, int]:
+        gate = threading.Event()
+        await pool.submit(lambda: 7, deadline=after(LONG))
+        running, waiting = (pool.submit(gate.wait, deadline=after(0.05)) for _ in range(2))
+        for late in (running, waiting):
+            with pytest.raises(DeadlineError):
+                await late
+        gate.set()
+        await pool.submit(lambda: 7, deadline=after(LONG))
+        return pool.calls, pool.calls_late, pool.expired
+
+    assert in_a_pool(use) == (3, 1, 1)
+
+
 def test_a_call_over_the_deadline_is_told_at_the_deadline_and_keeps_its_thread_if_it_began_late() -> None:
     async def use(pool: WorkerPool) -> int:
         gate = threading.Event()
@@ -156,6 +202,25 @@ def test_as_many_write_offs_as_threads_are_reported_once() -> None:
     )
 
     assert result == [0, 1, 1]
+
+
+def test_calls_that_come_back_after_their_write_off_exhaust_nobody() -> None:
+    reports: list[str] = []
+
+    async def use(pool: WorkerPool) -> int:
+        for number in range(3):
+            gate = threading.Event()
+            with pytest.raises(DeadlineError):
+                await pool.submit(gate.wait, deadline=after(0.03))
+            while pool.write_offs == number:
+                await asyncio.sleep(0.001)
+            gate.set()
+            while pool.computing:
+                await asyncio.sleep(0.001)
+        return pool.write_offs
+
+    assert in_a_pool(use, budget=0.03, threads=2, on_exhausted=lambda: reports.append("exhausted")) == 3
+    assert reports == []
 
 
 def test_threads_compute_beside_one_another() -> None:

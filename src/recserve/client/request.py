@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from recserve.client import captures
 from recserve.client.cells import Cells, id_column, is_column, single_cells, whole_column
 from recserve.columns import Batch
 from recserve.config.document import parse_json
@@ -86,8 +87,7 @@ def _batch(rows: int, side: str, columns: Mapping[str, Cells]) -> Batch:
 
 
 def read_bodies(path: Path) -> list[bytes]:
-    """Encoded requests from a .jsonl file, a .pb file, or the .pb files of a folder by name."""
-    files = sorted(path.glob("*.pb")) if path.is_dir() else [path]
+    """Encoded requests from a .jsonl file, a .pb file, or the .pb files of a folder; they ask for scores."""
     try:
         if path.suffix == ".jsonl":
             lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
@@ -97,7 +97,8 @@ def read_bodies(path: Path) -> list[bytes]:
                 if line.strip()
             ]
         else:
-            bodies = [file.read_bytes() for file in files]
+            files = sorted(path.rglob("*.pb")) if path.is_dir() else [path]
+            bodies = [captures.read(file).data.without_level() for file in files]
     except OSError as error:
         raise RequestError(f"{path}: cannot be read: {error.strerror}") from None
     if not bodies:

@@ -16,8 +16,8 @@ from recserve.config.settings import CODE, PROCESSOR, read, setting
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Read by native libraries, not by us, once, at import.
-_NATIVE_PREFIXES = ("OMP_", "KMP_", "MKL_", "GOMP_", "PYTORCH_", "TORCH_", "CUDA_", "ATEN_")
+# Read by other libraries, not by us.
+_NATIVE_PREFIXES = ("OMP_", "KMP_", "MKL_", "GOMP_", "PYTORCH_", "TORCH_", "CUDA_", "ATEN_", "OTEL_")
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,9 @@ class Rpc:
     max_body_bytes: int = setting(
         64 * 2**20, "Largest request body, as sent and as unpacked; over it 413.", unit="bytes", least=1
     )
+    max_items: int = setting(
+        100_000, "Rows that one request may ask for: their features have to fit into memory.", least=1
+    )
     max_header_bytes: int = setting(
         64 * 2**10, "Largest request head; over it the connection is closed.", unit="bytes", least=1024
     )
@@ -75,6 +78,12 @@ class Rpc:
     max_batch_rows: int = setting(
         256, "Rows that are scored in one call at most; a request with more has a call of its own.", least=1
     )
+    max_batch_difference: float = setting(
+        0.0,
+        "How far a score may be from what it is alone. 0: only requests whose scores keep every bit share a "
+        "call; models that end in a sigmoid need 1e-6.",
+        least=0,
+    )
     max_batch_timeout_ms: int = setting(
         0,
         "How long a request may wait for others; 0: only those that wait anyway are put together.",
@@ -87,6 +96,12 @@ class Rpc:
     tls_key: str = setting("", "A PEM file with the certificate's private key.")
     tls_client_ca: str = setting("", "A PEM file; only clients with a certificate signed by it are let in.")
     grpc_port: int = setting(0, "A port for gRPC; 0 = none, -1 = a free one.", least=-1, most=65535)
+    trace_sample: float = setting(
+        0.0,
+        "Share of requests whose spans go to OpenTelemetry, 0 to 1; where to is said by OTEL_… variables.",
+        least=0,
+        most=1,
+    )
     advertised_address: str = setting(
         "",
         "What discovery tells clients, as host:port; empty = the address at which they reached us.",

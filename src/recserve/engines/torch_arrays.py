@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from recserve.engines import torch_pair
-from recserve.engines.engine import BATCH_SIZE
+from recserve.engines.engine import BATCH_SIZE, DTYPES
 from recserve.errors import ConfigError, RequestError
 
 try:
@@ -99,6 +99,8 @@ def array(tensor: torch.Tensor) -> NDArray[Any]:
     if tensor.device.type != "cpu" or not tensor.is_contiguous():
         tensor = tensor.cpu().contiguous()
     result: NDArray[Any] = tensor.numpy()
+    if result.dtype.name not in DTYPES:
+        raise TypeError(f"an output is {result.dtype}, which cannot be sent; cast it in the model")
     return result
 
 

@@ -71,6 +71,19 @@ class Normal:
         """Types of columns that the schema lacks, for requests that send nothing but missing values."""
         return InputSchema(**self.features.plan.absent_types())
 
+    @property
+    def columns(self) -> Mapping[str, Mapping[str, str]]:
+        """See Scorer. A type is that of the schema, else of the item tables, else of the features."""
+        plan, kept = self.features.plan, self.kept_items
+        reads = {"user": plan.user_inputs, "context": plan.context_inputs, "item": plan.raw_columns}
+        types = plan.absent_types()
+        types["item"] |= kept.types if kept is not None else {}
+        for side in reads if self.schema is not None else ():
+            types[side] |= getattr(self.schema, side)
+        return {
+            side: {name: types[side].get(name, "string") for name in names} for side, names in reads.items()
+        }
+
     def score(self, request: ScoreRequest, trace: Trace | None = None) -> ScoreResponse:
         """Answer one request. What the request sends wins over what the store knows."""
         trace = trace or Trace()

@@ -99,6 +99,10 @@ class Scorer(Processor, Protocol):
     def types_if_missing(self) -> InputSchema:
         """Types of columns that the schema lacks and of which a request sends nothing but missing values."""
 
+    @property
+    def columns(self) -> Mapping[str, Mapping[str, str]]:
+        """Side (user, context, item) → each column that features read → the type that it is best sent as."""
+
     def score(self, request: ScoreRequest, trace: Trace | None = None) -> ScoreResponse:
         """Answer one request; called by many threads at once."""
 

@@ -4,21 +4,23 @@
              ──prepare──▶ inputs ├──concatenated──▶ run ──▶ rows of each ──settle──▶ answers
              ──prepare──▶ inputs ┘
 
-Rows of a model do not look at one another, so what a request is scored beside must not show: its scores have
-the same bits. Arithmetic libraries keep that from some number of rows on, and take other ways for fewer: one
-row is the product of a matrix with a vector. `least_rows` finds that number for the model that is served, and
-requests with fewer rows are scored alone.
+Rows of a model do not look at one another, so what a request is scored beside must not show: what the model
+takes has the same bits, and so have its answers, if its arithmetic has. That is no matter of course: one row
+is the product of a matrix with a vector, which libraries compute in another order than that of matrices; and
+torch.sigmoid takes 32 values at a time and the rest one by one, with another last bit for some. `try_sharing`
+finds out for the model that is served, and requests that would not keep their scores are scored alone.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from recserve.columns import ModelInputs
-from recserve.errors import ModelError
+from recserve.errors import ModelError, RecserveError
 from recserve.observe.trace import Trace
 
 if TYPE_CHECKING:
@@ -31,10 +33,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Rows of the requests that `least_rows` tries: small ones densely, for that is where libraries change ways.
+#: Rows of the requests that are tried: small ones densely, for that is where libraries change ways.
 TRIED_ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 20, 24, 32, 48, 64)
 #: Rows of what stands beside each of them, before and behind.
 BESIDE_ROWS = (20, 33)
+#: Different requests of each size.
+TRIES = 8
 
 
 @dataclass(slots=True)
@@ -94,28 +98,50 @@ def _attempt(do: Callable[..., T], *arguments: Any) -> T | Exception:
         return error
 
 
-def least_rows(normal: Normal, sample: Callable[[int], ScoreRequest]) -> int | None:
-    """From how many rows on a request gets the same bits alone and beside others; None: not even the most.
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """What sharing calls does to the scores of a model."""
+
+    least_rows: int | None  # requests of so many rows and more may share; None: none may
+    difference: float  # the largest between a score alone and beside others, of all that were compared
+
+
+def try_sharing(normal: Normal, sample: Callable[[int], ScoreRequest], *, tolerance: float) -> Sharing:
+    """Score requests alone and beside others, from large to small, as long as the difference is tolerated.
 
     Sizes between those of TRIED_ROWS are taken to be like them.
     """
     others = [sample(rows) for rows in BESIDE_ROWS]
-    found = None
+    least, largest = None, 0.0
     for rows in reversed(TRIED_ROWS):
-        request = sample(rows)
-        if not _same_alone_and_beside(normal, request, others):
+        difference = max(_difference(normal, sample(rows), others) for _ in range(TRIES))
+        largest = max(largest, difference)
+        if difference > tolerance:
             break
-        found = rows
-    return found
+        least = rows
+    return Sharing(least, largest)
 
 
-def _same_alone_and_beside(normal: Normal, request: ScoreRequest, others: Sequence[ScoreRequest]) -> bool:
-    """Compare what the model says, before scores of unknown items are replaced."""
+def _difference(normal: Normal, request: ScoreRequest, others: Sequence[ScoreRequest]) -> float:
+    """The largest, of what the model says before scores of unknown items are replaced.
+
+    Without end where the model does not take shared inputs: one that was compiled for user features of one
+    row (INPUT_TILE).
+    """
     inputs, _ = normal.prepare(request, Trace())
     alone = normal.engine.run(inputs, rows=request.rows)
     before, behind = others
     shared = [normal.prepare(each, Trace(), shared=True)[0] for each in (before, request, behind)]
     rows = before.rows + request.rows + behind.rows
-    together = normal.engine.run(ModelInputs.concatenated(shared), rows=rows)
+    try:
+        together = normal.engine.run(ModelInputs.concatenated(shared), rows=rows)
+    except RecserveError:
+        return math.inf
     own = slice(before.rows, before.rows + request.rows)
-    return all(np.array_equal(alone[name], together[name][own], equal_nan=True) for name in alone)
+    return max(_largest(alone[name], together[name][own]) for name in alone)
+
+
+def _largest(one: NDArray[Any], other: NDArray[Any]) -> float:
+    if np.array_equal(one, other, equal_nan=True):
+        return 0.0
+    return float(np.nan_to_num(np.abs(one - other), nan=np.inf).max())

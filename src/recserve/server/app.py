@@ -2,6 +2,8 @@
 
     POST|GET /api/predict/<service>[/anything][?query]     score, or describe the model
     GET      /                                             describe the model
+    POST     /v1/score/<service>, /v2/models/<service>/infer   other doors (dialect.py)
+    GET      /openapi.json /docs                           the JSON door, described and to try (pages.py)
     GET      /healthz /readyz /metrics                     for operators, without a token (operators.py)
     GET      <discovery>/<service>                         who serves, without a token (discovery.py)
 
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 from recserve.errors import MethodNotAllowedError, UnavailableError
@@ -28,6 +31,7 @@ from recserve.server.error_body import error_body
 from recserve.server.json_scores import JsonScores
 from recserve.server.open_inference import OpenInference
 from recserve.server.operators import JSON, Operators
+from recserve.server.pages import Pages
 from recserve.server.rate_limit import RateLimit
 from recserve.server.routes import Routes
 from recserve.server.scoring import Workplace
@@ -39,7 +43,6 @@ if TYPE_CHECKING:
     from recserve.server.door import Exchange, Message, Receive, Send
     from recserve.server.endpoint import Endpoint
     from recserve.server.lifecycle import Lifecycle
-    from recserve.server.routes import Handler
     from recserve.server.together import SharedCalls
     from recserve.server.workers import WorkerPool
     from recserve.wire.auth import Authorizer
@@ -63,12 +66,12 @@ class App:
         self.signature = b""
         self.watermark = b""  # of the items, for answers; somebody else keeps it right
         self._metrics = metrics
-        self._kept = kept
         self.workplace = Workplace(
             pool=pool,
             rate=RateLimit(spec.rpc.rate_limit),
             metrics=metrics,
             slow_log=SlowLog(spec.model.slow_request_ms),
+            kept=kept,
         )
         self.operators = Operators(self.door, lifecycle=lifecycle, metrics=metrics)
         self._predict = Predict(spec.name, self._describe)
@@ -78,11 +81,13 @@ class App:
             OpenInference(spec.name, self.door, lifecycle),
             self._predict,
         )
+        self._pages = Pages(spec.name, self.door, needs_token=bool(spec.tokens))
         self._routes = Routes(
             self._predict.path,
             (
-                *(route for door in self._dialects for route in door.routes(self._scoring_for(door))),
+                *(route for door in self._dialects for route in door.routes(partial(self._score, door))),
                 *self.operators.routes(),
+                *self._pages.routes(),
                 *Discovery(spec, self.door, lifecycle).routes(),
             ),
         )
@@ -93,6 +98,7 @@ class App:
         self.signature = json.dumps({"signature_name": "serving_default", **asdict(signature)}).encode()
         self._metrics.info.update(endpoint.processor.info())
         self.workplace.shared = shared
+        self._pages.serve(endpoint.processor)
         for door in self._dialects:
             door.serve(endpoint, self.workplace)
 
@@ -116,10 +122,7 @@ class App:
         except Exception as error:
             await self._fail(exchange, error)
 
-    def _scoring_for(self, door: Dialect) -> Handler:
-        return lambda exchange: self._score(exchange, door)
-
-    async def _score(self, exchange: Exchange, door: Dialect) -> None:
+    async def _score(self, door: Dialect, exchange: Exchange) -> None:
         self.workplace.check_room()
         body = await self.door.read_body(exchange)
         trace = exchange.trace
@@ -128,15 +131,17 @@ class App:
         trace.end_work()
         trace.lap("respond")
         headers = [
-            *(exchange.answer_headers or ((b"content-type", door.content_type),)),
+            (b"content-type", door.content_type),
             (b"server-timing", trace.server_timing().encode()),
         ]
+        if exchange.answer_headers:
+            headers[:1] = exchange.answer_headers
         if self.watermark:
             headers.append((b"x-recserve-item-watermark", self.watermark))
         await self.door.answer(exchange, 200, answer, headers)
         self.workplace.finished(trace, 200, door=door.name, received=len(body), sent=len(answer))
-        if door is self._predict:
-            self._kept.look_at(trace, body, 200)
+        if door.keeps:
+            self.workplace.kept.look_at(trace, body, 200, door.message)
 
     async def _describe(self, exchange: Exchange) -> None:
         """GET on the service: inputs and outputs of the model, as pai-python-sdk reads them."""
@@ -152,15 +157,15 @@ class App:
 
     async def _fail(self, exchange: Exchange, error: Exception) -> None:
         """The one handler: what an error is to the caller, to the metrics and to the log."""
-        status, message = self.door.as_answer(exchange.trace.request_id, error)
+        status, message = self.door.as_answer(exchange.trace, error)
         trace = exchange.trace
         trace.end_work()
         trace.lap("respond")
         path: str = exchange.scope["path"]
         door = next(door for door in self._dialects if path.startswith(door.prefix))
         self.workplace.finished(trace, status, door=door.name, received=0, sent=0)
-        if door is self._predict:
-            self._kept.look_at(trace, exchange.body, status)
+        if door.keeps:
+            self.workplace.kept.look_at(trace, exchange.body, status, door.message)
         headers: list[tuple[bytes, bytes]] = []
         if isinstance(error, MethodNotAllowedError):
             headers.append((b"allow", self._routes.find(path).allow))

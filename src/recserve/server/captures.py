@@ -20,6 +20,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from recserve.errors import RecserveError
@@ -32,12 +33,12 @@ from recserve.wire import log_data
 from recserve.wire.torchrec import Decoder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from recserve.config.service import ServiceSpec
     from recserve.observe.capture_files import Shelf
     from recserve.observe.trace import Trace
-    from recserve.processors.processor import Gauges
+    from recserve.processors.processor import Gauges, Scorer
     from recserve.server.endpoint import Endpoint
 
 logger = logging.getLogger("recserve.captures")
@@ -77,26 +78,31 @@ class KeptRequests:
         if spec.warm_up.data_path:
             self._first = OneFolder(spec.base_dir / spec.warm_up.data_path)
             self._first_left = spec.warm_up.files - sum(1 for _ in self._first.root.glob("*.pb"))
-        self._endpoint: Endpoint | None = None
+        # Texts cost more than scores, and Python: many threads at it would keep the event loop from running.
+        self._one_at_a_time = Lock()
+        self._scorer: Scorer | None = None
         self._decoder: Decoder | None = None  # of our own: what it cannot parse has been counted already
 
     def serve(self, endpoint: Endpoint) -> None:
         """Keep requests of `endpoint` from now on."""
-        self._endpoint = endpoint
         if isinstance(endpoint, ScoreEndpoint):
-            processor = endpoint.processor
-            self._decoder = Decoder(processor.schema, fallback=processor.types_if_missing)
+            scorer = self._scorer = endpoint.processor
+            self._decoder = Decoder(scorer.schema, fallback=scorer.types_if_missing)
         self.writer.open(list(self._shelves()))
 
-    def look_at(self, trace: Trace, body: bytes, status: int) -> None:
-        """Keep a finished request if it is to be kept; `body` as it came, empty if it did not."""
+    def look_at(self, trace: Trace, body: bytes, status: int, message: Callable[[bytes], bytes]) -> None:
+        """Keep a finished request if it is to be kept.
+
+        `body` is as it came, empty if it did not; `message` makes it what the service's own clients send, and
+        is called on a thread of `Captures`.
+        """
         if trace.captured:
-            self._keep(self._chosen, trace, body, with_texts=self._decoder is not None)
+            self._keep(self._chosen, trace, body, message if self._decoder is None else self._texts(message))
         elif self._slow is not None and trace.total_ns >= self._slow_ns > 0:
             if body and self._slow_throttle.admits():
-                self._keep(self._slow, trace, body)
+                self._keep(self._slow, trace, body, message)
         elif self._first_left > 0 and status == 200:
-            self._first_left -= self._keep(self._first, trace, body)
+            self._first_left -= self._keep(self._first, trace, body, message)
 
     @property
     def working(self) -> bool:
@@ -111,24 +117,26 @@ class KeptRequests:
         """Plain counts for `/metrics`."""
         return self.writer.gauges()
 
-    def _keep(self, shelf: Shelf | None, trace: Trace, body: bytes, *, with_texts: bool = False) -> bool:
-        endpoint = self._endpoint
-        assert endpoint is not None  # there was a request
+    def _keep(
+        self, shelf: Shelf | None, trace: Trace, body: bytes, content: Callable[[bytes], bytes]
+    ) -> bool:
         if shelf is None:
             self.writer.drop("no_folder")
             return False
         name = trace.sent_id or trace.request_id
-        make = self._log_data if with_texts else endpoint.inflate
-        return self.writer.offer(Capture(shelf, len(body), lambda: (name, make(body))))
+        return self.writer.offer(Capture(shelf, len(body), lambda: (name, content(body))))
 
-    def _log_data(self, body: bytes) -> bytes:
-        """The request and what features read and made of its items; called on a thread of `Captures`."""
-        endpoint, decoder = self._endpoint, self._decoder
-        assert isinstance(endpoint, ScoreEndpoint)
-        assert decoder is not None
-        plain = endpoint.inflate(body)
+    def _texts(self, message: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+        """What makes a PBLogData of a body; called on a thread of `Captures`."""
+        return lambda body: self._log_data(message(body))
+
+    def _log_data(self, plain: bytes) -> bytes:
+        """The request, and what features read and made of its items."""
+        assert self._decoder is not None
+        assert self._scorer is not None
         try:
-            raw, generated = endpoint.processor.item_texts(decoder.decode(plain))
+            with self._one_at_a_time:
+                raw, generated = self._scorer.item_texts(self._decoder.decode(plain))
         except RecserveError as error:  # the request alone is better than nothing
             logger.info("a request is kept without its features", extra={"reason": str(error)})
             raw, generated = {}, {}

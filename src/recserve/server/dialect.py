@@ -30,8 +30,9 @@ class Dialect(ABC):
     """One door."""
 
     name: str  # in metrics
-    prefix: str  # paths below it are refused in this dialect, also those that no route has
+    prefix: str | tuple[str, ...]  # paths that begin so are refused in its words, with a route or without
     content_type: bytes  # of scores
+    keeps = True  # its requests may be kept on disk; see captures.py
     scoring: Scoring | None = None  # set when the service is ready
 
     @abstractmethod
@@ -50,6 +51,11 @@ class Dialect(ABC):
         """Answer a body as it came; `deadline` is in monotonic seconds."""
         assert self.scoring is not None  # see App._admit
         return self.scoring.answer(body, exchange.trace, deadline)
+
+    def message(self, body: bytes) -> bytes:
+        """What the service's own clients would have sent, plain; for requests that are kept."""
+        assert self.scoring is not None  # there was a request
+        return self.scoring.endpoint.inflate(body)
 
 
 class Predict(Dialect):

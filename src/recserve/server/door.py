@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from recserve.errors import DeadlineError, LoadError, RecserveError, TooLargeError
 from recserve.observe.logs import Throttle
 from recserve.observe.trace import CPU_SAMPLE, Trace
+from recserve.observe.traceparent import trace_parent
 from recserve.server.protocol import FIRST_BYTE_NS, Limits
 
 if TYPE_CHECKING:
@@ -72,7 +73,10 @@ class Door:
     def begin(self, headers: Headers, started_ns: int) -> Trace:
         """The trace of a request whose first byte came at `started_ns`; 0: now."""
         number = next(self._numbers)
-        return Trace(self._request_id(headers, number), started_ns, measure_cpu=number % CPU_SAMPLE == 0)
+        trace = Trace(self._request_id(headers, number), started_ns, measure_cpu=number % CPU_SAMPLE == 0)
+        if b"traceparent" in headers:
+            trace.parent = trace_parent(headers[b"traceparent"])
+        return trace
 
     def admit(self, exchange: Exchange) -> None:
         """Refuse what the head of a request is enough to refuse."""
@@ -115,9 +119,9 @@ class Door:
                 raise DeadlineError(f"no time left: {size} bytes of the body arrived within the time budget")
             message = await exchange.receive()
 
-    def as_answer(self, request_id: str, error: Exception) -> tuple[int, str]:
+    def as_answer(self, trace: Trace, error: Exception) -> tuple[int, str]:
         """Status and text for the caller; our own failures are logged in full and told without detail."""
-        extra = {"request_id": request_id}
+        extra = trace.ids()
         if isinstance(error, RecserveError) and not isinstance(error, LoadError):
             if error.status == 500:
                 logger.error("request failed: %s", error, exc_info=error, extra=extra)
@@ -125,7 +129,7 @@ class Door:
                 logger.info("request refused", extra={**extra, "status": error.status, "reason": str(error)})
             return error.status, str(error)
         logger.error("request failed unexpectedly", exc_info=error, extra=extra)
-        return 500, f"failed inside the server; its log has the details under request id {request_id}"
+        return 500, f"failed inside the server; its log has the details under request id {trace.request_id}"
 
     async def refuse(
         self,
@@ -135,7 +139,7 @@ class Door:
         headers: list[tuple[bytes, bytes]],
     ) -> None:
         """Answer an error, worded as content type and body, and get rid of what is left of the request."""
-        close = status in (408, 450)
+        close = status == 408  # not 450 or 429: under overload a new connection costs more than they do
         if not exchange.body_complete and (
             exchange.content_length > _DISCARD_BYTES or b"transfer-encoding" in exchange.headers
         ):
@@ -155,7 +159,10 @@ class Door:
     ) -> None:
         """Send a whole answer; `headers` are those that only it has."""
         headers.append((b"content-length", str(len(body)).encode()))
-        headers.append((b"x-request-id", exchange.trace.request_id.encode()))
+        trace = exchange.trace
+        headers.append((b"x-request-id", trace.request_id.encode()))
+        if trace.parent is not None:
+            headers.append((b"traceparent", trace.parent.header()))
         if close or self._lifecycle.draining:
             headers.append((b"connection", b"close"))
         await exchange.send({"type": "http.response.start", "status": status, "headers": headers})

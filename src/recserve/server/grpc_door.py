@@ -139,11 +139,13 @@ class GrpcDoor:
             self._workplace.metrics.refused(499)
             raise
         except Exception as error:
-            status, message = self._door.as_answer(trace.request_id, error)
+            status, message = self._door.as_answer(trace, error)
             self._finish(trace, status, context)
+            self._workplace.kept.look_at(trace, body, status, _as_it_is)
             await context.abort(CODES.get(status, grpc.StatusCode.UNKNOWN), message[:_LONGEST])
             raise  # abort has raised
         self._finish(trace, 200, context, received=len(body), sent=len(answer))
+        self._workplace.kept.look_at(trace, body, 200, _as_it_is)
         return answer
 
     async def _answer(
@@ -166,6 +168,8 @@ class GrpcDoor:
         trace.end_work()
         trace.lap("respond")
         told = [("x-request-id", trace.request_id)]
+        if trace.parent is not None:
+            told.append(("traceparent", trace.parent.header().decode()))
         if status == 200:
             told.append(("server-timing", trace.server_timing()))
         context.set_trailing_metadata(tuple(told))

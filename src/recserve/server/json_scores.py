@@ -18,7 +18,7 @@ from recserve.processors.debug import PLAIN, TENSOR_LEVELS
 from recserve.server.dialect import Dialect
 from recserve.server.endpoint import ScoreEndpoint, TensorEndpoint
 from recserve.server.routes import Route
-from recserve.wire import json_scores, json_tensors, torchrec
+from recserve.wire import json_scores, json_tensors, tensors, torchrec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ class JsonScores(Dialect):
     """The door."""
 
     name = "json"
-    prefix = "/v1/"
+    prefix = ("/v1/", "/openapi.json")
     content_type = b"application/json"
 
     def __init__(self, service: str) -> None:
@@ -56,6 +56,12 @@ class JsonScores(Dialect):
             super().serve(ScoresAsJson(endpoint), workplace)
         elif isinstance(endpoint, TensorEndpoint):
             super().serve(TensorsAsJson(endpoint), workplace)
+
+    def message(self, body: bytes) -> bytes:
+        """See Dialect."""
+        endpoint = self.scoring.endpoint if self.scoring is not None else None
+        assert isinstance(endpoint, (ScoresAsJson, TensorsAsJson))
+        return endpoint.message(endpoint.inflate(body))
 
     def refuse(self, exchange: Exchange, status: int, message: str) -> tuple[bytes, bytes]:
         """A problem as RFC 9457 words it; its type is about:blank, so the title is the status in words."""
@@ -94,7 +100,11 @@ class ScoresAsJson(_AsJson):
 
     def read(self, plain: bytes, trace: Trace, deadline: float) -> ScoreRequest:
         """See ScoreEndpoint."""
-        return self._inner.read(torchrec.encode_request(json_scores.decode(plain)), trace, deadline)
+        return self._inner.read(self.message(plain), trace, deadline)
+
+    def message(self, plain: bytes) -> bytes:
+        """The same request as a PBRequest."""
+        return torchrec.encode_request(json_scores.decode(plain))
 
     def reply(self, request: ScoreRequest, trace: Trace) -> bytes:
         """See ScoreEndpoint."""
@@ -131,6 +141,10 @@ class TensorsAsJson(_AsJson):
         encoded = json_tensors.encode(self.processor.predict(request, trace))
         trace.lap("encode")
         return encoded
+
+    def message(self, plain: bytes) -> bytes:
+        """The same request as a PredictRequest. Raises RequestError for a dtype that it does not have."""
+        return tensors.encode_request(json_tensors.decode(plain, self._dtypes))
 
     def sample(self, rows: int) -> bytes:
         """See Endpoint."""

@@ -46,6 +46,7 @@ class OpenInference(Dialect):
 
     name = "open_inference"
     prefix = "/v2"
+    keeps = False  # nothing in its requests asks for it, and clients of the service send others
     content_type = b"application/json"
 
     def __init__(self, service: str, door: Door, lifecycle: Lifecycle) -> None:

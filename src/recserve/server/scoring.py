@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from recserve.observe.metrics import Metrics
     from recserve.observe.slow_log import SlowLog
+    from recserve.observe.spans import Spans
     from recserve.observe.trace import Trace
+    from recserve.server.captures import KeptRequests
     from recserve.server.endpoint import Endpoint
     from recserve.server.rate_limit import RateLimit
     from recserve.server.together import SharedCalls
@@ -31,13 +33,23 @@ T = TypeVar("T")
 class Workplace:
     """What all doors of a service share; see their modules."""
 
-    __slots__ = ("metrics", "pool", "rate", "shared", "slow_log")
+    __slots__ = ("kept", "metrics", "pool", "rate", "shared", "slow_log", "spans")
 
-    def __init__(self, *, pool: WorkerPool, rate: RateLimit, metrics: Metrics, slow_log: SlowLog) -> None:
+    def __init__(
+        self,
+        *,
+        pool: WorkerPool,
+        rate: RateLimit,
+        metrics: Metrics,
+        slow_log: SlowLog,
+        kept: KeptRequests,
+    ) -> None:
         self.pool = pool
         self.rate = rate
         self.metrics = metrics
         self.slow_log = slow_log
+        self.kept = kept
+        self.spans: Spans | None = None  # where requests are traced
         self.shared: SharedCalls | None = None  # once the service is ready
 
     def check_room(self) -> None:
@@ -49,6 +61,8 @@ class Workplace:
         """Count and watch a request that has been answered, whatever the answer."""
         self.metrics.finished(trace, status, door=door, received=received, sent=sent)
         self.slow_log.look_at(trace, status)
+        if self.spans is not None:
+            self.spans.finished(trace, status, door)
 
 
 class Scoring:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from recserve.config.rpc import Rpc
     from recserve.config.service import ServiceSpec
+    from recserve.observe.spans import Spans
     from recserve.processors.load import Progress
     from recserve.processors.processor import Gauges, Processor
     from recserve.server.grpc_door import GrpcDoor
@@ -126,6 +127,7 @@ class Server:
         self._shared: SharedCalls | None = None
         self._admin: AdminApp | None = None
         self._grpc: GrpcDoor | None = None
+        self._spans: Spans | None = None
         self._tls = tls(spec.rpc, spec.base_dir)
 
     @property
@@ -146,7 +148,8 @@ class Server:
     def left_behind(self) -> bool:
         """Whether threads are still inside a call although the server has ended."""
         pools = (self._pool, self._admin_pool) if self._admin is not None else (self._pool,)
-        return any(pool.computing for pool in pools) or self._loading.left_behind or self._kept.working
+        beside = (self._loading.left_behind, self._kept.working, self._spans and self._spans.working)
+        return any(pool.computing for pool in pools) or any(beside)
 
     async def main(self, *, handle_signals: bool = False) -> int:
         """Serve until stopped; returns the exit status, 0 after an orderly end."""
@@ -176,6 +179,10 @@ class Server:
             authorizer=Authorizer(self.spec.tokens),
             kept=self._kept,
         )
+        if rpc.trace_sample:
+            from recserve.observe.spans import Spans
+
+            self._spans = self._app.workplace.spans = Spans(self.spec.name, rpc.trace_sample)
         self._listener = Listener(self.host, rpc, self._tls)
         self._tell_time()
         try:
@@ -197,6 +204,8 @@ class Server:
             closing = [self._listener.close()] + ([self._grpc.close()] if self._grpc is not None else [])
             await asyncio.gather(*closing)
             await asyncio.to_thread(self._kept.close)
+            if self._spans is not None:
+                await asyncio.to_thread(self._spans.close)
             await self._loading.close(self._endpoint.processor if self._endpoint is not None else None)
             self._pool.close()
             if self._admin is not None:
@@ -216,7 +225,7 @@ class Server:
 
     def _give_up(self) -> None:
         logger.critical(
-            "every worker thread has been written off once; ending so that a supervisor starts anew"
+            "as many calls hang as there are worker threads; ending so that a supervisor starts anew"
         )
         self._status = EXIT_WRITTEN_OFF
         self._stop()
@@ -317,8 +326,12 @@ class Server:
             "recserve_queue_capacity": ("Requests in flight beyond which 450 is answered.", pool.capacity),
             "recserve_worker_threads": ("Computing threads.", pool.threads),
             "recserve_worker_write_offs_total": ("Model calls that outlived their budget.", pool.write_offs),
+            "recserve_calls_total": ("Calls of worker threads.", pool.calls),
+            "recserve_calls_late_total": ("Those whose caller had been told 408.", pool.calls_late),
+            "recserve_expired_total": ("Requests that waited until it was too late.", pool.expired),
             "recserve_connections": ("Open connections.", self._listener.connections),
             **self._kept.gauges(),
+            **(self._spans.gauges() if self._spans else {}),
             **(self._endpoint.gauges() if self._endpoint else {}),
             **(self._shared.gauges() if self._shared else {}),
         }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from recserve.processors.debug import LEVELS, PLAIN
 from recserve.processors.normal import Normal
-from recserve.processors.together import least_rows, score_together
+from recserve.processors.together import score_together, try_sharing
 from recserve.server.endpoint import ScoreEndpoint
 from recserve.wire import torchrec
 
@@ -43,12 +43,19 @@ def shared_calls(endpoint: Endpoint, rpc: Rpc) -> SharedCalls | None:
     if not isinstance(endpoint, ScoreEndpoint) or not isinstance(endpoint.processor, Normal):
         logger.warning("no batching: only models with feature generation are batched")
         return None
-    least = least_rows(endpoint.processor, endpoint.processor.sample)
-    if least is None:
-        logger.warning("no batching: scores of this model depend on what else is in the call")
+    normal, tolerance = endpoint.processor, rpc.max_batch_difference
+    found = try_sharing(normal, normal.made_up().of, tolerance=tolerance)
+    if found.least_rows is None:
+        logger.warning(
+            f"no batching: scores differ by {found.difference:.1g} when requests share a call of this model; "
+            f"rpc.max_batch_difference is {tolerance:g}"
+        )
         return None
-    logger.info(f"batching: requests of {least} to {rpc.max_batch_rows} rows share calls of the model")
-    return SharedCalls(endpoint, endpoint.processor, least_rows=least, most_rows=rpc.max_batch_rows)
+    logger.info(
+        f"batching: requests of {found.least_rows} to {rpc.max_batch_rows} rows share calls of the model",
+        extra={"largest_difference": found.difference},
+    )
+    return SharedCalls(endpoint, normal, least_rows=found.least_rows, most_rows=rpc.max_batch_rows)
 
 
 class SharedCalls:

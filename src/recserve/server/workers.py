@@ -9,8 +9,13 @@ The worker that was busy last is woken first: its caches are warm. Jobs that kno
 are taken out of the queue several at a time, as many as wait (`Together`).
 
 A thread cannot be stopped from outside. So a call that has run for as long as a whole request may take is
-*written off*: its thread is left behind, another one takes its place, and after as many write-offs as there
-are threads somebody else should start a new process (`on_exhausted`).
+*written off*: its thread is left behind, and another one takes its place. A call that comes back after all
+ends its thread. When as many threads hang as there should be, somebody else should start a new process
+(`on_exhausted`).
+
+A request that waits until its deadline is never computed, and it should not wait in the first place: where
+what is before it takes longer than it has (`check_room`), it is refused at once. Without that, a queue longer
+than the budget would hand out requests that are just about to be late, and compute all of them in vain.
 
 The clock for a write-off starts with the call, not with the request: under overload a request may get its
 thread just before its deadline, and a healthy call must not cost a thread for having been late to begin.
@@ -35,7 +40,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("recserve.workers")
 
+#: Of its budget, what a request may be expected to wait and compute; calls are not all equally long.
+_PROMISED = 0.8
+#: How much of the pace is that of the last call.
+_NEWEST = 1 / 16
+_EXPIRED = "no time left: the request waited in the queue until its deadline"
+
 T = TypeVar("T")
+
+
+class ExpiredError(DeadlineError):
+    """The deadline came before the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +107,13 @@ class Worker(threading.Thread):
             self.running_since = monotonic()
             self.running = jobs
             outcomes = _outcomes(jobs, self.running_since)
+            seconds = monotonic() - self.running_since
             with self.lock:
                 self.running = ()
             if self.written_off:
                 return  # nobody waits for the result, and another thread has this one's place
             try:
-                pool.post(pool.finish, jobs, outcomes)
+                pool.post(pool.finish, jobs, outcomes, seconds)
             except RuntimeError:
                 return  # the loop has ended: the server gave up waiting for this call
             del jobs, outcomes  # an idle thread must not hold the memory of its last request
@@ -154,7 +170,7 @@ class WorkerPool:
     in_work:       requests that count as being in work, whether a thread has taken them yet or not
     max_queue:     requests that may wait beyond `in_work`; one more raises QueueFullError
     budget:        seconds that one call may run before its thread is written off
-    on_exhausted:  called once, after `threads` write-offs
+    on_exhausted:  called once, when `threads` calls hang that were written off
     together:      how jobs that can be done together are taken; by default one at a time
     """
 
@@ -174,6 +190,10 @@ class WorkerPool:
         self.capacity = max(in_work, threads) + max_queue
         self.in_flight = 0
         self.write_offs = 0
+        self.calls = 0  # that have ended, write-offs included
+        self.calls_late = 0  # of them: the caller had been told 408 meanwhile
+        self.expired = 0  # never called: their deadline came while they waited
+        self.job_seconds = 0.0  # what one takes a thread, lately
         self.waiting: deque[Job[Any]] = deque()
         self.idle: deque[Worker] = deque()  # the one that was busy last stands last
         self.closed = False
@@ -185,7 +205,8 @@ class WorkerPool:
         self._timer_due = 0.0
         self._started = 0
         self._workers: list[Worker] = []
-        self._left_behind: list[Worker] = []
+        self._left_behind: list[Worker] = []  # inside a call that was written off
+        self._exhausted = False
         for _ in range(threads):
             self._start_worker()
 
@@ -222,10 +243,15 @@ class WorkerPool:
         return future
 
     def check_room(self) -> None:
-        """Raise QueueFullError if a request that came now would find the queue full."""
+        """Raise QueueFullError if a request that came now would find the queue full, or wait in vain."""
         if self.in_flight >= self.capacity:
             raise QueueFullError(
                 f"no room: {self.in_flight} requests are in work or waiting; try again later"
+            )
+        waiting = len(self.waiting)  # with none, there is always room: however slow the calls, they are tried
+        if waiting and (waiting / self.threads + 1) * self.job_seconds > _PROMISED * self._budget:
+            raise QueueFullError(
+                f"no room: {waiting} requests wait, more than can be answered in time; try again later"
             )
 
     @property
@@ -251,11 +277,17 @@ class WorkerPool:
         with suppress(IndexError):  # all are at work, and look for more when they have done
             self.idle.pop().wake.release()
 
-    def finish(self, jobs: Sequence[Job[Any]], outcomes: Sequence[Any]) -> None:
+    def finish(self, jobs: Sequence[Job[Any]], outcomes: Sequence[Any], seconds: float) -> None:
         """Take results over from a worker; a caller who was told 408 already does not hear of them."""
         self.in_flight -= len(jobs)
+        called = sum(not isinstance(outcome, ExpiredError) for outcome in outcomes)
+        self.calls += called
+        self.expired += len(jobs) - called
+        if called:
+            self.job_seconds += (seconds / called - self.job_seconds) * _NEWEST
         for job, outcome in zip(jobs, outcomes, strict=True):
             if job.future.done():
+                self.calls_late += not isinstance(outcome, ExpiredError)
                 continue
             if isinstance(outcome, BaseException):
                 job.future.set_exception(outcome)
@@ -309,7 +341,8 @@ class WorkerPool:
             except ValueError:
                 continue  # a worker has just taken it; it sees the deadline itself
             self.in_flight -= 1
-            _fail(job, "no time left: the request waited in the queue until its deadline")
+            self.expired += 1
+            _fail(job, _EXPIRED)
         return earliest
 
     def _write_off(self, worker: Worker, jobs: tuple[Job[Any], ...]) -> None:
@@ -318,23 +351,26 @@ class WorkerPool:
                 return  # it has just come back
             worker.written_off = True
         self._workers.remove(worker)
-        self._left_behind.append(worker)
+        self._left_behind = [*(one for one in self._left_behind if one.running), worker]
         self._start_worker()
         for job in jobs:
             _fail(job, "no time left: the call has run for as long as a whole request may take")
         self.in_flight -= len(jobs)
+        self.calls += len(jobs)
+        self.calls_late += len(jobs)
         self.write_offs += 1
         logger.error(
             "a call outlived its time budget; its thread is written off and replaced",
             extra={"worker": worker.name, "write_offs": self.write_offs, "threads": self.threads},
         )
-        if self.write_offs == self.threads:
+        if len(self._left_behind) == self.threads and not self._exhausted:
+            self._exhausted = True
             self._on_exhausted()
 
 
 def _outcomes(jobs: Sequence[Job[Any]], now: float) -> Sequence[Any]:
     """Do jobs; of each a result, or the error for its caller. Late ones are not done."""
-    late = DeadlineError("no time left: the request waited in the queue until its deadline")
+    late = ExpiredError(_EXPIRED)
     try:
         if len(jobs) == 1:
             (job,) = jobs
