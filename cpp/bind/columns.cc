@@ -168,8 +168,7 @@ void bind_columns(nb::module_& core) {
           },
           nb::arg("parts"), "Put the inputs of several requests together: those of one call.")
       .def_prop_ro(
-          "names",
-          [](const ModelInputs& m) { return std::const_pointer_cast<ModelInputs::Names>(m.names); },
+          "names", [](const ModelInputs& m) { return std::const_pointer_cast<ModelInputs::Names>(m.names); },
           "One object for all inputs of a plan, as long as somebody keeps it.")
       .def_prop_ro("int_names", [](const ModelInputs& m) { return m.names->ints; })
       .def_prop_ro("float_names", [](const ModelInputs& m) { return m.names->floats; })

@@ -101,7 +101,8 @@ def test_times_are_taken_for_every_request() -> None:
 
 
 @pytest.mark.parametrize(
-    ("times", "faster"), [([(1, 0.9), (1, 0.8)], True), ([(1, 1.2), (1, 0.5)], True), ([(1, 1.2), (1, 0.9)], False)]
+    ("times", "faster"),
+    [([(1, 0.9), (1, 0.8)], True), ([(1, 1.2), (1, 0.5)], True), ([(1, 1.2), (1, 0.9)], False)],
 )
 def test_faster_is_judged_over_all_sizes(times: list[tuple[float, float]], faster: bool) -> None:
     assert gate.is_faster([Speed(1, *pair) for pair in times]) is faster
