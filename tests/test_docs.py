@@ -30,6 +30,7 @@ from typer.testing import CliRunner
 import recserve.client.errors
 import recserve.config
 import recserve.errors
+from recserve.bundle import MODEL_FILES
 from recserve.cli.app import app
 from recserve.config import hosted_keys, service
 from recserve.config.reference import reference
@@ -130,6 +131,12 @@ def test_code_that_a_page_quotes_stands_in_the_file_that_it_names(fence: Fence) 
     assert any(
         lines[at : at + len(quoted)] == quoted for at, line in enumerate(lines) if line == quoted[0]
     ), f"{fence}: {named} has no such lines"
+
+
+def test_every_model_file_stands_in_the_table_of_bundles() -> None:
+    files = "".join(row[0] for row in table_rows(REFERENCE / "bundle.md"))
+
+    assert set(MODEL_FILES) <= set(re.findall(r"`([^`]+)`", files))
 
 
 def _lines(text: str) -> list[str]:
