@@ -3,15 +3,16 @@
     python -m benchmarks.first_requests [--folder build/bench] [--starts 7] [--workload rank]
 
 Starts the server again and again. Each time one caller sends, on a connection that is open already, real
-requests of the workload as soon as the server says that it is ready: a first one, and then hundreds. The
-ratio of a start is its first latency over its median; printed are medians over the starts, of what the caller
-sees and of what the server says it took. Kinds of warm-up:
+requests of the workload as soon as the server says that it is ready: a first one, hundreds without a break,
+and some after pauses of half a second. Medians over the starts, of what the caller sees and of what the
+server says it took (`Server-Timing`). Kinds of warm-up:
 
 none      cut short at once (`warmup_max_seconds` 0): only that the model answers has been seen
 made-up   no files: requests that the server makes up
 kept      the requests that an earlier start kept (`warmup_data_path`)
 
-The caller has been warmed up by a start that does not count.
+A request after a pause finds the processor's caches and clock as the first one does: where both are equal, a
+warm-up can do no more. The caller has been warmed up by a start that does not count.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FOLLOWING = 300
+PAUSES = 8
+PAUSE_SECONDS = 0.5
 
 
 def one_start(bundle: Path, document: dict[str, Any], bodies: list[bytes]) -> NDArray[np.float64]:
@@ -46,7 +49,9 @@ def one_start(bundle: Path, document: dict[str, Any], bodies: list[bytes]) -> ND
         connection = http.client.HTTPConnection(address.hostname or "", address.port or 0)
         connection.connect()
         latencies: list[tuple[float, float]] = []
-        for body in bodies[:FOLLOWING]:
+        for number, body in enumerate(bodies[: FOLLOWING + PAUSES]):
+            if number >= FOLLOWING:
+                time.sleep(PAUSE_SECONDS)
             began = time.perf_counter()
             connection.request("POST", address.path, body, {"Authorization": server.token})
             answer = connection.getresponse()
@@ -86,14 +91,15 @@ def _document(folder: Path, name: str, scratch: Path, kind: str) -> dict[str, An
 def _figures(starts: list[NDArray[np.float64]]) -> dict[str, list[float]]:
     """Of what the caller sees, and of what the server says."""
     latencies = np.stack(starts)  # (starts, requests, 2)
-    steady = np.median(latencies[:, 50:], axis=1)  # (starts, 2)
+    steady = np.median(latencies[:, 50:FOLLOWING], axis=1)  # (starts, 2)
+    paused = np.median(latencies[:, FOLLOWING:], axis=1)
     figures = {
         "first ms": latencies[:, 0],
-        "second ms": latencies[:, 1],
         "p50 ms": steady,
+        "after a pause ms": paused,
         "first / p50": latencies[:, 0] / steady,
-        "second / p50": latencies[:, 1] / steady,
         "first ten / p50": np.median(latencies[:, :10], axis=1) / steady,
+        "after a pause / p50": paused / steady,
     }
     return {name: np.median(values, axis=0).round(3).tolist() for name, values in figures.items()}
 

@@ -30,6 +30,7 @@ from typer.testing import CliRunner
 import recserve.client.errors
 import recserve.config
 import recserve.errors
+from recserve.bundle import MODEL_FILES
 from recserve.cli.app import app
 from recserve.config import hosted_keys, service
 from recserve.config.reference import reference
@@ -58,10 +59,11 @@ FOLLOWED = [
     DOCS / "move-from-hosted.md",
     *sorted(REFERENCE.glob("*.md")),
 ]
-#: Metrics of services that follow tables or look users up, which that of the pages does not.
+#: Metrics of services that follow tables, look users up or export spans, which that of the pages does not.
 ONLY_SOMETIMES = {
     "recserve_shared_calls_total",
     "recserve_shared_requests_total",
+    "recserve_spans_dropped_total",
     "recserve_item_watermark_seconds",
     "recserve_item_lag_seconds",
     "recserve_user_look_ups_total",
@@ -129,6 +131,12 @@ def test_code_that_a_page_quotes_stands_in_the_file_that_it_names(fence: Fence) 
     assert any(
         lines[at : at + len(quoted)] == quoted for at, line in enumerate(lines) if line == quoted[0]
     ), f"{fence}: {named} has no such lines"
+
+
+def test_every_model_file_stands_in_the_table_of_bundles() -> None:
+    files = "".join(row[0] for row in table_rows(REFERENCE / "bundle.md"))
+
+    assert set(MODEL_FILES) <= set(re.findall(r"`([^`]+)`", files))
 
 
 def _lines(text: str) -> list[str]:

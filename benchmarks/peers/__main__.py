@@ -1,9 +1,10 @@
 """recserve beside BentoML, FastAPI, LitServe, Ray Serve and TorchServe: `make bench-peers`.
 
-    python -m benchmarks.peers [--folder build/bench] [--peers .venv-peers] [--only ray,recserve] [--quick]
+    python -m benchmarks.peers [--folder build/bench] [--peers .venv-peers]
+                               [--only fastapi,recserve] [--workload tiny] [--quick]
 
-Writes benchmarks/results-peers.md (of a whole run only: not with --quick or --only) and ends with one line of
-JSON, its figures. Takes about twelve minutes; run it on a machine that does nothing else.
+Writes benchmarks/results-peers.md (of a whole run: not with an option of the second line) and ends with one
+line of JSON, its figures. Takes about twelve minutes; run it on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ from benchmarks import models
 from benchmarks.machine import commit, machine
 from benchmarks.peers.items import Items
 from benchmarks.peers.page import page, targets_table, verdicts
-from benchmarks.peers.servers import SERVERS, bundle_of, can_compile, versions
+from benchmarks.peers.servers import PEERS, SERVERS, bundle_of, can_compile, versions
 from benchmarks.peers.turns import Contest, Plan
-from benchmarks.workloads import RANK_200, TINY
+from benchmarks.workloads import RANK_200, TINY, Workload
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 RESULTS = Path(__file__).parent.parent / "results-peers.md"
 console = Console(stderr=True)
+
+#: Large requests are not scored together, and small ones are no work for a compiler.
+TAKING_PART = {RANK_200: {"recserve", "compiled", *PEERS}, TINY: {"recserve", "batching", *PEERS}}
 
 #: rank-200 is compared in all respects, tiny in throughput.
 FULL = {RANK_200: Plan(rounds=3, seconds=3, tail_seconds=6), TINY: Plan(rounds=3, seconds=2, tail_seconds=0)}
@@ -41,6 +45,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("build/bench"))
     parser.add_argument("--peers", type=Path, default=Path(".venv-peers"), help="environment of the peers")
     parser.add_argument("--only", default="", help=f"some of {','.join(SERVERS)}")
+    parser.add_argument("--workload", choices=[workload.name for workload in TAKING_PART])
     parser.add_argument("--quick", action="store_true", help="see that all works; the figures are rough")
     arguments = parser.parse_args()
     names = chosen(parser, arguments.only)
@@ -49,7 +54,7 @@ def main() -> None:
         parser.error(f"{arguments.peers} is no environment; `make bench-peers` makes it")
     console.print("» building the models (half a GB, kept)")
     models.build(arguments.folder)
-    for workload in (RANK_200, TINY):
+    for workload in TAKING_PART:
         bundle = arguments.folder / bundle_of(workload)
         arrays = bundle.with_name(f"{bundle.name}-arrays")
         Items.prepare(bundle.with_name(f"{bundle.name}-items.parquet"), workload, arrays)
@@ -59,13 +64,13 @@ def main() -> None:
         "load_before": psutil.getloadavg()[0],
         "versions": versions(bin),
         "rounds": (QUICK if arguments.quick else FULL)[RANK_200].rounds,
-        "workloads": contests(arguments.folder, bin, names, quick=arguments.quick),
+        "workloads": contests(arguments.folder, bin, names, plans_of(arguments)),
     }
     figures["targets"] = verdicts(figures["workloads"])
     for found in figures["workloads"].values():
         for name, why in found["left_out"].items():
             console.print(f"{SERVERS[name].name} is left out: {why}", markup=False)
-    if arguments.quick or arguments.only:
+    if arguments.quick or arguments.only or arguments.workload:
         console.print(targets_table(figures["workloads"]), markup=False)
     else:
         RESULTS.write_text(page(figures, "make bench-peers"))
@@ -82,9 +87,14 @@ def chosen(parser: argparse.ArgumentParser, only: str) -> list[str]:
     return [name for name in SERVERS if name in wanted]
 
 
-def contests(folder: Path, bin: Path, names: list[str], *, quick: bool) -> dict[str, Any]:
-    """The figures of both workloads."""
-    plans = QUICK if quick else FULL
+def plans_of(arguments: argparse.Namespace) -> dict[Workload, Plan]:
+    """What is measured, by workload."""
+    plans = QUICK if arguments.quick else FULL
+    return {one: plan for one, plan in plans.items() if arguments.workload in (None, one.name)}
+
+
+def contests(folder: Path, bin: Path, names: list[str], plans: dict[Workload, Plan]) -> dict[str, Any]:
+    """The figures of the workloads."""
     found: dict[str, Any] = {}
     with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console) as bar:
         task = bar.add_task("", total=sum(plan.rounds for plan in plans.values()) * len(names))
@@ -95,12 +105,12 @@ def contests(folder: Path, bin: Path, names: list[str], *, quick: bool) -> dict[
                 console.print(f"» {what}")
 
         for workload, plan in plans.items():
-            taking_part = [name for name in names if name != "compiled"]
             missing = {}
-            if "compiled" in names and workload is RANK_200:
+            taking_part = [name for name in names if name in TAKING_PART[workload]]
+            if "compiled" in taking_part:
                 progress("recserve compile")
                 missing = compiled(folder / bundle_of(workload))
-                taking_part = [name for name in names if name not in missing]
+                taking_part = [name for name in taking_part if name not in missing]
             contest = Contest(workload, taking_part, folder=folder, bin=bin, plan=plan, progress=progress)
             found[workload.name] = contest.run()
             found[workload.name]["left_out"] |= missing

@@ -30,7 +30,7 @@ TARGETS = (
     ("rank-200", "compiled", "throughput", "at least", 2.0),
     ("rank-200", "compiled", "p50_ms", "at most", 0.6),
     ("rank-200", "compiled", "rss_mb", "at most", 0.7),
-    ("tiny", "recserve", "throughput", "at least", 1.5),
+    ("tiny", "batching", "throughput", "at least", 1.5),
 )
 
 

@@ -148,6 +148,7 @@ class Ours:
 
     name: str
     engine: str
+    rpc: Mapping[str, Any] = field(default_factory=dict)
 
     @contextmanager
     def run(self, workload: Workload, folder: Path, bin: Path) -> Iterator[Running]:
@@ -155,6 +156,7 @@ class Ours:
         bundle = bundle_of(workload)
         document: dict[str, Any] = service(folder, bundle)
         document["model_config"]["engine"] = self.engine
+        document["metadata"]["rpc"] |= self.rpc
         bodies = [encode_request(request) for request in requests(workload)]
         try:
             with serve(folder / bundle, document, seconds=READY_SECONDS) as server:
@@ -220,6 +222,7 @@ def _torchserve(place: Place) -> list[str]:
 
 SERVERS: dict[str, Ours | Peer] = {
     "recserve": Ours("recserve", "torchscript"),
+    "batching": Ours("recserve, batching", "torchscript", {"batching": True}),
     "compiled": Ours("recserve, compiled", "aotinductor"),
     "bentoml": Peer(
         "BentoML",

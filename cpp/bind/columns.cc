@@ -140,6 +140,11 @@ void bind_columns(nb::module_& core) {
           "finish", [](const RowFinisher& f, const Batch& raw) { return f.finish(raw); }, nb::arg("raw"),
           nb::call_guard<nb::gil_scoped_release>());
 
+  nb::class_<ModelInputs::Names>(core, "TensorNames", "The names of one plan's tensors, in their order.")
+      .def_ro("ints", &ModelInputs::Names::ints)
+      .def_ro("floats", &ModelInputs::Names::floats)
+      .def_ro("float_widths", &ModelInputs::Names::float_widths);
+
   nb::class_<ModelInputs>(core, "ModelInputs", "The model's input tensors, one buffer per type.")
       .def(
           "__init__",
@@ -162,6 +167,9 @@ void bind_columns(nb::module_& core) {
             return concatenated(all);
           },
           nb::arg("parts"), "Put the inputs of several requests together: those of one call.")
+      .def_prop_ro(
+          "names", [](const ModelInputs& m) { return std::const_pointer_cast<ModelInputs::Names>(m.names); },
+          "One object for all inputs of a plan, as long as somebody keeps it.")
       .def_prop_ro("int_names", [](const ModelInputs& m) { return m.names->ints; })
       .def_prop_ro("float_names", [](const ModelInputs& m) { return m.names->floats; })
       .def_prop_ro("float_widths", [](const ModelInputs& m) { return m.names->float_widths; })

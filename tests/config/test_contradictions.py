@@ -84,9 +84,9 @@ WARNINGS: dict[str, tuple[dict[str, Any], str]] = {
         rpc(max_batch_size=8, max_batch_timeout=1),
         "no effect: metadata.rpc.max_batch_size, metadata.rpc.max_batch_timeout; write",
     ),
-    "captures of requests that name no items": (
-        {"model_config": {"fg_mode": "bypass", "request_log_path": "/log"}},
-        'no effect: model_config.request_log_path; fg_mode is "bypass", and requests name no items',
+    "constants for answers that have no place for them": (
+        {"model_config": {"fg_mode": "bypass", "pass_through_data": {"model_version": "7"}}},
+        'no effect: model_config.pass_through_data; fg_mode is "bypass", whose answers hold tensors only',
     ),
     "warm-up without files": (
         model(warmup_cnt_per_file=3),
@@ -138,9 +138,8 @@ def test_what_is_hardly_meant_is_a_warning(values: dict[str, Any], said: str) ->
 
 FINE: list[dict[str, Any]] = [
     {},
-    rpc(
-        keepalive=30
-    ),  # shorter than the default of fs_user_timeout_ms and max_batch_timeout is not asked for
+    rpc(keepalive=10),  # fs_user_timeout_ms is longer, and nobody is looked up
+    {"model_config": {"fg_mode": "bypass", "request_log_path": "/log", "fg_threads": 8}},
     rpc(batching=True, max_batch_size=8, max_batch_timeout=1),
     rpc(tls_certificate="a", tls_key="b", tls_client_ca="c"),
     rpc(grpc_port=-1, admin_port=-1, allocator="jemalloc", enable_jemalloc=1) | {"token": "x"},

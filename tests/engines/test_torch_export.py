@@ -80,6 +80,19 @@ def test_arguments_come_by_position_or_name(scores: Bundle, request_: TensorRequ
     assert TorchExport.load(scores).run_tensors(request_).named_outputs["probs"].shape == (4,)
 
 
+def test_a_number_is_what_it_was_when_the_model_was_exported(tmp_path: Path) -> None:
+    exported_with = {"ids": torch.ones(4, 2, dtype=torch.int64), "scale": 10.0}
+    bundle = export_models.write(tmp_path, export_models.Scores(), (torch.ones(4, 3),), exported_with)
+    engine = TorchExport.load(Bundle.open(bundle))
+
+    by_ten = engine.run_tensors(TensorRequest([], sent(4))).named_outputs["logits"]
+
+    assert list(engine.inputs) == ["x", "ids"]
+    model = export_models.Scores()
+    given = {name: torch.tensor(array) for name, array in sent(4).items()}
+    np.testing.assert_array_equal(by_ten, model(**given, scale=10.0)["logits"].detach().numpy())
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

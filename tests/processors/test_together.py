@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
@@ -208,3 +209,19 @@ def test_requests_too_small_to_keep_their_bits_are_scored_alone(
     assert tried.least_rows == found
     assert 0 < tried.difference < 1
     assert tolerated.least_rows == TRIED_ROWS[0]
+
+
+def test_a_model_that_takes_no_shared_inputs_shares_nothing(served: dict[str, Normal]) -> None:
+    normal = served["tile 3"]
+    run = normal.engine.run
+
+    def one_user_only(inputs: Any, *, rows: int, deadline: float | None = None) -> dict[str, NDArray[Any]]:
+        if rows > max(TRIED_ROWS):
+            raise RequestError("input 'age.values' has more rows than 1")
+        return run(inputs, rows=rows, deadline=deadline)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(normal.engine, "run", one_user_only)
+        tried = try_sharing(normal, normal.made_up().of, tolerance=1e-6)
+
+    assert tried == Sharing(None, math.inf)

@@ -114,6 +114,15 @@ def test_a_folder_that_was_filled_for_years_is_read_in_part(tmp_path: Path) -> N
     assert (len(found.requests), found.left_out) == (MOST_REQUESTS, 5)
 
 
+def test_a_folder_that_both_keys_name_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "warm").mkdir()
+    (tmp_path / "warm" / "a.pb").write_bytes(BODY)
+
+    document = {"warm_up_data_path": "warm", "model_config": {"warmup_data_path": "warm"}}
+
+    assert names(read(tmp_path, document)) == ["a.pb"]
+
+
 def test_without_any_path_there_is_nothing(tmp_path: Path) -> None:
     assert read(tmp_path, {}) == WarmUpFiles()
 

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from recserve.cli.bench import bench
 from recserve.cli.captures.app import app as captures
 from recserve.cli.check import check
+from recserve.cli.compile import compile
 from recserve.cli.config.app import app as config
 from recserve.cli.doctor import doctor
 from recserve.cli.features.app import app as features
@@ -62,6 +63,7 @@ for _command, _example in (
     (check, "recserve check my_export --config service.json"),
     (doctor, "recserve doctor my_export --config service.json"),
     (inspect, "recserve inspect my_export"),
+    (compile, "recserve compile my_export --config service.json"),
     (score, "recserve score request.json --config service.json --url http://127.0.0.1:8000"),
     (predict, "recserve predict my_export joined.parquet scores.parquet --keep user_id --keep item_id"),
     (bench, "recserve bench requests.jsonl --config service.json --rate 200 --duration 30"),

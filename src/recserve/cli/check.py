@@ -44,6 +44,8 @@ def _check_all(report: Report, path: Path | None, service_file: Path | None) -> 
     spec = report.attempt("service file", lambda: read_service_file(service_file))
     for warning in spec.warnings:
         report.note("service file", None, warning)
+    if spec.rpc.tls_certificate:
+        report.attempt("TLS", lambda: check_tls(spec))
     if path is None:
         check_tables(report, spec)
         return
@@ -67,6 +69,18 @@ def read_service_file(path: Path | None) -> tuple["ServiceSpec", str]:
 
     spec = load(path)
     return spec, f"'{spec.name}', fg_mode {spec.model.fg_mode}" if path else "none given, all defaults"
+
+
+def check_tls(spec: "ServiceSpec") -> tuple[None, str]:
+    """Load the certificate and its key."""
+    from datetime import UTC, datetime
+
+    from recserve.server.tls import tls, validities
+
+    loaded = tls(spec.rpc, spec.base_dir)
+    assert loaded is not None  # a certificate is named
+    ends = min((end for _, end in validities(loaded.pems.certificate)), default=0.0)
+    return None, f"{spec.rpc.tls_certificate}, valid until {datetime.fromtimestamp(ends, UTC):%Y-%m-%d}"
 
 
 def check_tables(report: Report, spec: "ServiceSpec") -> None:

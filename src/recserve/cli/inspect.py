@@ -101,6 +101,7 @@ def _content(path: Path, config: Path | None) -> Content:
     from recserve.cli.columns import request_columns
     from recserve.config.environment import export
     from recserve.config.service import load
+    from recserve.engines import name_of
     from recserve.processors.load import load_engine, load_features, schema_of, tile_of
 
     spec = load(config)
@@ -111,7 +112,7 @@ def _content(path: Path, config: Path | None) -> Content:
     facts = {
         "path": str(bundle.path),
         "model": bundle.model_path.name,
-        "engine": bundle.engine,
+        "engine": name_of(engine),
         "input_tile": tile_of(bundle, spec),
     }
     return Content(

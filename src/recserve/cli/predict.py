@@ -54,7 +54,7 @@ def predict(
     export(spec.envs)
     opened = Bundle.open(bundle)
     features = load_features(opened, spec)
-    engine = load_engine(opened, spec, features)
+    engine = load_engine(opened, spec, features, repeated=True)
     with progress_bar(f"{source.name} → {target.name}", "rows") as show:
         rows = predict_file(
             features, engine, source, target, batch_rows=batch_size, keep=keep or (), progress=show

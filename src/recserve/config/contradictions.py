@@ -104,10 +104,10 @@ def _without_features(spec: ServiceSpec, named: Collection[str]) -> Iterator[str
             'item features are not loaded: fg_mode is "bypass", so clients send the model\'s own tensors; '
             'write "fg_mode": "normal" to generate features'
         )
-    keys = ("request_log_path", "item_empty_score", "debug_separators", "pass_through_data", "fg_threads")
+    keys = ("debug_separators", "pass_through_data")
     unused = [f"model_config.{key}" for key in keys if f"model_config.{key}" in named]
     if unused:
-        yield f'no effect: {", ".join(unused)}; fg_mode is "bypass", and requests name no items'
+        yield f'no effect: {", ".join(unused)}; fg_mode is "bypass", whose answers hold tensors only'
 
 
 def _without_use(spec: ServiceSpec, named: Collection[str]) -> Iterator[str]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ENGINES = {
     "torchscript": "recserve.engines.torchscript:TorchScript",
     "torch_export": "recserve.engines.torch_export:TorchExport",
+    "aotinductor": "recserve.engines.aotinductor:AotInductor",
     "onnx": "recserve.engines.onnx:Onnx",
     "column_sum": "recserve.engines.column_sum:ColumnSum",
 }
@@ -29,3 +30,10 @@ def find(name: str) -> type[Engine]:
     module, _, attribute = ENGINES[name].partition(":")
     engine: type[Engine] = getattr(import_module(module), attribute)
     return engine
+
+
+def name_of(engine: Engine) -> str:
+    """The name in `ENGINES` of a loaded engine; that of its class, if it is none of them."""
+    kind = type(engine)
+    known = {place: name for name, place in ENGINES.items()}
+    return known.get(f"{kind.__module__}:{kind.__qualname__}", kind.__qualname__)

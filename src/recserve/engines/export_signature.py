@@ -29,13 +29,12 @@ class Signature:
         ]
         _check_keeps_nothing(program)
         self.outputs = _names_of_outputs(program)
-        self._tree = program.call_spec.in_spec
-        self._constants: list[tuple[str, Any]] = []  # every leaf: ("", a constant) or (its name, None)
+        self._arguments: list[tuple[str, Any]] = []  # (name of a tensor, None) or ("", a number)
         self.inputs: dict[str, TensorSpec] = {}
         first: dict[Any, str] = {}
         for name, argument in zip(leaves, user_inputs, strict=True):
             if isinstance(argument, torch.export.graph_signature.ConstantArgument):
-                self._constants.append(("", argument.value))
+                self._arguments.append(("", argument.value))
                 continue
             value = placeholders.get(argument.name)
             if not isinstance(value, torch.Tensor) or _dtype(value) not in DTYPES:
@@ -45,7 +44,7 @@ class Signature:
                 )
             if name in self.inputs:
                 raise BundleError(f"the model has two inputs '{name}'; rename one of them")
-            self._constants.append((name, None))
+            self._arguments.append((name, None))
             shape = tuple(
                 exactly(size) if isinstance(size, int) else _size(f"{name}[{position}]", size, program, first)
                 for position, size in enumerate(value.shape)
@@ -64,13 +63,9 @@ class Signature:
                     f"it is {expected} where {', '.join(sorted(places.values()))} are as sent"
                 )
 
-    def arguments(
-        self, given: Mapping[str, torch.Tensor], device: torch.device
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Arguments and named arguments of a call."""
-        leaves = [given[name].to(device) if name else constant for name, constant in self._constants]
-        positional, named = torch.utils._pytree.tree_unflatten(leaves, self._tree)
-        return positional, named
+    def arguments(self, given: Mapping[str, torch.Tensor], device: torch.device) -> list[Any]:
+        """Tensors, and numbers that were exported with the model, in the order in which it takes them."""
+        return [given[name].to(device) if name else constant for name, constant in self._arguments]
 
 
 def _argument_names(program: torch.export.ExportedProgram) -> list[str]:

@@ -26,7 +26,7 @@ from recserve.engines.torch_arrays import array, device_of, reason, share, tenso
 from recserve.errors import BundleError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -60,8 +60,7 @@ class TorchExport:
         self._jagged = any(name.endswith(".lengths") for name in self._inputs)
         self._limits = limits
         self._device = device
-        # The sizes are checked here, before the call.
-        self._module = program.module(check_guards=False)
+        self._forward = _forward(program)
         self._no_rows = NoRows()
 
     @classmethod
@@ -123,16 +122,28 @@ class TorchExport:
         return answer(request, self._call({name: tensor(name, value) for name, value in given.items()}))
 
     def _call(self, given: Mapping[str, torch.Tensor]) -> dict[str, NDArray[Any]]:
-        arguments, named = self._signature.arguments(given, self._device)
+        arguments = self._signature.arguments(given, self._device)
         try:
             with torch.inference_mode():
-                result = torch.utils._pytree.tree_leaves(self._module(*arguments, **named))
+                result = self._forward(*arguments)
                 by_name = dict(zip(self._signature.outputs, result, strict=True))
                 outputs = {name: array(by_name[name]) for name in self._outputs}
         except (RuntimeError, IndexError, ValueError, TypeError) as e:
             raise ModelError(f"the model failed: {reason(e)}") from e
         self._no_rows.learn(outputs)
         return outputs
+
+
+def _forward(program: torch.export.ExportedProgram) -> Callable[..., tuple[torch.Tensor, ...]]:
+    """The program as a function of flat arguments that answers flat outputs.
+
+    Names and sizes are ours to look after, and torch's own look at them takes longer than a small model.
+    """
+    module = program.module(check_guards=False)
+    module.graph.set_codegen(torch.fx.graph.CodeGen())
+    module.recompile()
+    forward: Callable[..., tuple[torch.Tensor, ...]] = module.forward
+    return forward
 
 
 def _read(path: Path) -> torch.export.ExportedProgram:

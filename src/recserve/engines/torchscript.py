@@ -21,11 +21,13 @@ from recserve.engines.engine import (
     check_rows,
     specs_by_name,
 )
+from recserve.engines.fed_model import FedModel
 from recserve.engines.torch_arrays import array, device_of, reason, share, tensor, torch
 from recserve.errors import BundleError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -56,6 +58,9 @@ class TorchScript:
         self._takes_device = signature.takes_device
         self._optional = signature.optional
         self._device = device
+        # A GPU's buffers are cut in Python: what crosses to it is decided there (`share`).
+        fed = signature.by_dict and signature.answers_dict and device.type == "cpu"
+        self._fed = FedModel(model, takes_device=signature.takes_device) if fed else None
         self._wanted = tuple(outputs)
         self._limits = limits
         self._no_rows = NoRows()
@@ -82,15 +87,10 @@ class TorchScript:
     ) -> Self:
         """Load the model onto `device` (cpu, cuda:0); `threads` is torch's, for the whole process."""
         place = device_of(device)
-        torch.set_num_threads(threads)
-        try:
-            model = torch.jit.load(bundle.model_path, map_location=place)  # type: ignore[no-untyped-call]
-        except (RuntimeError, ValueError) as e:
-            why = reason(e)
-            raise BundleError(
-                f"{bundle.model_path} is not a TorchScript model that loads; export or copy it again: {why}"
-            ) from e
-        return cls(model.eval(), device=place, outputs=outputs, features=features, limits=limits or {})
+        set_threads(threads)
+        # Not frozen: torch.jit.freeze gives the same bits, and at rank-200 neither wall nor CPU time.
+        model = load_script(bundle.model_path, place)
+        return cls(model, device=place, outputs=outputs, features=features, limits=limits or {})
 
     @property
     def inputs(self) -> Mapping[str, TensorSpec]:
@@ -115,7 +115,7 @@ class TorchScript:
         check_deadline(deadline)
         if rows == 0:
             return self._no_rows.answer()
-        outputs = self._call(share(inputs, self._device))
+        outputs = self._answered(lambda: self._fed_or_called(inputs))
         check_rows(outputs, rows)
         return outputs
 
@@ -128,20 +128,24 @@ class TorchScript:
         check_deadline(request.deadline)
         if self._by_dict and _is_empty(given):
             return answer(request, self._no_rows.answer())
-        return answer(request, self._call({name: tensor(name, value) for name, value in given.items()}))
+        tensors = {name: tensor(name, value) for name, value in given.items()}
+        return answer(request, self._answered(lambda: self._called(tensors)))
 
-    def _call(self, tensors: dict[str, torch.Tensor]) -> dict[str, NDArray[Any]]:
-        if not self._takes_device:
-            tensors = {name: value.to(self._device) for name, value in tensors.items()}
+    def _fed_or_called(self, inputs: ModelInputs) -> Any:
+        if self._fed is not None and self._fed.takes(inputs):
+            return self._fed(inputs)
+        return self._called(share(inputs, self._device))
+
+    def _called(self, tensors: dict[str, torch.Tensor]) -> Any:
+        if self._takes_device:
+            return self._forward(tensors, self._device)
+        tensors = {name: value.to(self._device) for name, value in tensors.items()}
+        return self._forward(tensors) if self._by_dict else self._forward(**tensors)
+
+    def _answered(self, call: Callable[[], Any]) -> dict[str, NDArray[Any]]:
         try:
             with torch.inference_mode():
-                if not self._by_dict:
-                    result = self._forward(**tensors)
-                elif self._takes_device:
-                    result = self._forward(tensors, self._device)
-                else:
-                    result = self._forward(tensors)
-                outputs = {name: array(output) for name, output in self._named(result).items()}
+                outputs = {name: array(output) for name, output in self._named(call()).items()}
         except (RuntimeError, TypeError, torch.jit.Error) as e:
             raise ModelError(f"the model failed: {reason(e)}") from e
         self._no_rows.learn(outputs)
@@ -163,6 +167,30 @@ class TorchScript:
         return [*self._inputs] if self._reads_only_inputs else sorted({*self._inputs, *sent})
 
 
+def load_script(path: Path, device: torch.device | None = None) -> Any:
+    """A TorchScript module, ready to run; BundleError if the file is none."""
+    try:
+        return torch.jit.load(path, map_location=device or "cpu").eval()  # type: ignore[no-untyped-call]
+    except (RuntimeError, ValueError) as e:
+        why = reason(e)
+        raise BundleError(
+            f"{path} is not a TorchScript model that loads; export or copy it again: {why}"
+        ) from e
+
+
+def tensor_at(script: Any, path: str) -> NDArray[Any]:
+    """The memory of a tensor that a module holds, by its dotted path."""
+    for name in path.split("."):
+        script = getattr(script, name)
+    array: NDArray[Any] = script.detach().numpy()
+    return array
+
+
+def set_threads(threads: int) -> None:
+    """How many threads torch has for one call, in the whole process."""
+    torch.set_num_threads(threads)
+
+
 class _Signature:
     """What a TorchScript model reads and answers, taken from its graph.
 
@@ -177,6 +205,8 @@ class _Signature:
         types = [argument.type.annotation_str for argument in arguments]
         self.by_dict = types[:1] == ["Dict[str, Tensor]"]
         self.takes_device = self.by_dict and types[1:2] == ["Device"]
+        (returned,) = model.forward.schema.returns
+        self.answers_dict = returned.type.annotation_str == "Dict[str, Tensor]"
         self.complete = True
         self.optional: tuple[str, ...] = ()
         if self.by_dict:

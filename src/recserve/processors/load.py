@@ -11,7 +11,7 @@ import logging
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
-from recserve.engines import find
+from recserve.engines import find, name_of
 from recserve.engines.engine import TensorSpec
 from recserve.errors import LoadError
 from recserve.feature_store.users import open_users
@@ -21,6 +21,7 @@ from recserve.features.generator import Generator
 from recserve.items.keeper import Keeper
 from recserve.messages import InputSchema
 from recserve.processors.bypass import Bypass
+from recserve.processors.choice import engine_for
 from recserve.processors.item_tables import open_quietly
 from recserve.processors.layout import Layout
 from recserve.processors.load_items import fingerprint_of, load_items
@@ -57,11 +58,7 @@ def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Norm
     Raises LoadError with one line that says how to mend it: a feature of an unknown type, a model whose
     inputs differ from the features, an item table without its key, a broken torch and fbgemm pair.
     """
-    described = {
-        "bundle": bundle.path.name,
-        "engine": bundle.engine,
-        "input_tile": str(tile_of(bundle, spec)),
-    }
+    described = {"bundle": bundle.path.name, "input_tile": str(tile_of(bundle, spec))}
     if not spec.model.generates_features(bundle.fg_path is not None):
         progress("loading the model", 0, 1)
         known = _features_not_asked(bundle, spec)
@@ -70,7 +67,7 @@ def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Norm
         return Bypass(
             engine,
             layout=Layout.of(known) if known else None,
-            described_as={**described, "fg_mode": "bypass"},
+            described_as={**described, "engine": name_of(engine), "fg_mode": "bypass"},
             not_finite=NotFinite(spec.model.not_finite, spec.model.item_empty_score),
         )
     features = load_features(bundle, spec)
@@ -94,7 +91,7 @@ def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Norm
         empty_score=spec.model.item_empty_score,
         schema=schema,
         users=users,
-        described_as={**described, "fg_mode": "normal"},
+        described_as={**described, "engine": name_of(engine), "fg_mode": "normal"},
         not_finite=NotFinite(spec.model.not_finite, spec.model.item_empty_score),
         pass_through=spec.model.pass_through_data,
         separators=Separators(**spec.model.debug_separators),
@@ -123,9 +120,16 @@ def load_engine(
     features: Generator | None,
     *,
     limits: Mapping[str, int] | None = None,
+    repeated: bool = False,
 ) -> Engine:
-    """Load the model; with features, check that it reads what they send; without, ids are below `limits`."""
-    engine, model = find(bundle.engine), spec.model
+    """Load the model with the engine of the service file.
+
+    With features, check that it reads what they send; without, ids are below `limits`. `repeated`: user
+    features will come with a row for every row, whatever INPUT_TILE says.
+    """
+    model = spec.model
+    repeats = tile_of(bundle, spec) > 0 and (repeated or features is None)
+    engine = find(engine_for(bundle, model.engine, device=model.device, repeats=repeats))
     return engine.load(
         bundle,
         device=model.device,

@@ -13,13 +13,14 @@ finds out for the model that is served, and requests that would not keep their s
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from recserve.columns import ModelInputs
-from recserve.errors import ModelError
+from recserve.errors import ModelError, RecserveError
 from recserve.observe.trace import Trace
 
 if TYPE_CHECKING:
@@ -122,13 +123,20 @@ def try_sharing(normal: Normal, sample: Callable[[int], ScoreRequest], *, tolera
 
 
 def _difference(normal: Normal, request: ScoreRequest, others: Sequence[ScoreRequest]) -> float:
-    """The largest, of what the model says before scores of unknown items are replaced."""
+    """The largest, of what the model says before scores of unknown items are replaced.
+
+    Without end where the model does not take shared inputs: one that was compiled for user features of one
+    row (INPUT_TILE).
+    """
     inputs, _ = normal.prepare(request, Trace())
     alone = normal.engine.run(inputs, rows=request.rows)
     before, behind = others
     shared = [normal.prepare(each, Trace(), shared=True)[0] for each in (before, request, behind)]
     rows = before.rows + request.rows + behind.rows
-    together = normal.engine.run(ModelInputs.concatenated(shared), rows=rows)
+    try:
+        together = normal.engine.run(ModelInputs.concatenated(shared), rows=rows)
+    except RecserveError:
+        return math.inf
     own = slice(before.rows, before.rows + request.rows)
     return max(_largest(alone[name], together[name][own]) for name in alone)
 

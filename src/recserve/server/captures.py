@@ -20,6 +20,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from recserve.errors import RecserveError
@@ -77,6 +78,8 @@ class KeptRequests:
         if spec.warm_up.data_path:
             self._first = OneFolder(spec.base_dir / spec.warm_up.data_path)
             self._first_left = spec.warm_up.files - sum(1 for _ in self._first.root.glob("*.pb"))
+        # Texts cost more than scores, and Python: many threads at it would keep the event loop from running.
+        self._one_at_a_time = Lock()
         self._scorer: Scorer | None = None
         self._decoder: Decoder | None = None  # of our own: what it cannot parse has been counted already
 
@@ -132,7 +135,8 @@ class KeptRequests:
         assert self._decoder is not None
         assert self._scorer is not None
         try:
-            raw, generated = self._scorer.item_texts(self._decoder.decode(plain))
+            with self._one_at_a_time:
+                raw, generated = self._scorer.item_texts(self._decoder.decode(plain))
         except RecserveError as error:  # the request alone is better than nothing
             logger.info("a request is kept without its features", extra={"reason": str(error)})
             raw, generated = {}, {}

@@ -37,7 +37,7 @@ class Pems:
     """What the files held."""
 
     certificate: bytes
-    key: bytes  # the certificate's file, where no other was named
+    key: bytes
     client_ca: bytes  # empty: clients need no certificate
 
 
@@ -136,14 +136,10 @@ class Tls:
 def tls(rpc: Rpc, base_dir: Path) -> Tls | None:
     """The TLS of a service; None for plain HTTP. Raises ConfigError."""
     if not rpc.tls_certificate:
-        for setting in ("tls_key", "tls_client_ca"):
-            if getattr(rpc, setting):
-                raise ConfigError(f"metadata.rpc.{setting} needs a tls_certificate beside it")
         return None
-    certificate = base_dir / rpc.tls_certificate
     return Tls(
-        certificate,
-        base_dir / rpc.tls_key if rpc.tls_key else certificate,
+        base_dir / rpc.tls_certificate,
+        base_dir / (rpc.tls_key or rpc.tls_certificate),
         base_dir / rpc.tls_client_ca if rpc.tls_client_ca else None,
     )
 

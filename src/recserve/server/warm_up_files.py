@@ -58,7 +58,7 @@ def read_requests(spec: ServiceSpec, endpoint: Endpoint) -> WarmUpFiles:
     """Read all requests that the service file names; never fails."""
     found = WarmUpFiles()
     read = 0
-    for path in _paths(spec):
+    for path in dict.fromkeys(_paths(spec)):  # a folder may be named by both keys
         if len(found.requests) >= MOST_REQUESTS or read >= MOST_BYTES:
             found.left_out += 1
             continue

@@ -1,0 +1,148 @@
+"""TorchScript ──▶ a flat graph of tensor operators for all sizes, by torch.export over the interpreter.
+
+    forward(tables, data) -> outputs
+
+Embedding tables are arguments: they are most of a model's bytes, nothing about them can be compiled, and so
+they stay in the original file. All else that the model holds becomes part of the graph.
+"""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from recserve.compile.interpreter import Interpreter
+from recserve.engines.engine import TensorSpec
+from recserve.engines.sizes import Size, exactly
+from recserve.errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+
+#: What exported models take: a dict of tensors, and maybe the device.
+_CALLS = (["Dict[str, Tensor]", "Device"], ["Dict[str, Tensor]"])
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The graph, and what its arguments are."""
+
+    program: torch.export.ExportedProgram
+    inputs: Mapping[str, TensorSpec]  # of `data`, sorted
+    tables: tuple[str, ...]  # paths in the original model, in the order of `tables`
+    outputs: tuple[str, ...]
+
+
+class _Flat(torch.nn.Module):
+    """What torch.export runs."""
+
+    def __init__(self, interpreter: Interpreter, constants: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self._interpreter = interpreter
+        self._names = {path: f"constant_{k}" for k, path in enumerate(constants)}
+        for path, name in self._names.items():
+            self.register_buffer(name, constants[path])
+
+    def forward(self, tables: dict[str, Tensor], data: dict[str, Tensor]) -> dict[str, Tensor]:
+        constants = {path: getattr(self, name) for path, name in self._names.items()}
+        self._interpreter.tensors = {**constants, **tables}
+        try:
+            return self._interpreter.run(data)  # type: ignore[no-any-return]
+        finally:
+            self._interpreter.tensors = {}
+
+
+def export(script: Any, example: Mapping[str, NDArray[Any]]) -> Exported:
+    """Export a model that takes a dict; BundleError if it has a part that cannot be compiled.
+
+    `example` has every input; where it has one row, that is taken for the only number (INPUT_TILE),
+    everywhere else any will do, 0 and 1 included. Dimensions behind the first are as in the example.
+    """
+    data = {name: torch.from_numpy(example[name]) for name in sorted(example)}
+    arguments = [argument.type.annotation_str for argument in script.forward.schema.arguments[1:]]
+    if arguments not in _CALLS:
+        raise BundleError(
+            f"the model takes ({', '.join(arguments)}); `recserve compile` takes models of a dict of tensors"
+        )
+    interpreter = Interpreter(script)
+    with torch.no_grad():
+        original = script(dict(data), *[torch.device("cpu")][: len(arguments) - 1])
+        flat = interpreter.run(data)
+    _compare(original, flat)
+    tables = {path: interpreter.tables[path] for path in sorted(interpreter.tables)}
+    constants = {path: tensor for path, tensor in interpreter.read.items() if path not in tables}
+    program = _export(_Flat(interpreter, constants), tables, data)
+    return Exported(program, _specs(program, data, len(tables)), tuple(tables), tuple(sorted(flat)))
+
+
+@contextmanager
+def for_all_sizes() -> Iterator[None]:
+    """How torch is to trace and compile: sizes of 0 and 1 are like any other.
+
+    It would else take them for special cases and leave them out, when it exports and again when it compiles.
+    """
+    symbols: Any = torch.fx.experimental._config  # it makes its methods as it is imported
+    with symbols.patch(backed_size_oblivious=True), warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # about torch's own use of what it deprecates
+        yield
+
+
+def _export(
+    module: torch.nn.Module, tables: dict[str, Tensor], data: dict[str, Tensor]
+) -> torch.export.ExportedProgram:
+    any_size = torch.export.Dim.DYNAMIC
+    sizes = {name: {} if tensor.size(0) == 1 else {0: any_size} for name, tensor in data.items()}
+    shapes = (dict.fromkeys(tables), sizes)
+    with for_all_sizes():
+        try:
+            return torch.export.export(module, (tables, data), dynamic_shapes=shapes, strict=False)
+        except BundleError:
+            raise
+        except Exception as e:  # of any kind: torch's export has no root of its own
+            lines = [line.strip() for line in str(e).splitlines() if line.strip()]
+            why = " ".join(lines[:3])[:500] if lines else type(e).__name__
+            raise BundleError(f"the model cannot be compiled for all sizes: {why}") from e
+
+
+def _compare(original: Mapping[str, Tensor], flat: Mapping[str, Tensor]) -> None:
+    """The interpreter has to give what torch gives, to the bit."""
+    if not isinstance(flat, dict) or set(original) != set(flat):
+        raise BundleError("the model's graph does not answer what the model answers; please report it")
+    for name, tensor in original.items():
+        if not torch.equal(tensor.nan_to_num(), flat[name].nan_to_num()):
+            raise BundleError(
+                f"output '{name}' of the model's graph differs from the model's; please report it"
+            )
+
+
+def _specs(
+    program: torch.export.ExportedProgram, data: Mapping[str, Tensor], tables: int
+) -> dict[str, TensorSpec]:
+    """Types and sizes of `data`; sizes that share a symbol are equal in every call."""
+    signature = program.graph_signature
+    if signature.user_inputs_to_mutate or signature.buffers_to_mutate:
+        raise BundleError("the model writes to its inputs or to itself, which cannot be compiled")
+    values = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
+    shapes = [values[str(name)].shape for name in signature.user_inputs[tables:]]
+    symbols_seen = [str(size) for shape in shapes for size in shape if not isinstance(size, int)]
+    specs = {}
+    for (name, tensor), shape in zip(data.items(), shapes, strict=True):
+        sizes = tuple(_size(size, symbols_seen) for size in shape)
+        specs[name] = TensorSpec(str(tensor.dtype).removeprefix("torch."), tensor.dim(), sizes)
+    return specs
+
+
+def _size(size: Any, seen: list[str]) -> Size:
+    if isinstance(size, int):
+        return exactly(size)
+    if not size.node.expr.is_symbol:
+        raise BundleError(f"the model wants an input of size {size}, which cannot be checked")
+    return Size(str(size) if seen.count(str(size)) > 1 else "")

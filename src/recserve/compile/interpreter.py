@@ -1,0 +1,212 @@
+"""Runs a TorchScript graph in Python, operator by operator, so that torch.export can watch.
+
+An exported model is thousands of nodes of containers, optional arguments and checks around a few hundred
+tensor operators. Run on real tensors, this gives bit for bit what torch's interpreter gives. Run under
+torch.export it leaves exactly the tensor operators: whatever depends on no tensor happens here and is gone,
+sizes are symbols, and a branch that depends on a size is decided for all sizes or refused by torch.export.
+
+That is why the graph is walked and not translated: torch's own converter refuses classes and the device
+argument; tracing burns sizes in; gm.code names functions of torchrec that change with its releases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from recserve.compile.operators import OF_TENSOR, PYTHON, call, is_instance
+from recserve.errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+#: Operators that read rows of a table → the arguments that are tables.
+_LOOK_UPS = {
+    "fbgemm::int_nbit_split_embedding_codegen_lookup_function": ("dev_weights", "uvm_weights"),
+    "aten::embedding": ("weight",),
+    "aten::embedding_bag": ("weight",),
+}
+_CPU = torch.device("cpu")
+_IN_RANGE_OR_ZERO = (1, 2)  # modes of bounds_check_indices: warn, say nothing; 0 throws
+
+
+@dataclass(slots=True)
+class _Instance:
+    """An object of a TorchScript class."""
+
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Module:
+    """A submodule, by its path from the model."""
+
+    path: str
+
+
+class Interpreter:
+    """One model's graph; `run` may be called again and again.
+
+    `tensors` stands for what the model holds, by path; what it lacks is taken from the model. `read` says
+    what was taken, `tables` what of it embeddings were read from: only known after a run.
+    """
+
+    def __init__(self, script: Any) -> None:
+        self._script = script
+        self._graph = script.inlined_graph
+        self.tensors: Mapping[str, Tensor] = {}
+        self.read: dict[str, Tensor] = {}
+        self.tables: dict[str, Tensor] = {}
+
+    def run(self, data: Mapping[str, Tensor]) -> Any:
+        """What the model answers; `data` is left as it is, which the model itself does not promise."""
+        module, *arguments = (value.debugName() for value in self._graph.inputs())
+        values: dict[str, Any] = dict.fromkeys(arguments, _CPU)
+        values[module] = _Module("")
+        values[arguments[0]] = {name: _own(tensor) for name, tensor in data.items()}
+        self._run_block(self._graph, values)
+        return values[next(iter(self._graph.outputs())).debugName()]
+
+    def _run_block(self, block: Any, values: dict[str, Any]) -> list[Any]:
+        for node in block.nodes():
+            if node.kind() == "prim::Constant":
+                values[node.output().debugName()] = node.output().toIValue()
+                continue
+            results = self._run_node(node, [values[value.debugName()] for value in node.inputs()], values)
+            for output, result in zip(node.outputs(), results, strict=True):
+                values[output.debugName()] = result
+        return [values[value.debugName()] for value in block.outputs()]
+
+    def _run_node(self, node: Any, arguments: list[Any], values: dict[str, Any]) -> Sequence[Any]:
+        """Results of a node, as many as it has outputs."""
+        kind = node.kind()
+        if kind == "prim::If":
+            return self._run_block(list(node.blocks())[0 if bool(arguments[0]) else 1], values)
+        if kind == "prim::Loop":
+            return self._loop(next(node.blocks()), arguments, values)
+        if kind in _STRUCTURE:
+            results: Sequence[Any] = _STRUCTURE[kind](self, node, arguments)
+            return results
+        if kind == "fbgemm::bounds_check_indices" and _can_be_clamped(arguments):
+            _clamp(*arguments[:3])
+            return ()
+        self._note_tables(kind, node, arguments)
+        of_tensor = bool(arguments) and isinstance(arguments[0], torch.Tensor)
+        known = OF_TENSOR if of_tensor else PYTHON
+        result = known[kind](*arguments) if kind in known else call(node.schema(), arguments)
+        count = node.outputsSize()
+        if count == 1:
+            return (result,)
+        return tuple(result) if count else ()
+
+    def _loop(self, body: Any, arguments: list[Any], values: dict[str, Any]) -> list[Any]:
+        """`for` and `while`: trip count, condition and what is carried from turn to turn."""
+        count, goes_on, *carried = arguments
+        names = [value.debugName() for value in body.inputs()]
+        turn = 0
+        while turn < count and goes_on:
+            values.update(zip(names, [turn, *carried], strict=True))
+            goes_on, *carried = self._run_block(body, values)
+            turn += 1
+        return carried
+
+    def _attribute(self, owner: Any, name: str) -> Any:
+        if isinstance(owner, _Instance):
+            return owner.attributes[name]
+        if not isinstance(owner, _Module):
+            return getattr(owner, name)
+        path = f"{owner.path}.{name}" if owner.path else name
+        if path in self.tensors:
+            return self.tensors[path]
+        found = self._script
+        for part in path.split("."):
+            found = getattr(found, part)
+        if isinstance(found, torch.nn.Module):
+            return _Module(path)
+        if isinstance(found, torch.Tensor):
+            # One object for each path, by which _note_tables knows it again.
+            found = self.read.setdefault(path, found.detach())
+        return found
+
+    def _note_tables(self, kind: str, node: Any, arguments: list[Any]) -> None:
+        if kind not in _LOOK_UPS or self.tensors:
+            return
+        paths = {id(tensor): path for path, tensor in self.read.items()}
+        for argument, value in zip(_argument_names(node.schema()), arguments, strict=True):
+            if argument in _LOOK_UPS[kind] and id(value) in paths:
+                self.tables[paths[id(value)]] = value
+
+
+def _argument_names(schema: str) -> list[str]:
+    return [argument.name for argument in torch._C.parse_schema(schema).arguments]
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """Ids in memory that the model may write to. In a compiled graph nothing is copied for it."""
+    return tensor if tensor.is_floating_point() else tensor.clone()
+
+
+def _can_be_clamped(arguments: list[Any]) -> bool:
+    _rows, _indices, _offsets, mode, _warning, weights, b_offsets = (*arguments, None, None)[:7]
+    return mode in _IN_RANGE_OR_ZERO and weights is None and b_offsets is None
+
+
+def _clamp(rows: Tensor, indices: Tensor, offsets: Tensor) -> None:
+    """`fbgemm::bounds_check_indices` without its counter of warnings, which concurrent calls would share.
+
+    Ids of table t are those between offsets[t * B] and offsets[(t + 1) * B]; -1 is a row that was pruned, all
+    others that the table does not have become 0.
+    """
+    tables = rows.size(0)
+    batch = (offsets.size(0) - 1) // tables
+    ends = offsets[batch * torch.arange(1, tables + 1)]
+    table = torch.bucketize(torch.arange(indices.size(0)), ends, right=True).clamp(max=tables - 1)
+    absent = (indices < -1) | (indices >= rows[table])
+    indices.copy_(torch.where(absent, torch.zeros_like(indices), indices))
+
+
+def _isinstance(_: Interpreter, node: Any, arguments: list[Any]) -> Sequence[Any]:
+    return (is_instance(arguments[0], str(node).partition("types=[")[2].partition("]")[0]),)
+
+
+def _set_attribute(_: Interpreter, node: Any, arguments: list[Any]) -> Sequence[Any]:
+    owner, value = arguments
+    if not isinstance(owner, _Instance):
+        raise BundleError(f"the model changes its own '{node.s('name')}' in a call, which cannot be compiled")
+    owner.attributes[node.s("name")] = value
+    return ()
+
+
+def _raise(_: Interpreter, node: Any, arguments: list[Any]) -> Sequence[Any]:
+    raise BundleError(f"the model refuses a drawn request: {arguments[0]}")
+
+
+def _refuse(_: Interpreter, node: Any, arguments: list[Any]) -> Sequence[Any]:
+    raise BundleError(f"the model has a {node.kind()}, which cannot be compiled")
+
+
+#: Nodes that are the language and no operators.
+_STRUCTURE: dict[str, Any] = {
+    "prim::GetAttr": lambda self, node, arguments: (self._attribute(arguments[0], node.s("name")),),
+    "prim::SetAttr": _set_attribute,
+    "prim::CreateObject": lambda self, node, arguments: (_Instance(),),
+    "prim::ListConstruct": lambda self, node, arguments: (arguments,),
+    "prim::TupleConstruct": lambda self, node, arguments: (tuple(arguments),),
+    "prim::DictConstruct": lambda self, node, arguments: (
+        dict(zip(arguments[::2], arguments[1::2], strict=True)),
+    ),
+    "prim::ListUnpack": lambda self, node, arguments: arguments[0],
+    "prim::TupleUnpack": lambda self, node, arguments: arguments[0],
+    "prim::TupleIndex": lambda self, node, arguments: (arguments[0][arguments[1]],),
+    "prim::unchecked_cast": lambda self, node, arguments: (arguments[0],),
+    "prim::Uninitialized": lambda self, node, arguments: (None,),
+    "prim::isinstance": _isinstance,
+    "prim::RaiseException": _raise,
+    "prim::CallMethod": _refuse,
+    "prim::CallFunction": _refuse,
+    "prim::fork": _refuse,
+}

@@ -1,0 +1,133 @@
+"""Drawn requests of a bundle's features: every size, every length, both ends.
+
+A model can be wrong for sizes that nobody tried. So tensors are drawn, and not generated from raw columns,
+which have their habits: ids at both ends of their tables, no values, sequences of one step and full ones.
+
+    shortest   no values, sequences of one step, id 0, floats 0
+    longest    five values, full sequences, the last id of each table, large floats
+    drawn      anything between, differently for each row
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recserve.engines.engine import BATCH_SIZE
+from recserve.features.generator import native_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.random import Generator as Random
+    from numpy.typing import NDArray
+
+    from recserve.features.generator import Generator
+    from recserve.features.plan import PlannedFeature
+
+KINDS = ("shortest", "longest", "drawn")
+MOST_VALUES = 5  # of one cell
+STEPS = 50  # of a sequence whose length nothing limits
+UNKNOWN_IDS = 10  # ids below this are in every table, where nothing says how large it is
+LARGE = 100.0
+
+
+class Requests:
+    """Draws tensors as the features would lay them out."""
+
+    def __init__(self, features: Generator) -> None:
+        self._features = [feature for feature in features.plan.features if feature.is_output]
+        self._limits = features.id_limits
+        self._tile = features.plan.tile
+        self._single = {
+            feature.name: native_parts(feature.feature, farm_hash=features.plan.config.farm_hash)[1].single
+            for feature in self._features
+        }
+
+    def example(self, rows: int, seed: int = 1) -> dict[str, NDArray[Any]]:
+        """Tensors to export with: nothing that may vary has a size of 1, which would pass for fixed."""
+        return self._draw("drawn", rows, np.random.default_rng(seed), least=2)
+
+    def all(self, rows: tuple[int, ...], drawn: int) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
+        """Every kind in every size, `drawn` requests of the last kind."""
+        for count in rows:
+            for kind in KINDS:
+                for seed in range(drawn if kind == "drawn" else 1):
+                    yield count, self._draw(kind, count, np.random.default_rng([count, seed]))
+
+    def _draw(self, kind: str, rows: int, random: Random, least: int = 0) -> dict[str, NDArray[Any]]:
+        tensors: dict[str, NDArray[Any]] = {}
+        steps: dict[str, NDArray[np.int64]] = {}  # members of a group are as long as one another
+        for feature in self._features:
+            count = 1 if self._tile and feature.is_user else rows
+            group = feature.feature.group.name if feature.feature.group else feature.name
+            if feature.feature.is_sequence and group not in steps:
+                most = feature.feature.length or STEPS
+                steps[group] = _counts(kind, count, max(1, least), most, random)
+            tensors |= self._tensors(feature, kind, count, steps=steps.get(group), random=random, least=least)
+        if self._tile:
+            tensors[BATCH_SIZE] = np.array([rows])
+        return tensors
+
+    def _tensors(
+        self,
+        feature: PlannedFeature,
+        kind: str,
+        rows: int,
+        *,
+        steps: NDArray[np.int64] | None,
+        random: Random,
+        least: int,
+    ) -> Mapping[str, NDArray[Any]]:
+        name, record = feature.name, feature.feature.type
+        if not record.sparse:
+            cells = rows if steps is None else int(steps.sum())
+            values = {f"{name}.values": _floats(kind, (cells, max(1, record.width)), random)}
+            return values if steps is None else values | {f"{name}.lengths": steps}
+        if steps is None:
+            most = max(least, 1 if self._single[name] else MOST_VALUES)
+            lengths = _counts(kind, rows, least, most, random)
+            tensors = {f"{name}.lengths": lengths}
+        else:
+            tensors = {f"{name}.lengths": steps}
+            lengths = steps
+            if record.value_dim != 1:
+                lengths = _counts(kind, int(steps.sum()), max(1, least), MOST_VALUES, random)
+                tensors[f"{name}.key_lengths"] = lengths
+        total = int(lengths.sum())
+        tensors[f"{name}.values"] = _ids(kind, total, self._limits.get(name, UNKNOWN_IDS), random)
+        if record.is_weighted:
+            return tensors | {f"{name}.weights": np.abs(_floats(kind, (total,), random))}
+        return tensors
+
+
+def _counts(kind: str, count: int, least: int, most: int, random: Random) -> NDArray[np.int64]:
+    match kind:
+        case "shortest":
+            return np.full(count, least)
+        case "longest":
+            return np.full(count, most)
+        case _:
+            return random.integers(least, most + 1, count)
+
+
+def _ids(kind: str, count: int, limit: int, random: Random) -> NDArray[np.int64]:
+    match kind:
+        case "shortest":
+            return np.zeros(count, np.int64)
+        case "longest":
+            return np.full(count, limit - 1)
+        case _:
+            return random.integers(0, limit, count)
+
+
+def _floats(kind: str, shape: tuple[int, ...], random: Random) -> NDArray[np.float32]:
+    drawn: NDArray[np.float32] = random.standard_normal(shape, np.float32)
+    match kind:
+        case "shortest":
+            return np.zeros(shape, np.float32)
+        case "longest":
+            return np.float32(LARGE) * np.sign(drawn)
+        case _:
+            return drawn

@@ -1,0 +1,263 @@
+"""Runs what `recserve compile` made of a TorchScript model: machine code by AOTInductor.
+
+    ModelInputs ──addresses──▶ native runner (package/) ──copies──▶ arrays
+                                   ▲
+    scripted_model.pt ──tables─────┘   embeddings stay in the original file; the package holds the rest
+
+Nothing is copied on the way in, and no lock is held while the model computes. Scores differ from the original
+by what `recserve compile` measured: the same sums, in another order. See `Engine` for the contract.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from recserve.cores import cores
+from recserve.engines import compiled, jagged, sizes
+from recserve.engines.compiled import Compiled
+from recserve.engines.engine import (
+    BATCH_SIZE,
+    NoRows,
+    answer,
+    by_name,
+    check_deadline,
+    check_features,
+    check_outputs,
+    check_request,
+    check_rows,
+)
+from recserve.engines.torch_runner import TENSOR, TYPES, TorchRunner, expected
+from recserve.engines.torchscript import load_script, set_threads, tensor_at
+from recserve.errors import BundleError, ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from recserve.bundle import Bundle
+    from recserve.columns import ModelInputs
+    from recserve.engines.engine import TensorSpec
+    from recserve.messages import TensorRequest, TensorResponse
+
+# Calls that may go on at once; a runner is small, the weights are shared.
+_LEAST_RUNNERS = 8
+
+_NO_SIZES = (0,) * TENSOR["sizes"].shape[0]
+
+
+class AotInductor:
+    """A compiled model on the CPU."""
+
+    def __init__(
+        self,
+        made: Compiled,
+        runner: TorchRunner,
+        tables: Sequence[NDArray[Any]],
+        *,
+        outputs: Sequence[str],
+        features: Mapping[str, TensorSpec] | None,
+        limits: Mapping[str, int],
+    ) -> None:
+        if features is not None:
+            check_features(features, made.inputs)
+        check_outputs(outputs, made.outputs)
+        self.compiled = made
+        self._specs = made.inputs
+        self._inputs = {name: (features or {}).get(name, spec) for name, spec in made.inputs.items()}
+        self._wanted = tuple(outputs)
+        self._runner, self._limits, self._no_rows = runner, limits, NoRows()
+        self._tables = tables  # the runner has their addresses
+        self._arguments = _Arguments(made.inputs, tables)
+        runner.expect(self._arguments.expected)
+
+    @classmethod
+    def load(
+        cls,
+        bundle: Bundle,
+        *,
+        device: str = "cpu",
+        threads: int = 1,
+        outputs: Sequence[str] = (),
+        features: Mapping[str, TensorSpec] | None = None,
+        limits: Mapping[str, int] | None = None,
+    ) -> Self:
+        """Load what was compiled for this machine; `threads` is torch's, for the whole process."""
+        folder = compiled.folder_of(bundle)
+        if not (folder / compiled.MANIFEST).is_file():
+            raise BundleError(not_compiled(bundle))
+        made = Compiled.read(folder)
+        why_not = made.why_not(bundle)
+        if why_not:
+            raise BundleError(f"{folder} does not fit: {why_not}; run `recserve compile {bundle.path}` again")
+        return cls.open(
+            made, bundle, device=device, threads=threads, outputs=outputs, features=features, limits=limits
+        )
+
+    @classmethod
+    def open(
+        cls,
+        made: Compiled,
+        bundle: Bundle,
+        *,
+        device: str = "cpu",
+        threads: int = 1,
+        outputs: Sequence[str] = (),
+        features: Mapping[str, TensorSpec] | None = None,
+        limits: Mapping[str, int] | None = None,
+    ) -> Self:
+        """Load a record that is known to fit, wherever it lies."""
+        if device != "cpu":
+            raise ConfigError(
+                f"device '{device}': compiled models run on the CPU; set engine torchscript for a GPU"
+            )
+        set_threads(threads)
+        script = load_script(bundle.model_path)
+        tables = [tensor_at(script, path) for path in made.tables]
+        runners = max(_LEAST_RUNNERS, cores())
+        runner = TorchRunner(made.folder / compiled.RUNNER, made.folder / compiled.PACKAGE, runners)
+        return cls(made, runner, tables, outputs=outputs, features=features, limits=limits or {})
+
+    @property
+    def inputs(self) -> Mapping[str, TensorSpec]:
+        """Tensors that the model reads, sorted by name."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """Names of the answers: as configured, else sorted."""
+        return self._wanted or self.compiled.outputs
+
+    def warm_up(self, samples: Iterable[tuple[ModelInputs, int]]) -> None:
+        """Run every sample once: nothing is compiled any more."""
+        for inputs, rows in samples:
+            self.run(inputs, rows=rows)
+
+    def run(
+        self, inputs: ModelInputs, *, rows: int, deadline: float | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Outputs by name, (rows, ...) each."""
+        check_deadline(deadline)
+        if rows == 0:
+            return self._no_rows.answer()
+        outputs = self._run(self._arguments.of_inputs(inputs))
+        check_rows(outputs, rows)
+        return outputs
+
+    def run_tensors(self, request: TensorRequest) -> TensorResponse:
+        """Outputs for a caller's tensors, once all of them are as the model was compiled for.
+
+        Ours: user features under INPUT_TILE have one row here; TorchScript also takes them repeated.
+        """
+        given = by_name(request, list(self._specs))
+        check_request(given, self._specs)
+        given = {name: _fitting(given[name], spec) for name, spec in self._specs.items()}
+        jagged.check(given, tile=BATCH_SIZE in self._specs, limits=self._limits)
+        check_deadline(request.deadline)
+        if sizes.has_no_rows(given, self._specs):
+            return answer(request, self._no_rows.answer())
+        sizes.check(given, self._specs)
+        return answer(request, self._run(self._arguments.of_arrays(given)))
+
+    def _run(self, arguments: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        answered = dict(zip(self._runner.outputs, self._runner.run(arguments), strict=True))
+        outputs = {name: answered[name] for name in self.outputs}
+        self._no_rows.learn(outputs)
+        return outputs
+
+
+class _Arguments:
+    """Arrays of TENSOR: what each call hands to the runner. Tables come first, then inputs by name."""
+
+    def __init__(self, specs: Mapping[str, TensorSpec], tables: Sequence[NDArray[Any]]) -> None:
+        named: dict[str, int] = {}
+        shapes = [list(table.shape) for table in tables]
+        shapes += [[_number_of(size, named) for size in spec.shape] for spec in specs.values()]
+        types = [table.dtype.name for table in tables] + [spec.dtype for spec in specs.values()]
+        self.expected = expected(types, shapes)
+        self._template = self.expected.copy()
+        self._template["data"][: len(tables)] = [table.ctypes.data for table in tables]
+        self._positions = {name: len(tables) + k for k, name in enumerate(specs)}
+        self._layout: _Layout | None = None
+
+    def of_inputs(self, inputs: ModelInputs) -> NDArray[Any]:
+        """Addresses and sizes in the two buffers of generated inputs, which say themselves what they are."""
+        layout = self._layout
+        if layout is None or not layout.fits(inputs):
+            self._layout = layout = _Layout(inputs, self._positions)
+        arguments = self._template.copy()
+        layout.fill(arguments, inputs)
+        return arguments
+
+    def of_arrays(self, given: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Addresses and sizes of arrays by name."""
+        arguments = self._template.copy()
+        at = [self._positions[name] for name in given]
+        arguments["data"][at] = [array.__array_interface__["data"][0] for array in given.values()]
+        arguments["rank"][at] = [array.ndim for array in given.values()]
+        arguments["sizes"][at] = [(*array.shape, *_NO_SIZES[array.ndim :]) for array in given.values()]
+        return arguments
+
+
+class _Layout:
+    """Where the tensors of feature generation go among the arguments; the same for all requests of a plan."""
+
+    def __init__(self, inputs: ModelInputs, positions: Mapping[str, int]) -> None:
+        self._names = (list(inputs.int_names), list(inputs.float_names), list(inputs.float_widths))
+        self._ints = np.array([positions.get(name, -1) for name in inputs.int_names], np.int64)
+        self._floats = np.array([positions.get(name, -1) for name in inputs.float_names], np.int64)
+        self._widths = np.array(inputs.float_widths, np.int64)
+
+    def fits(self, inputs: ModelInputs) -> bool:
+        return self._names == (inputs.int_names, inputs.float_names, inputs.float_widths)
+
+    def fill(self, arguments: NDArray[Any], inputs: ModelInputs) -> None:
+        counts = np.array(inputs.int_sizes, np.int64)
+        _place(arguments, self._ints, inputs.ints, counts, np.zeros_like(counts))
+        _place(arguments, self._floats, inputs.floats, np.array(inputs.float_sizes, np.int64), self._widths)
+
+
+def _place(
+    arguments: NDArray[Any],
+    positions: NDArray[np.int64],
+    buffer: NDArray[Any],
+    counts: NDArray[np.int64],
+    widths: NDArray[np.int64],
+) -> None:
+    """Write address, rank and sizes of tensors that lie one after the other; width 0 is a flat one."""
+    read = positions >= 0  # a model leaves out tensors that it has no use for
+    starts = np.cumsum(counts) - counts
+    at, widths = positions[read], widths[read]
+    arguments["data"][at] = buffer.ctypes.data + starts[read] * buffer.itemsize
+    arguments["type"][at] = TYPES[buffer.dtype.name]
+    arguments["rank"][at] = 1 + (widths > 0)
+    arguments["sizes"][at, 0] = counts[read] // np.maximum(widths, 1)
+    arguments["sizes"][at, 1] = widths
+
+
+def _number_of(size: sizes.Size, named: dict[str, int]) -> int:
+    """A size as the runner has it: literal, -1 for any, another negative number for each name."""
+    if size.fixed is not None:
+        return size.fixed
+    return named.setdefault(size.name, -2 - len(named)) if size.name else -1
+
+
+def _fitting(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
+    """The array with the type that was compiled for: int32 ids are widened, what is read-only is copied."""
+    if array.dtype == np.int32 and spec.dtype == "int64":
+        return array.astype(np.int64)
+    if array.ndim == 0 and spec.rank == 1 and array.dtype == spec.dtype:
+        array = array.reshape(1)  # batch_size comes either way
+    return np.ascontiguousarray(array)
+
+
+def not_compiled(bundle: Bundle) -> str:
+    """What to say when there is nothing for this machine."""
+    key, others = compiled.Machine.this().key, compiled.others(bundle)
+    beside = f" (it is for {', '.join(others)})" if others else ""
+    return (
+        f"{bundle.model_path} is not compiled for {key}{beside}; run `recserve compile {bundle.path}`, "
+        "or set engine torchscript"
+    )

@@ -1,0 +1,85 @@
+"""A graph is exported for all sizes, or not at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from tests.compile.bundles import features_of, write_rank
+from tests.engines import models
+
+from recserve.compile.export import export
+from recserve.compile.requests import Requests
+from recserve.engines.engine import TensorSpec, tensors
+from recserve.engines.sizes import Size, exactly
+from recserve.engines.torchscript import load_script
+from recserve.errors import BundleError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+
+def test_the_graph_answers_for_sizes_that_it_was_not_exported_with(tmp_path: Path) -> None:
+    bundle = write_rank(tmp_path)
+    script = load_script(bundle.model_path)
+
+    exported = export(script, Requests(features_of(bundle)).example(6))
+
+    for rows in (1, 2, 9):
+        data = {
+            name: torch.from_numpy(array) for name, array in sorted(tensors(models.rank_inputs(rows)).items())
+        }
+        found = exported.program.module()({"weights": script.weights}, data)
+        expected = script(data, torch.device("cpu"))
+        assert exported.tables == ("weights",)
+        assert exported.outputs == ("logits", "probs_ctr", "probs_cvr")
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_inputs_say_their_types_and_what_is_fixed_of_their_sizes(tmp_path: Path) -> None:
+    bundle = write_rank(tmp_path, tile=True)
+
+    exported = export(load_script(bundle.model_path), Requests(features_of(bundle)).example(6))
+
+    assert exported.inputs["user_id.lengths"] == TensorSpec("int64", 1, (exactly(1),))
+    assert exported.inputs["user_id.values"] == TensorSpec("int64", 1, (Size(),))
+    assert exported.inputs["price.values"].dtype == "float32"
+    assert exported.inputs["price.values"].shape[1] == exactly(2)
+    assert exported.inputs["batch_size"] == TensorSpec("int64", 1, (exactly(1),))
+
+
+class OfItsValues(torch.nn.Module):
+    """Takes a branch by what its input holds."""
+
+    def forward(self, data: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        age = data["age.values"]
+        return {"sum": age if float(age.sum()) > 0 else -age}
+
+
+class OfItsRows(torch.nn.Module):
+    """Takes a branch by how many rows there are."""
+
+    def forward(self, data: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        age = data["age.values"]
+        return {"sum": age if age.size(0) > 3 else -age}
+
+
+@pytest.mark.parametrize("model", [OfItsValues(), OfItsRows()])
+def test_a_model_that_is_another_for_other_requests_is_refused(tmp_path: Path, model: nn.Module) -> None:
+    script = load_script(models.write(tmp_path, model) / "scripted_model.pt")
+
+    with pytest.raises(BundleError, match="the model cannot be compiled for all sizes: ") as error:
+        export(script, {"age.values": np.ones((5, 2), np.float32)})
+
+    assert "\n" not in str(error.value)
+
+
+def test_a_model_that_takes_its_tensors_by_position_is_refused(tmp_path: Path) -> None:
+    script = load_script(models.write(tmp_path, models.Positional()) / "scripted_model.pt")
+
+    with pytest.raises(BundleError, match=r"the model takes \(Tensor, Tensor, float\); .* a dict of tensors"):
+        export(script, {"x": np.ones(2, np.float32), "y": np.ones(2, np.float32)})
