@@ -47,19 +47,23 @@ auto or_null(RecserveError* error, Call call) -> decltype(call().release()) {
 /// Compares inputs with what the model was compiled for.
 void check(const std::vector<RecserveTensor>& expected, const RecserveTensor* inputs, size_t count) {
   if (count != expected.size())
-    throw std::invalid_argument(std::to_string(count) + " inputs instead of " + std::to_string(expected.size()));
+    throw std::invalid_argument(std::to_string(count) + " inputs instead of " +
+                                std::to_string(expected.size()));
   std::map<int64_t, int64_t> sizes;  // of shared negative numbers, as the first of them has it
   for (size_t k = 0; k < count; ++k) {
     const RecserveTensor &wanted = expected[k], &given = inputs[k];
-    if (given.type != wanted.type)
+    if (wanted.type >= 0 && given.type != wanted.type)
       refuse(k, "has type " + std::to_string(given.type) + " instead of " + std::to_string(wanted.type));
-    if (given.rank != wanted.rank || given.rank < 0 || given.rank > RECSERVE_MAX_RANK)
-      refuse(k, "has " + std::to_string(given.rank) + " dimensions instead of " + std::to_string(wanted.rank));
+    if ((wanted.rank >= 0 && given.rank != wanted.rank) || given.rank < 0 || given.rank > RECSERVE_MAX_RANK)
+      refuse(k,
+             "has " + std::to_string(given.rank) + " dimensions instead of " + std::to_string(wanted.rank));
     bool empty = false;
     for (int64_t d = 0; d < given.rank; ++d) {
-      const int64_t size = given.sizes[d], want = wanted.sizes[d];
+      const int64_t size = given.sizes[d], want = wanted.rank >= 0 ? wanted.sizes[d] : -1;
       if (size < 0) refuse(k, "has a negative size");
-      const int64_t known = want >= 0 ? want : want == -1 ? size : sizes.try_emplace(want, size).first->second;
+      const int64_t known = want >= 0    ? want
+                            : want == -1 ? size
+                                         : sizes.try_emplace(want, size).first->second;
       if (size != known)
         refuse(k, "has size " + std::to_string(size) + " in dimension " + std::to_string(d) + " instead of " +
                       std::to_string(known));
@@ -126,6 +130,8 @@ int64_t recserve_outputs_count(const RecserveOutputs* outputs) {
   return static_cast<int64_t>(outputs->views.size());
 }
 
-const RecserveTensor* recserve_outputs_tensors(const RecserveOutputs* outputs) { return outputs->views.data(); }
+const RecserveTensor* recserve_outputs_tensors(const RecserveOutputs* outputs) {
+  return outputs->views.data();
+}
 
 void recserve_outputs_free(RecserveOutputs* outputs) { delete outputs; }

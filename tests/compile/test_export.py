@@ -72,7 +72,7 @@ class OfItsRows(torch.nn.Module):
 def test_a_model_that_is_another_for_other_requests_is_refused(tmp_path: Path, model: nn.Module) -> None:
     script = load_script(models.write(tmp_path, model) / "scripted_model.pt")
 
-    with pytest.raises(BundleError, match="the model cannot be compiled for all sizes: .*") as error:
+    with pytest.raises(BundleError, match="the model cannot be compiled for all sizes: ") as error:
         export(script, {"age.values": np.ones((5, 2), np.float32)})
 
     assert "\n" not in str(error.value)

@@ -47,7 +47,12 @@ def test_branches_loops_submodules_and_computed_keys_are_followed(
     tmp_path: Path, model: nn.Module, rows: int
 ) -> None:
     script = scripted(tmp_path, model)
-    data = named({name: np.arange(rows * 2.0).reshape(rows, 2).astype("f4") for name in ("age.values", "height.values")})
+    data = named(
+        {
+            name: np.arange(rows * 2.0).reshape(rows, 2).astype("f4")
+            for name in ("age.values", "height.values")
+        }
+    )
 
     result = Interpreter(script).run(data)
 

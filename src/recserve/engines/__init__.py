@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ENGINES = {
     "torchscript": "recserve.engines.torchscript:TorchScript",
     "aotinductor": "recserve.engines.aotinductor:AotInductor",
+    "aot_export": "recserve.engines.aot_export:AotExport",
     "onnx": "recserve.engines.onnx:Onnx",
     "column_sum": "recserve.engines.column_sum:ColumnSum",
 }
