@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 import urllib3
@@ -28,6 +29,19 @@ def test_a_test_gets_a_running_server(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (server.name, server.token) == ("rank", "token")
     assert response.status == ready.status == 200
     assert status == 0
+
+
+def test_a_test_is_told_of_every_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = write_bundle(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    spec = service_of()
+    spec["metadata"]["rpc"] |= {"admin_port": -1, "grpc_port": -1}
+
+    with testing.serve(bundle, spec) as server:
+        urls = [urlsplit(url) for url in (server.url, server.admin_url, f"grpc://{server.grpc_address}")]
+
+    assert [url.hostname for url in urls] == ["127.0.0.1"] * 3
+    assert len({url.port for url in urls} - {None, 0}) == 3
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
-"""The main job, end to end: clicks → features → model → bundle → server → scores, and proof that they agree.
+"""The main job, end to end: clicks → features → model → bundle → server → scores, and proof that they agree:
+offline with online, and one door of the server with another.
 
     python examples/01_train_export_serve_score/demo.py            a few minutes on two cores
     python examples/01_train_export_serve_score/demo.py --small    a minute, to see it run
 
-It leaves a bundle, its item table and its service file in .demo/, and prints the line that serves them again.
+It leaves a bundle, its item table, its service file and a request that was kept in .demo/, and prints the line
+that serves them again.
 """
 
 from __future__ import annotations
@@ -14,12 +16,14 @@ import secrets
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import quiet  # noqa: F401 - before torch
 
 # isort: split
 import asking
 import clicks as click_log
+import doors
 import export
 import numpy as np
 import pyarrow as pa
@@ -31,9 +35,16 @@ from rich.console import Console
 from rows import join
 from train import best_single_feature, generate, train
 
+from recserve.columns import batch_from_arrow
+from recserve.engines.torch_arrays import share
 from recserve.features.config import load
 from recserve.features.generator import Generator
 from recserve.testing import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
 
 HERE = Path(__file__).parent
 DEMO = Path(".demo")  # where you stand
@@ -76,11 +87,12 @@ def main() -> int:
 
     console.rule("5  serving held-out users through eas_prediction")
     asked = asking.requests(clicks.test, clicks.items)
-    worst = 0.0
+    worst, answered = 0.0, list[dict[str, list[float]]]()
     for tile in (0, 2, 3):
         part = asked if tile == 0 else asked[: len(asked) // 4]
         scores, metrics = score_online(tile, part, service)
         if tile == 0:
+            answered = scores
             report.scores(console, asked, scores, clicks.items)
             report.quality(console, asked, scores, single)
             report.latency(console, metrics)
@@ -89,8 +101,16 @@ def main() -> int:
             f"max |online - offline| = {difference:.3g}" + (f"   INPUT_TILE {tile}" if tile else "")
         )
         worst = max(worst, difference)
+
+    console.rule("6  one request by every door")
+    rows = join(asking.as_log(asked[1:2]), clicks.items)
+    made = share(generator.generate_joined(batch_from_arrow(rows)))
+    tensors = {name: made[name] for name in layout.tensors()}
+    worst = max(worst, every_door(asked[1], answered[1], service, tensors))
+
     console.rule("serve it again")
     console.print(f"recserve serve {bundle(0)} --config {DEMO / 'service.json'} --port 8000", highlight=False)
+    console.print(f"then http://127.0.0.1:8000/docs is a page to try it; the token is {service['token']}")
     return 0 if worst <= 1e-6 else 1
 
 
@@ -110,13 +130,14 @@ def write_service(path: Path) -> dict[str, str]:
         "name": "demo_rank",
         "token": secrets.token_hex(16),
         "processor": "easyrec-torch-1.12",
-        "metadata": {"instance": 1, "rpc": {"worker_threads": 2, "max_queue_size": 64}},
+        "metadata": {"instance": 1, "rpc": {"worker_threads": 2, "max_queue_size": 64, "grpc_port": -1}},
         "model_config": {
             "fg_mode": "normal",
             "outputs": "probs_ctr,probs_cvr",
             "item_empty_score": 0,
             "remote_type": "file",
             "tables": [{"name": "items.parquet", "key": "item_id"}],
+            "request_log_path": "captures",
         },
     }
     path.write_text(json.dumps(service, indent=2))
@@ -141,6 +162,25 @@ def score_offline(tile: int, asked: list[asking.Request], items: pa.Table) -> pa
     pq.write_table(join(log, items), rows)
     subprocess.run([sys.executable, "-m", "recserve", "predict", bundle(tile), rows, scores], check=True)
     return pq.read_table(scores).append_column("known", known)
+
+
+def every_door(
+    asked: asking.Request,
+    expected: dict[str, list[float]],
+    service: dict[str, str],
+    tensors: Mapping[str, Tensor],
+) -> float:
+    """Ask for the same scores in every way; `tensors` are the features, for a service that makes none."""
+    request = doors.plain(asked)
+    with serve(bundle(0), DEMO / "service.json") as server, doors.client_of(server) as client:
+        seen = client.score(**request, debug_level=2)
+        capture = doors.keep(client, request, DEMO / "captures")
+        answers = doors.by_features(server, request, capture)
+    bypass = {**service, "model_config": {"fg_mode": "bypass", "outputs": list(expected)}}
+    with serve(bundle(0), bypass) as server:
+        answers += doors.by_tensors(server, tensors)
+    report.texts(console, seen, capture)
+    return report.doors(console, answers, expected)
 
 
 if __name__ == "__main__":

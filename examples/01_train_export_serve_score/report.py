@@ -10,9 +10,15 @@ from rich.table import Table
 from rows import auc
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow as pa
     from asking import Request
+    from doors import Answer
     from rich.console import Console
+
+    from recserve.client import Scores as Seen
+    from recserve.client.captures import Kept
 
 Scores = list[dict[str, list[float]]]
 
@@ -66,4 +72,31 @@ def difference(online: Scores, offline: pa.Table) -> float:
         scored = np.concatenate([found[name] for found in online])
         known = offline["known"].to_numpy()
         worst = max(worst, float(np.abs(scored - offline[name].to_numpy())[known].max()))
+    return worst
+
+
+def texts(console: Console, seen: Seen, capture: Kept) -> None:
+    """What the model saw of one item, as debug level 2 tells it, and where level 100 kept it."""
+    item_id = seen.item_ids[0]
+    console.print(f"debug level 2, item {item_id}", highlight=False)
+    for what, by_item in (("columns ", seen.raw_features), ("features", seen.generate_features)):
+        pieces = [
+            piece for piece in by_item[item_id].split("|") if len(piece) < 24 and not piece.endswith(":")
+        ]
+        console.print(f"  {what}  {'  '.join(pieces[:5])}  …", highlight=False)
+    console.print(f"debug level 100 kept {capture.path}", highlight=False)
+
+
+def doors(console: Console, answers: list[Answer], expected: Mapping[str, list[float]]) -> float:
+    """Which doors gave the scores that `eas_prediction` got, and how fast; returns the largest difference."""
+    table = Table("door", "scores", "ms", title="one request by every door, beside eas_prediction")
+    worst = 0.0
+    for answer in answers:
+        apart = max(
+            float(np.abs(answer.scores[name] - np.asarray(scores, np.float32)).max())
+            for name, scores in expected.items()
+        )
+        worst = max(worst, apart)
+        table.add_row(answer.door, "equal" if apart == 0 else f"{apart:.1g} apart", f"{answer.ms:.1f}")
+    console.print(table)
     return worst

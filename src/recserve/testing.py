@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 #: What `recserve serve` prints before its URLs when it is ready; that of the service comes last.
 _READY = "is ready at "
 _TAKES_ITEMS = "takes items at "
+_ANSWERS_CALLS = "answers gRPC at "
 
 
 @dataclass
@@ -42,6 +43,7 @@ class RunningServer:
     process: subprocess.Popen[str]
     log: list[str] = field(default_factory=list)  # lines that it has written to stderr
     admin_url: str = ""  # where items are looked at and changed, if there is an admin port
+    grpc_address: str = ""  # host:port, if there is a gRPC port
 
     @property
     def base_url(self) -> str:
@@ -149,5 +151,7 @@ def _find_url(server: RunningServer, lines: Iterator[str]) -> None:
     for line in lines:
         if _TAKES_ITEMS in line:
             server.admin_url = line.partition(_TAKES_ITEMS)[2].strip()
+        if _ANSWERS_CALLS in line:
+            server.grpc_address = line.partition(_ANSWERS_CALLS)[2].strip()
         if _READY in line:
             server.url = line.partition(_READY)[2].strip()

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.end_to_end.newcomer import UNKNOWN, Demo, first_request, run, serving
 
+from recserve.client import captures
 from recserve.client.client import Client, Scores
 
 NAMES = ("probs_ctr", "probs_cvr")
@@ -44,6 +45,32 @@ def test_every_stage_of_a_request_has_its_latency(demo: Demo) -> None:
 
     assert list(stages) == ["receive", "queue", "decode", "look_up", "generate", "run", "encode", "respond"]
     assert all(float(milliseconds) > 0 for milliseconds in stages.values())
+
+
+DOORS = [
+    "protobuf, /api/predict/demo_rank",
+    "the same, at the address that discovery told",
+    "the same, with debug level 2",
+    "the same, sent again as it was kept",
+    "JSON, /v1/score/demo_rank",
+    "gRPC, recserve.Predict/Score",
+    "tensors in JSON, /v2/models/demo_rank/infer",
+]
+
+
+def test_every_door_gives_the_scores_of_the_eas_client_to_the_bit(demo: Demo) -> None:
+    rows = re.findall(r"^│ (.+?) +│ (\S.*?) +│ +(\d+\.\d) │$", demo.stdout, re.MULTILINE)
+
+    assert [(door, scores) for door, scores, _ in rows] == [(door, "equal") for door in DOORS]
+
+
+def test_one_item_is_shown_as_the_model_saw_it_and_its_request_was_kept(demo: Demo) -> None:
+    assert re.search(r"^  columns   age:\d+  .*  …$", demo.stdout, re.MULTILINE)
+    assert re.search(r"^  features  user_id:\d+  .*  …$", demo.stdout, re.MULTILINE)
+    kept = captures.read(demo.folder / demo.line("debug level 100 kept ").rpartition(" ")[2])
+
+    assert kept.path.is_relative_to(demo.folder / ".demo/captures")
+    assert kept.data.raw_features.keys() == kept.data.generate_features.keys() != set()
 
 
 # --- what it leaves ---
