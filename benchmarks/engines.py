@@ -3,8 +3,9 @@
     python -m benchmarks.engines <folder of benchmarks.models>
 
 *bare* is the artefact called with a ready dict of tensors; *run* is `Engine.run`, from the buffers of feature
-generation to arrays; *zero* is `run` of the zero model. All three in a worker thread of a warmed process, one
-intra-op thread, in turns. *two threads* is the throughput of two workers of bare calls against that of one.
+generation to arrays; *zero* is `run` of the zero model; *compiled* is `run` of what `recserve compile` made
+of the bundle, where it did. All in a worker thread of a warmed process, one intra-op thread, in turns. The
+throughputs are those of one and of two workers, of bare calls and, behind it, of compiled ones.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import torch
 from benchmarks.workloads import RANK_200, RANK_1000, TINY, Workload
 
 from recserve.bundle import Bundle
+from recserve.engines.aotinductor import AotInductor
+from recserve.engines.compiled import MANIFEST, folder_of
 from recserve.engines.torch_arrays import share
 from recserve.engines.torchscript import TorchScript
 
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 BUNDLES = {"tiny": [TINY], "rank": [RANK_200, RANK_1000]}
 CPU = torch.device("cpu")
+COLUMNS = ("bare", "run", "zero", "compiled")
 
 
 def measure(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, float]]:
@@ -76,20 +80,34 @@ def report(workload: Workload, folder: Path, name: str) -> None:
         "run": lambda: engine.run(inputs, rows=rows),
         "zero": lambda: zero.run(inputs, rows=rows),
     }
+    if (folder_of(bundle) / MANIFEST).is_file():
+        compiled = AotInductor.load(bundle, threads=1)
+        calls["compiled"] = lambda: compiled.run(inputs, rows=rows)
     with ThreadPoolExecutor(1) as worker:
         worker.submit(measure, calls, 20).result()
         taken = worker.submit(measure, calls, max(10, 10_000 // rows)).result()
-    one, two = (throughput(bare, threads, 2) for threads in (1, 2))
-    cells = [f"{cell:.2f}" for name in calls for cell in taken[name]]
-    print(f"| {workload.name} | {bundle.input_tile()} | {' | '.join(cells)} | {two:.0f} | {two / one:.2f} |")
+    cells = [f"{cell:.2f}" for name in COLUMNS for cell in taken.get(name, (np.nan, np.nan))]
+    for kind in ("bare", "compiled"):
+        rates = alternating(calls[kind]) if kind in calls else (np.nan, np.nan)
+        cells += [f"{rates[0]:.0f}", f"{rates[1]:.0f}", f"{rates[1] / rates[0]:.2f}"]
+    print(f"| {workload.name} | {bundle.input_tile()} | {' | '.join(cells)} |")
+
+
+def alternating(call: Callable[[], object]) -> tuple[float, float]:
+    """Median throughput of one worker and of two, taking turns."""
+    rates = [[throughput(call, threads, 1) for threads in (1, 2)] for _ in range(3)]
+    one, two = np.median(rates, axis=0)
+    return float(one), float(two)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
-    print("| workload | INPUT_TILE | bare ms | CPU | run ms | CPU | zero ms | CPU | two threads /s | ratio |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    heads = [f"{name} ms | CPU" for name in COLUMNS]
+    heads += [f"{name} /s | two threads /s | ratio" for name in ("bare", "compiled")]
+    print(f"| workload | INPUT_TILE | {' | '.join(heads)} |")
+    print("|---" * (2 + 2 * len(COLUMNS) + 6) + "|")
     for name, workloads in BUNDLES.items():
         for workload in workloads:
             report(workload, folder, name)

@@ -79,12 +79,23 @@ def test_input_tile_is_the_exports_own_before_the_environments(
     assert Bundle.open(write(tmp_path, model_acc=written)).input_tile(fallback) == expected
 
 
+@pytest.mark.parametrize("more", [[], ["scripted_sparse_model.pt"]], ids=["whole", "halves"])
+def test_exports_that_are_compiled_are_known_by_their_package(tmp_path: Path, more: list[str]) -> None:
+    touch(tmp_path, "aoti/aoti_model.pt2", *more)
+
+    bundle = Bundle.open(tmp_path)
+
+    assert (bundle.engine, bundle.model_path) == ("aot_export", tmp_path / "aoti" / "aoti_model.pt2")
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
         ([], "has no scripted_model.pt; give the directory that the export wrote"),
-        (["aoti/aoti_model.pt2"], "is an AOTInductor export, .*; export again without ENABLE_AOT"),
-        (["scripted_sparse_model.pt", "aoti/aoti_model.pt2"], "is an AOTInductor export"),
+        (
+            ["scripted_sparse_model.pt"],
+            r"is half of an export with ENABLE_AOT; copy aoti/aoti_model\.pt2 too",
+        ),
         (["user/scripted_model.pt", "item/scripted_model.pt"], "is a two-tower export; serve '.*/user'"),
         (["model/scripted_model.pt", "embedding/scripted_model.pt"], "is a tree export; serve '.*/model'"),
         (["fx_user_model/exported_model.pt"], "is a RecIS or RTP export; .*bypass: '.*/fx_user_model'"),
@@ -109,6 +120,8 @@ def test_what_is_no_bundle_says_what_to_do(tmp_path: Path, files: list[str], mes
     [
         ({"DISTRIBUTED_EMBEDDING": "1"}, "distributed-embedding export"),
         ({"ENABLE_TRT": "1"}, "needs TensorRT"),
+        ({"ENABLE_AOT": "2", "INPUT_TILE": "3"}, "an export with ENABLE_AOT=2 and INPUT_TILE, which cannot"),
+        ({"UNIFIED_AOT": "1", "INPUT_TILE": "2"}, "an export with ENABLE_AOT=2 and INPUT_TILE, which cannot"),
         ({"cand_seq_pk": "cand_seq"}, r"HSTU ranking export \(cand_seq_pk 'cand_seq'\)"),
         ({"INPUT_TILE": 2}, r'model_acc.json: INPUT_TILE is 2; its values are strings, write "2"'),
     ],

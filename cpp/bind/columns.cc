@@ -86,10 +86,12 @@ ModelInputs join(std::vector<std::string> int_names, const std::vector<Ints>& in
     inputs.ints.insert(inputs.ints.end(), array.data(), array.data() + array.size());
     inputs.int_sizes.push_back(static_cast<int64_t>(array.size()));
   }
-  for (const Floats& array : float_arrays) {
+  for (size_t k = 0; k < float_arrays.size(); ++k) {
+    const Floats& array = float_arrays[k];
+    const int64_t flat = float_names[k].ends_with(".weights") ? 0 : 1;
     inputs.floats.insert(inputs.floats.end(), array.data(), array.data() + array.size());
     inputs.float_sizes.push_back(static_cast<int64_t>(array.size()));
-    names->float_widths.push_back(array.ndim() == 2 ? static_cast<int64_t>(array.shape(1)) : 1);
+    names->float_widths.push_back(array.ndim() == 2 ? static_cast<int64_t>(array.shape(1)) : flat);
   }
   names->ints = std::move(int_names);
   names->floats = std::move(float_names);
@@ -158,7 +160,8 @@ void bind_columns(nb::module_& core) {
                   "int_arrays: collections.abc.Sequence[numpy.typing.NDArray[numpy.int64]], float_names: "
                   "collections.abc.Sequence[str], "
                   "float_arrays: collections.abc.Sequence[numpy.typing.NDArray[numpy.float32]]) -> None"),
-          "Copy arrays into one buffer per type, for tests and tools; a 2-d float array gives its width.")
+          "Copy arrays into one buffer per type, for tests and tools; a 2-d float array gives its width, and "
+          "weights have none.")
       .def_static(
           "concatenated",
           [](const std::vector<std::shared_ptr<ModelInputs>>& parts) {

@@ -47,7 +47,7 @@ const char* recserve_runner_outputs(const RecserveRunner* runner);
 
 /// Says what inputs have to be, in the order of the package; called once, before the first run. Sizes of 0
 /// and more are meant literally, -1 is any size, and those that share another negative number are equal in a
-/// call.
+/// call. A type or rank of -1 is any: for inputs that another part of the same model makes.
 void recserve_runner_expect(RecserveRunner* runner, const RecserveTensor* inputs, int64_t count);
 
 /// Runs the model once; any thread may, at any time. The inputs' memory is only read, and only during the

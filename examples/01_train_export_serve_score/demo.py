@@ -4,8 +4,8 @@ offline with online, and one door of the server with another.
     python examples/01_train_export_serve_score/demo.py            a few minutes on two cores
     python examples/01_train_export_serve_score/demo.py --small    a minute, to see it run
 
-It leaves a bundle, its items, its service file and a request that was kept in .demo/, and prints the line
-that serves them again.
+It leaves a bundle, its item table, its service file and a request that was kept in .demo/, and prints the
+line that serves them again.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ MODEL_FILES = {
     "scripted_model.pt": "torchscript",
     "exported_model.pt2": "torch_export",
     "exported_model.pt": "torch_export",
+    "aoti/aoti_model.pt2": "aot_export",
     "model.onnx": "onnx",
     "column_sum.json": "column_sum",
 }
@@ -59,7 +60,7 @@ class Bundle:
         return cls(
             path,
             model_path,
-            MODEL_FILES[model_path.name],
+            MODEL_FILES[model_path.relative_to(path).as_posix()],
             _present(path / "fg.json"),
             _present(path / "input_schema.json"),
             _present(path / "pipeline.config"),
@@ -130,11 +131,9 @@ def _model_file(path: Path) -> Path:
     raise BundleError(f"bundle '{path}' has no scripted_model.pt; give the directory that the export wrote")
 
 
-_AOT = "is an AOTInductor export, which is not supported yet; export again without ENABLE_AOT"
 # A file that marks a directory as something else → what it is, and what to do.
 _OTHER_EXPORTS = {
-    "aoti/aoti_model.pt2": _AOT,
-    "scripted_sparse_model.pt": _AOT,
+    "scripted_sparse_model.pt": "is half of an export with ENABLE_AOT; copy aoti/aoti_model.pt2 too",
     "user/scripted_model.pt": "is a two-tower export; serve '{path}/user'",
     "model/scripted_model.pt": "is a tree export; serve '{path}/model'",
     "fx_user_model/exported_model.pt": (
@@ -160,6 +159,12 @@ def _refuse(path: Path, model_acc: Mapping[str, str]) -> None:
         raise BundleError(
             f"bundle '{path}' is a distributed-embedding export, which is not supported yet; "
             "export again without USE_DISTRIBUTED_EMBEDDING"
+        )
+    unified = model_acc.get("ENABLE_AOT", "")[:1] == "2" or model_acc.get("UNIFIED_AOT", "")[:1] == "1"
+    if unified and model_acc.get("INPUT_TILE", "")[:1] in ("2", "3"):
+        raise BundleError(
+            f"bundle '{path}' is an export with ENABLE_AOT=2 and INPUT_TILE, which cannot take a user of "
+            "one row; export again without one of them"
         )
     if model_acc.get("ENABLE_TRT", "")[:1] == "1":
         raise BundleError(

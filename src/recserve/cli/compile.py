@@ -41,7 +41,7 @@ def compile(
     exit code is 1. Services take it at their next start, if it was faster. Needs a C++ compiler.
     """
     from recserve.bundle import Bundle
-    from recserve.compile.bundle import STEPS, compile_bundle
+    from recserve.compile.bundle import STEPS, add_runner, compile_bundle
     from recserve.config.environment import export
     from recserve.config.service import load
     from recserve.processors.load import load_features
@@ -49,6 +49,11 @@ def compile(
     spec = load(config)
     export(spec.envs)
     opened = Bundle.open(bundle)
+    if opened.engine == "aot_export":
+        typer.echo(
+            f"{add_runner(opened, output=output)}: the runner of this export, which is compiled already"
+        )
+        return
     features = load_features(opened, spec) if opened.fg_path else None
     recorded = _recorded(samples) if samples else []
     with _steps(STEPS) as progress:

@@ -100,6 +100,14 @@ def compile_bundle(
     return replace(made, folder=target)
 
 
+def add_runner(bundle: Bundle, *, output: Path | None = None) -> Path:
+    """Build what runs an export that is compiled already (ENABLE_AOT); returns its folder."""
+    target = (output or bundle.path) / compiled.FOLDER / Machine.this().key
+    with _replaced(target) as folder:
+        build_runner(folder / compiled.RUNNER)
+    return target
+
+
 def _judged(
     made: Compiled, bundle: Bundle, requests: _Drawn | _Given, progress: Callable[[str], None]
 ) -> Compiled:

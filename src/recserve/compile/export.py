@@ -8,7 +8,9 @@ they stay in the original file. All else that the model holds becomes part of th
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+
+#: Conditions that the runner checks for each call: two inputs are as long as one another.
+_EQUAL = re.compile(r"L(\['[^']+'\])+\.size\(\)\[0\] == L(\['[^']+'\])+\.size\(\)\[0\]")
+#: A limit above this is none.
+_MANY = 2**31
 
 #: What exported models take: a dict of tensors, and maybe the device.
 _CALLS = (["Dict[str, Tensor]", "Device"], ["Dict[str, Tensor]"])
@@ -52,6 +59,7 @@ class _Flat(torch.nn.Module):
             self.register_buffer(name, constants[path])
 
     def forward(self, tables: dict[str, Tensor], data: dict[str, Tensor]) -> dict[str, Tensor]:
+        _say_equal(data)
         constants = {path: getattr(self, name) for path, name in self._names.items()}
         self._interpreter.tensors = {**constants, **tables}
         try:
@@ -103,13 +111,53 @@ def _export(
     shapes = (dict.fromkeys(tables), sizes)
     with for_all_sizes():
         try:
-            return torch.export.export(module, (tables, data), dynamic_shapes=shapes, strict=False)
+            program = torch.export.export(module, (tables, data), dynamic_shapes=shapes, strict=False)
         except BundleError:
             raise
         except Exception as e:  # of any kind: torch's export has no root of its own
             lines = [line.strip() for line in str(e).splitlines() if line.strip()]
             why = " ".join(lines[:3])[:500] if lines else type(e).__name__
             raise BundleError(f"the model cannot be compiled for all sizes: {why}") from e
+    _check_sizes(program)
+    return program
+
+
+def _check_sizes(program: torch.export.ExportedProgram) -> None:
+    """Refuse a graph that was only found right for some sizes: it would answer nonsense for all others."""
+    conditions = [guard for guard in program._guards_code if not _EQUAL.fullmatch(guard)]
+    conditions += [
+        f"{symbol} in [{found.lower}, {found.upper}]"
+        for symbol, found in program.range_constraints.items()
+        if not symbol.name.startswith("u") and (found.lower > 1 or found.upper < _MANY)
+    ]
+    if conditions:
+        raise BundleError(f"the model cannot be compiled for all sizes: it depends on {conditions[0][:300]}")
+
+
+def _say_equal(data: Mapping[str, Tensor]) -> None:
+    """Make one symbol of sizes that are the same number; the sums of them that models take become simple.
+
+    By the naming of exported models all lengths, and values of features without lengths, have one entry for
+    each row; weights have one for each value.
+    """
+    check: Any = torch._check
+    rows = _row_symbols(data)
+    for size in rows[1:]:
+        check(size == rows[0])
+    for name, tensor in data.items():
+        values = data.get(f"{name.removesuffix('.weights')}.values")
+        if name.endswith(".weights") and values is not None:
+            check(tensor.size(0) == values.size(0))
+
+
+def _row_symbols(data: Mapping[str, Any]) -> list[Any]:
+    """First sizes of the tensors that have an entry for each row, where they are not fixed."""
+    sizes = []
+    for name, tensor in data.items():
+        feature, _, part = name.rpartition(".")
+        if part == "lengths" or (part == "values" and f"{feature}.lengths" not in data):
+            sizes.append(tensor.shape[0])
+    return [size for size in sizes if not isinstance(size, int)]
 
 
 def _compare(original: Mapping[str, Tensor], flat: Mapping[str, Tensor]) -> None:
@@ -131,18 +179,19 @@ def _specs(
     if signature.user_inputs_to_mutate or signature.buffers_to_mutate:
         raise BundleError("the model writes to its inputs or to itself, which cannot be compiled")
     values = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
-    shapes = [values[str(name)].shape for name in signature.user_inputs[tables:]]
-    symbols_seen = [str(size) for shape in shapes for size in shape if not isinstance(size, int)]
-    specs = {}
-    for (name, tensor), shape in zip(data.items(), shapes, strict=True):
-        sizes = tuple(_size(size, symbols_seen) for size in shape)
-        specs[name] = TensorSpec(str(tensor.dtype).removeprefix("torch."), tensor.dim(), sizes)
-    return specs
+    seen = dict(zip(data, (values[str(name)] for name in signature.user_inputs[tables:]), strict=True))
+    rows = {str(symbol) for symbol in _row_symbols(seen)}
+    count = Counter(str(size) for value in seen.values() for size in value.shape)
 
+    def named(size: Any) -> Size:
+        if isinstance(size, int):
+            return exactly(size)
+        if not size.node.expr.is_symbol:
+            raise BundleError(f"the model wants an input of size {size}, which cannot be checked")
+        symbol = str(size)
+        return Size("rows" if symbol in rows else symbol if count[symbol] > 1 else "")
 
-def _size(size: Any, seen: list[str]) -> Size:
-    if isinstance(size, int):
-        return exactly(size)
-    if not size.node.expr.is_symbol:
-        raise BundleError(f"the model wants an input of size {size}, which cannot be checked")
-    return Size(str(size) if seen.count(str(size)) > 1 else "")
+    return {
+        name: TensorSpec(str(value.dtype).removeprefix("torch."), value.dim(), tuple(map(named, value.shape)))
+        for name, value in seen.items()
+    }

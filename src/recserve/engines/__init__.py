@@ -18,6 +18,7 @@ ENGINES = {
     "torchscript": "recserve.engines.torchscript:TorchScript",
     "torch_export": "recserve.engines.torch_export:TorchExport",
     "aotinductor": "recserve.engines.aotinductor:AotInductor",
+    "aot_export": "recserve.engines.aot_export:AotExport",
     "onnx": "recserve.engines.onnx:Onnx",
     "column_sum": "recserve.engines.column_sum:ColumnSum",
 }

@@ -28,7 +28,7 @@ from recserve.engines.engine import (
     check_request,
     check_rows,
 )
-from recserve.engines.torch_runner import TENSOR, TYPES, TorchRunner, expected
+from recserve.engines.torch_runner import LEAST_RUNNERS, TYPES, TorchRunner, expected, filled, fitting
 from recserve.engines.torchscript import load_script, set_threads, tensor_at
 from recserve.errors import BundleError, ConfigError
 
@@ -41,11 +41,6 @@ if TYPE_CHECKING:
     from recserve.columns import ModelInputs
     from recserve.engines.engine import TensorSpec
     from recserve.messages import TensorRequest, TensorResponse
-
-# Calls that may go on at once; a runner is small, the weights are shared.
-_LEAST_RUNNERS = 8
-
-_NO_SIZES = (0,) * TENSOR["sizes"].shape[0]
 
 
 class AotInductor:
@@ -116,7 +111,7 @@ class AotInductor:
         set_threads(threads)
         script = load_script(bundle.model_path)
         tables = [tensor_at(script, path) for path in made.tables]
-        runners = max(_LEAST_RUNNERS, cores())
+        runners = max(LEAST_RUNNERS, cores())
         runner = TorchRunner(made.folder / compiled.RUNNER, made.folder / compiled.PACKAGE, runners)
         return cls(made, runner, tables, outputs=outputs, features=features, limits=limits or {})
 
@@ -153,7 +148,7 @@ class AotInductor:
         """
         given = by_name(request, list(self._specs))
         check_request(given, self._specs)
-        given = {name: _fitting(given[name], spec) for name, spec in self._specs.items()}
+        given = {name: fitting(given[name], spec) for name, spec in self._specs.items()}
         jagged.check(given, tile=BATCH_SIZE in self._specs, limits=self._limits)
         check_deadline(request.deadline)
         if sizes.has_no_rows(given, self._specs):
@@ -194,10 +189,7 @@ class _Arguments:
     def of_arrays(self, given: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """Addresses and sizes of arrays by name."""
         arguments = self._template.copy()
-        at = [self._positions[name] for name in given]
-        arguments["data"][at] = [array.__array_interface__["data"][0] for array in given.values()]
-        arguments["rank"][at] = [array.ndim for array in given.values()]
-        arguments["sizes"][at] = [(*array.shape, *_NO_SIZES[array.ndim :]) for array in given.values()]
+        arguments[[self._positions[name] for name in given]] = filled(list(given.values()))
         return arguments
 
 
@@ -242,15 +234,6 @@ def _number_of(size: sizes.Size, named: dict[str, int]) -> int:
     if size.fixed is not None:
         return size.fixed
     return named.setdefault(size.name, -2 - len(named)) if size.name else -1
-
-
-def _fitting(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
-    """The array with the type that was compiled for: int32 ids are widened, what is read-only is copied."""
-    if array.dtype == np.int32 and spec.dtype == "int64":
-        return array.astype(np.int64)
-    if array.ndim == 0 and spec.rank == 1 and array.dtype == spec.dtype:
-        array = array.reshape(1)  # batch_size comes either way
-    return np.ascontiguousarray(array)
 
 
 def not_compiled(bundle: Bundle) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from recserve.engines.engine import TensorSpec
+
 #: struct RecserveTensor; arrays of it are filled a column at a time.
 TENSOR = np.dtype([("data", np.int64), ("type", np.int64), ("rank", np.int64), ("sizes", np.int64, (4,))])
 
@@ -29,6 +31,15 @@ TYPES = {
     "bool": 11,
 }  # fmt: skip
 _TYPE_OF = {number: np.dtype(name) for name, number in TYPES.items()}
+
+
+#: A type of `expected` that is not compared.
+ANY = ""
+
+#: Calls that may go on at once; a runner is small, the weights are shared.
+LEAST_RUNNERS = 8
+
+_NO_SIZES = (0,) * TENSOR["sizes"].shape[0]
 
 
 class _Error(ctypes.Structure):
@@ -75,13 +86,33 @@ class TorchRunner:
             self._functions.recserve_runner_close(self._runner)
 
 
-def expected(types: Sequence[str], shapes: Sequence[Sequence[int]]) -> NDArray[Any]:
-    """An array of TENSOR for `TorchRunner.expect`, or to be filled with addresses."""
+def expected(types: Sequence[str], shapes: Sequence[Sequence[int] | None]) -> NDArray[Any]:
+    """An array of TENSOR for `TorchRunner.expect`; type ANY and shape None are any."""
     tensors = np.zeros(len(types), TENSOR)
     for tensor, type_, shape in zip(tensors, types, shapes, strict=True):
-        tensor["type"], tensor["rank"] = TYPES[type_], len(shape)
-        tensor["sizes"][: len(shape)] = shape
+        tensor["type"] = TYPES.get(type_, -1)
+        tensor["rank"] = -1 if shape is None else len(shape)
+        tensor["sizes"][: len(shape or ())] = shape or ()
     return tensors
+
+
+def filled(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """An array of TENSOR for `TorchRunner.run`; the arrays have to stay until it returns."""
+    tensors = np.zeros(len(arrays), TENSOR)
+    tensors["data"] = [array.__array_interface__["data"][0] for array in arrays]
+    tensors["type"] = [TYPES[array.dtype.name] for array in arrays]
+    tensors["rank"] = [array.ndim for array in arrays]
+    tensors["sizes"] = [(*array.shape, *_NO_SIZES[array.ndim :]) for array in arrays]
+    return tensors
+
+
+def fitting(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
+    """The array as native code takes it: int32 ids widened, one piece of memory that may be written to."""
+    if array.dtype == np.int32 and spec.dtype == "int64":
+        return array.astype(np.int64)
+    if array.ndim == 0 and spec.rank == 1:
+        array = array.reshape(1)  # batch_size comes either way
+    return array if array.flags.writeable and array.flags.c_contiguous else array.copy()
 
 
 def _functions(library: Path) -> Any:

@@ -167,6 +167,32 @@ class TorchScript:
         return [*self._inputs] if self._reads_only_inputs else sorted({*self._inputs, *sent})
 
 
+class SparseHalf:
+    """The half of an AOTInductor export that looks embeddings up: forward(data, device) -> (dict, dict)."""
+
+    warm_up_calls = WARM_UP_CALLS
+
+    def __init__(self, path: Path) -> None:
+        self._script = load_script(path)
+        signature = _Signature(self._script)
+        if not signature.by_dict:
+            raise BundleError(f"{path} takes no dict of tensors; export it again")
+        self._more = (torch.device("cpu"),) if signature.takes_device else ()
+        #: Tensors that it reads, sorted.
+        self.inputs = signature.inputs
+
+    def run(self, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Embeddings, and what is handed on as it is, by name."""
+        try:
+            with torch.inference_mode():
+                found = self._script(
+                    {name: tensor(name, value) for name, value in given.items()}, *self._more
+                )
+                return {name: array(output) for name, output in found[0].items()}
+        except (RuntimeError, torch.jit.Error) as e:
+            raise ModelError(f"the model failed: {reason(e)}") from e
+
+
 def load_script(path: Path, device: torch.device | None = None) -> Any:
     """A TorchScript module, ready to run; BundleError if the file is none."""
     try:
