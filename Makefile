@@ -2,15 +2,21 @@
 #
 #   make demo    train, export, serve and score: the main job, end to end
 #   make test    every check of the project
+#   make conformance   the checklist of the wire protocol: a verdict per item
 #   make bench   the benchmarks; writes benchmarks/results.md
 #   make bench-features   those of feature generation; writes benchmarks/results-features.md
 #   make bench-items   those of the item store; writes benchmarks/results-items.md
+#   make bench-peers   beside five other servers; writes benchmarks/results-peers.md; ONLY=fastapi,recserve
+#   make bench-overload   three times as much traffic as the server can answer; MINUTES=10
+#   make bench-connections   what idle connections cost
+#   make bench-client   how long a request takes to build, beside the EAS SDK
+#   make test-browser   the page to try a service, in a real browser (chromium)
 #   make test-spark   the tests that need Spark: an environment of its own, and a Java VM 17
-#   make soak    ten minutes under good, bad and too much traffic
+#   make soak    good, bad and too much traffic at every door; MINUTES=10
 #   make soak-items   half an hour of changes, outages and kills: the items stay equal to PostgreSQL; MINUTES=30
 #   make fuzz    broken requests, and features of random configs, under sanitizers; MINUTES=5 of each
 #   make check   lint and types only
-#   make reference   pages made of the code (settings, feature types) and the schema of fg.json: build/docs/
+#   make reference   what docs/ says of the code (settings, errors), feature types and JSON Schemas: build/docs/
 #   make help    this list
 
 PYTHON ?= python3
@@ -18,13 +24,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 EAS := .venv-eas
 SPARK := .venv-spark
+PEERS := .venv-peers
 # Set-up prints what it is doing, and pip only when it fails.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 NATIVE := $(shell find cpp proto -name '*.cc' -o -name '*.h' -o -name '*.proto') CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-spark check lint types unit native-test bench bench-features bench-items reference soak soak-items fuzz format clean
+.PHONY: help demo test conformance test-browser test-spark check lint types unit native-test bench bench-features bench-items bench-peers bench-overload bench-connections bench-client reference soak soak-items fuzz format clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -45,7 +52,7 @@ $(VENV)/.dependencies: $(VENV)/.created pyproject.toml Makefile
 	@$(PIP) install torch==2.13.0 fbgemm-gpu-cpu==1.8.0
 	@$(PIP) install --no-deps torchrec==1.8.0
 	@$(PIP) install tensordict torchmetrics==1.0.3 pyre-extensions tqdm 2>&1 | { grep -v 'fbgemm-gpu, which is not installed\|dependency resolver' || true; }
-	@$(BIN)/python tools/requirements.py build dependencies onnx text plots ray sql postgres redis feast object-store store test | xargs -d '\n' $(PIP) install
+	@$(BIN)/python tools/requirements.py build dependencies onnx text plots ray sql postgres redis feast object-store store grpc otel test | xargs -d '\n' $(PIP) install
 	@touch $@
 
 # An editable install, so that Python edits need no second step; native edits rebuild here.
@@ -55,11 +62,12 @@ $(VENV)/.installed: $(VENV)/.dependencies $(NATIVE)
 	@cp build/cp*/_core.pyi src/recserve/ && cp build/cp*/messages.desc src/recserve/wire/  # for mypy and tests
 	@touch $@
 
-# The EAS client needs an old protobuf, so it lives in an environment of its own, as its users run it.
+# Clients of others live in an environment of their own, as their users run them: the EAS client needs an old
+# protobuf.
 $(EAS)/.installed: Makefile
-	@echo "» creating $(EAS) for the EAS client"
+	@echo "» creating $(EAS) for the clients of others"
 	@$(PYTHON) -m venv $(EAS)
-	@$(EAS)/bin/python -m pip --disable-pip-version-check --quiet install "eas_prediction==0.36" "protobuf<=3.20.3"
+	@$(EAS)/bin/python -m pip --disable-pip-version-check --quiet install "eas_prediction==0.36" "protobuf<=3.20.3" "tritonclient[http]>=2.50"
 	@touch $@
 
 # Spark brings a Java bridge of 400 MB that nothing else needs.
@@ -67,6 +75,15 @@ $(SPARK)/.installed: pyproject.toml Makefile $(NATIVE) $(shell find src -name '*
 	@echo "» creating $(SPARK) with Spark, and building recserve for it"
 	@$(PYTHON) -m venv $(SPARK)
 	@$(SPARK)/bin/python -m pip --disable-pip-version-check --quiet install ".[spark]" pytest
+	@touch $@
+
+# Servers that recserve is measured beside, with the same pair of torch and fbgemm.
+$(PEERS)/.installed: Makefile
+	@echo "» creating $(PEERS) with BentoML, FastAPI, LitServe, Ray Serve and TorchServe"
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install torch==2.13.0 fbgemm-gpu-cpu==1.8.0
+	@$(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install numpy pyarrow orjson \
+	  bentoml fastapi "uvicorn[standard]" litserve "ray[serve]" torchserve torch-model-archiver
 	@touch $@
 
 # --- what a person asks for -------------------------------------------------------------------------------
@@ -100,6 +117,13 @@ native-test: $(VENV)/.installed
 unit: $(VENV)/.installed $(EAS)/.installed
 	$(BIN)/python -m pytest
 
+conformance: $(VENV)/.installed $(EAS)/.installed
+	@$(BIN)/python -m tests.conformance
+
+test-browser: $(VENV)/.installed
+	@$(PIP) install "playwright>=1.50"
+	$(BIN)/python -m pytest -p no:cacheprovider tests/browser/in_a_browser.py
+
 test-spark: $(SPARK)/.installed
 	@command -v java > /dev/null || { echo "Spark needs a Java VM; try: apt-get install openjdk-17-jre-headless"; exit 1; }
 	$(SPARK)/bin/python -m pytest -p no:cacheprovider tests/spark/on_spark.py
@@ -119,16 +143,27 @@ bench-features: $(VENV)/.peers
 bench-items: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.items
 
+bench-peers: $(VENV)/.installed $(PEERS)/.installed
+	@command -v java > /dev/null || echo "no Java VM: TorchServe will be left out; try: apt-get install openjdk-17-jre-headless"
+	$(BIN)/python -m benchmarks.peers --peers $(PEERS) $(if $(ONLY),--only $(ONLY))
+
+bench-overload: MINUTES = 10
+bench-overload: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.overload --minutes $(MINUTES)
+
+bench-connections: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.connections
+
+bench-client: $(VENV)/.installed $(EAS)/.installed
+	$(BIN)/python -m benchmarks.client
+
 reference: $(VENV)/.installed
-	@mkdir -p build/docs
-	@$(BIN)/python -c 'from recserve.config.reference import reference; print(reference(), end="")' > build/docs/service.md
-	@$(BIN)/python -c 'from recserve.features.docs.reference import reference; print(reference(), end="")' > build/docs/feature_types.md
-	@$(BIN)/recserve features schema > build/docs/fg.schema.json
-	@echo "build/docs/service.md build/docs/feature_types.md build/docs/fg.schema.json"
+	@$(BIN)/python tools/reference.py
 
 # Ten minutes of good, bad and overload traffic: the server must stay right, and its memory where it was.
+soak: MINUTES = 10
 soak: $(VENV)/.installed
-	$(BIN)/python -m benchmarks.soak --minutes 10
+	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
 
 # Item stores over a PostgreSQL that changes, stops, dies and hangs, in processes that are killed.
 soak-items: MINUTES = 30
@@ -145,8 +180,9 @@ fuzz: $(VENV)/.installed
 	@$(BIN)/cmake -S . -B build/fuzz -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
 	  -DCMAKE_CXX_COMPILER=$(CLANG) -DRECSERVE_TESTS=ON -DRECSERVE_SANITIZE=ON > /dev/null
 	@$(BIN)/ninja -C build/fuzz fuzz_wire fuzz_features
-	build/fuzz/fuzz_wire $$((60 * $(MINUTES)))
-	@mkdir -p build/fuzz/corpus
+	@mkdir -p build/fuzz/wire build/fuzz/corpus
+	build/fuzz/fuzz_wire -max_total_time=$$((60 * $(MINUTES))) -max_len=4096 -verbosity=0 -print_final_stats=1 \
+	  -artifact_prefix=build/fuzz/wire- build/fuzz/wire
 	build/fuzz/fuzz_features -max_total_time=$$((60 * $(MINUTES))) -len_control=0 -max_len=1200 -verbosity=0 \
 	  -print_final_stats=1 -artifact_prefix=build/fuzz/features- build/fuzz/corpus
 	$(BIN)/python -m tests.features.referee fuzz $(MINUTES)
@@ -157,4 +193,4 @@ format: $(VENV)/.installed
 	$(BIN)/clang-format -i $$(find cpp -name '*.cc' -o -name '*.h')
 
 clean:
-	rm -rf build $(VENV) $(EAS) $(SPARK) .demo
+	rm -rf build $(VENV) $(EAS) $(SPARK) $(PEERS) .demo

@@ -25,7 +25,7 @@ from benchmarks.workloads import WORKLOADS, Workload
 from recserve.allocator import tune_allocator
 from recserve.bundle import Bundle
 from recserve.config.service import load as load_service
-from recserve.engines.torchscript import share
+from recserve.engines.torch_arrays import share
 from recserve.processors.load import load
 from recserve.processors.normal import Normal
 

@@ -3,8 +3,8 @@
     python -m benchmarks.engines <folder of benchmarks.models>
 
 *bare* is the artefact called with a ready dict of tensors; *run* is `Engine.run`, from the buffers of feature
-generation to arrays; *zero* is `run` of the zero model; *compiled* is `run` of what `recserve compile` made of
-the bundle, where it did. All in a worker thread of a warmed process, one intra-op thread, in turns. The
+generation to arrays; *zero* is `run` of the zero model; *compiled* is `run` of what `recserve compile` made
+of the bundle, where it did. All in a worker thread of a warmed process, one intra-op thread, in turns. The
 throughputs are those of one and of two workers, of bare calls and, behind it, of compiled ones.
 """
 
@@ -23,7 +23,8 @@ from benchmarks.workloads import RANK_200, RANK_1000, TINY, Workload
 from recserve.bundle import Bundle
 from recserve.engines.aotinductor import AotInductor
 from recserve.engines.compiled import MANIFEST, folder_of
-from recserve.engines.torchscript import TorchScript, share
+from recserve.engines.torch_arrays import share
+from recserve.engines.torchscript import TorchScript
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,8 +87,8 @@ def report(workload: Workload, folder: Path, name: str) -> None:
         worker.submit(measure, calls, 20).result()
         taken = worker.submit(measure, calls, max(10, 10_000 // rows)).result()
     cells = [f"{cell:.2f}" for name in COLUMNS for cell in taken.get(name, (np.nan, np.nan))]
-    for name in ("bare", "compiled"):
-        rates = alternating(calls[name]) if name in calls else (np.nan, np.nan)
+    for call in (bare, calls.get("compiled")):
+        rates = (np.nan, np.nan) if call is None else alternating(call)
         cells += [f"{rates[0]:.0f}", f"{rates[1]:.0f}", f"{rates[1] / rates[0]:.2f}"]
     print(f"| {workload.name} | {bundle.input_tile()} | {' | '.join(cells)} |")
 

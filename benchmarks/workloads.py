@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from recserve.columns import ModelInputs
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.random import Generator
     from numpy.typing import NDArray
+
+    from recserve.columns import ModelInputs
 
 DIM = 16  # of every embedding
 SEQUENCE_LENGTH = 50
@@ -121,6 +121,8 @@ class Workload:
         Without `tile` a user value is repeated for every row, with it a user value has one row and
         `batch_size` is sent.
         """
+        from recserve.columns import ModelInputs  # which the peers, whose workloads these are too, lack
+
         rng = np.random.default_rng(seed)
         ints: dict[str, NDArray[np.int64]] = {}
         floats: dict[str, NDArray[np.float32]] = {}

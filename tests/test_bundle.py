@@ -98,7 +98,7 @@ def test_exports_that_are_compiled_are_known_by_their_package(tmp_path: Path, mo
         ),
         (["user/scripted_model.pt", "item/scripted_model.pt"], "is a two-tower export; serve '.*/user'"),
         (["model/scripted_model.pt", "embedding/scripted_model.pt"], "is a tree export; serve '.*/model'"),
-        (["fx_user_model/exported_model.pt"], "is a RecIS or RTP export"),
+        (["fx_user_model/exported_model.pt"], "is a RecIS or RTP export; .*bypass: '.*/fx_user_model'"),
         (
             ["scripted_model.pt", "dense_meta.json"],
             "is a distributed-embedding export",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
+import pkgutil
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -22,19 +24,24 @@ from tests.markdown import (
     table_rows,
 )
 from tests.page_run import PAGE_URL, PageRun, check_options
+from tools.reference import BLOCKS, renewed
 from typer.testing import CliRunner
 
 import recserve.client.errors
+import recserve.config
 import recserve.errors
+from recserve.bundle import MODEL_FILES
 from recserve.cli.app import app
-from recserve.config import environment, hosted_keys, service
-from recserve.config.reference import SECTIONS, reference
+from recserve.config import hosted_keys, service
+from recserve.config.reference import reference
+from recserve.config.sections import SECTIONS, Section
 from recserve.config.settings import settings
 from recserve.errors import ConfigError, RecserveError
 from recserve.features import bucketize
 from recserve.features.config import load
 from recserve.features.types import FEATURE_TYPES
 from recserve.observe.trace import STAGES
+from recserve.processors.debug import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,9 +53,17 @@ if TYPE_CHECKING:
 DOCS = ROOT / "docs"
 REFERENCE = DOCS / "reference"
 #: Pages that a reader follows from top to bottom.
-FOLLOWED = [*sorted(DOCS.glob("tutorial*.md")), DOCS / "how-to.md", *sorted(REFERENCE.glob("*.md"))]
-#: Metrics of services that follow tables or look users up, which that of the pages does not.
+FOLLOWED = [
+    *sorted(DOCS.glob("tutorial*.md")),
+    DOCS / "how-to.md",
+    DOCS / "move-from-hosted.md",
+    *sorted(REFERENCE.glob("*.md")),
+]
+#: Metrics of services that follow tables, look users up or export spans, which that of the pages does not.
 ONLY_SOMETIMES = {
+    "recserve_shared_calls_total",
+    "recserve_shared_requests_total",
+    "recserve_spans_dropped_total",
     "recserve_item_watermark_seconds",
     "recserve_item_lag_seconds",
     "recserve_user_look_ups_total",
@@ -118,6 +133,12 @@ def test_code_that_a_page_quotes_stands_in_the_file_that_it_names(fence: Fence) 
     ), f"{fence}: {named} has no such lines"
 
 
+def test_every_model_file_stands_in_the_table_of_bundles() -> None:
+    files = "".join(row[0] for row in table_rows(REFERENCE / "bundle.md"))
+
+    assert set(MODEL_FILES) <= set(re.findall(r"`([^`]+)`", files))
+
+
 def _lines(text: str) -> list[str]:
     """Lines as they may stand elsewhere: without indent and blank ones."""
     return [line.strip() for line in text.splitlines() if line.strip()]
@@ -177,33 +198,45 @@ def test_the_tutorial_on_features_shows_the_plan(run: PageRun, monkeypatch: pyte
     assert f"```mermaid\n{picture}```" in shown
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_what_a_page_says_of_the_code_is_what_the_code_says(page: Path) -> None:
+    assert renewed(page.read_text()) == page.read_text(), "`make reference` writes it anew"
+
+
+def test_every_block_that_can_be_made_stands_in_a_page() -> None:
+    text = "".join(page.read_text() for page in PAGES)
+
+    assert [name for name in BLOCKS if f"<!-- made of the code: {name} -->" not in text] == []
+
+
 # --- what the code has ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("section", SECTIONS.values(), ids=lambda section: section.__name__)
-def test_every_setting_has_a_sentence_and_stands_in_the_reference(section: type) -> None:
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
+def test_every_setting_has_a_sentence_and_stands_in_the_reference(section: Section) -> None:
     page = reference()
 
-    for key, (known, _) in settings(section).items():
+    for key, (known, _) in settings(section.record).items():
         assert re.fullmatch(r"[A-Za-z0-9].{10,}[.]", known.sentence), f"{key}: {known.sentence!r}"
         assert f"| `{key}` | " in page
         assert known.sentence in page
 
 
 def test_every_section_with_settings_is_in_the_reference() -> None:
+    names = [module.name for module in pkgutil.iter_modules(recserve.config.__path__, "recserve.config.")]
     found = {
         value
-        for module in (service, environment)
+        for module in map(importlib.import_module, names)
         for value in vars(module).values()
         if isinstance(value, type) and dataclasses.is_dataclass(value) and settings(value)
     }
 
-    assert found == set(SECTIONS.values())
+    assert found == {section.record for section in SECTIONS}
 
 
 def test_every_key_of_the_hosted_product_is_in_the_reference() -> None:
     page = reference()
-    for table in (hosted_keys.ACCEPTED, hosted_keys.NOT_YET, hosted_keys.REFUSED):
+    for table in (hosted_keys.ACCEPTED, hosted_keys.REFUSED):
         for where, keys in table.items():
             for key in keys:
                 assert f"`{where}.{key}`" in page or (not where and f"`{key}`" in page), f"{where}.{key}"
@@ -272,6 +305,26 @@ def _tree(text: str, module: ModuleType) -> list[str]:
             assert classes[name].status == int(status), name
     assert set(drawn) == set(classes)
     return drawn
+
+
+def test_every_debug_level_is_in_its_table() -> None:
+    rows = [row for row in table_rows(REFERENCE / "debug.md") if row[0].isdigit()]
+
+    assert rows == [
+        [
+            str(level.number),
+            level.sentence,
+            "yes" * level.predicts,
+            "yes" * level.raw,
+            level.generated,
+            "yes" * level.inputs,
+            level.checks,
+            "yes" * level.captured,
+            "yes" * level.logs_stages,
+            "yes" * level.reports_missing,
+        ]
+        for level in LEVELS.values()
+    ]
 
 
 def test_every_status_is_in_the_protocol() -> None:

@@ -142,6 +142,11 @@ void bind_columns(nb::module_& core) {
           "finish", [](const RowFinisher& f, const Batch& raw) { return f.finish(raw); }, nb::arg("raw"),
           nb::call_guard<nb::gil_scoped_release>());
 
+  nb::class_<ModelInputs::Names>(core, "TensorNames", "The names of one plan's tensors, in their order.")
+      .def_ro("ints", &ModelInputs::Names::ints)
+      .def_ro("floats", &ModelInputs::Names::floats)
+      .def_ro("float_widths", &ModelInputs::Names::float_widths);
+
   nb::class_<ModelInputs>(core, "ModelInputs", "The model's input tensors, one buffer per type.")
       .def(
           "__init__",
@@ -157,6 +162,17 @@ void bind_columns(nb::module_& core) {
                   "float_arrays: collections.abc.Sequence[numpy.typing.NDArray[numpy.float32]]) -> None"),
           "Copy arrays into one buffer per type, for tests and tools; a 2-d float array gives its width, and "
           "weights have none.")
+      .def_static(
+          "concatenated",
+          [](const std::vector<std::shared_ptr<ModelInputs>>& parts) {
+            std::vector<const ModelInputs*> all;
+            for (const auto& part : parts) all.push_back(part.get());
+            return concatenated(all);
+          },
+          nb::arg("parts"), "Put the inputs of several requests together: those of one call.")
+      .def_prop_ro(
+          "names", [](const ModelInputs& m) { return std::const_pointer_cast<ModelInputs::Names>(m.names); },
+          "One object for all inputs of a plan, as long as somebody keeps it.")
       .def_prop_ro("int_names", [](const ModelInputs& m) { return m.names->ints; })
       .def_prop_ro("float_names", [](const ModelInputs& m) { return m.names->floats; })
       .def_prop_ro("float_widths", [](const ModelInputs& m) { return m.names->float_widths; })

@@ -163,12 +163,12 @@ void bind_plan(nb::module_& core) {
       .def(
           "generate",
           [](const FeaturePlan& plan, const Batch& user, const Batch& context, const Batch& raw,
-             const Batch& finished, const ClickedBatches& clicked, int64_t rows) {
+             const Batch& finished, const ClickedBatches& clicked, int64_t rows, bool shared) {
             const FreeInterpreter free(rows >= kManyRowsToGenerate);
-            return plan.generate(sources_of(user, context, raw, finished, clicked, rows));
+            return plan.generate(sources_of(user, context, raw, finished, clicked, rows), shared);
           },
           nb::arg("user"), nb::arg("context"), nb::arg("raw"), nb::arg("finished"), nb::arg("clicked"),
-          nb::arg("rows"))
+          nb::arg("rows"), nb::arg("shared") = false)
       .def("generate_joined", &FeaturePlan::generate_joined, nb::arg("joined"), nb::arg("strict"),
            nb::call_guard<nb::gil_scoped_release>())
       .def(

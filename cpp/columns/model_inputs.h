@@ -50,4 +50,9 @@ struct ModelInputs {
   std::vector<int64_t> float_sizes;
 };
 
+/// The inputs of several requests as those of one: every tensor is that of the first request, then that of
+/// the second, and so on, so row k of a request is row (rows before it) + k. `batch_size` is a property of
+/// the whole call, and stays that of the first. All have the names of one plan.
+ModelInputs concatenated(const std::vector<const ModelInputs*>& parts);
+
 }  // namespace recserve

@@ -226,7 +226,7 @@ Assembly::Assembly(std::vector<Output> outputs, bool tile)
       names_(std::make_shared<const ModelInputs::Names>(names_of(outputs_, tile))) {}
 
 std::shared_ptr<ModelInputs> Assembly::assemble(const std::vector<ColumnPtr>& results, int64_t rows,
-                                                bool expand) const {
+                                                Layout layout) const {
   auto inputs = std::make_shared<ModelInputs>();
   inputs->names = names_;
   size_t ints = 1;
@@ -243,13 +243,14 @@ std::shared_ptr<ModelInputs> Assembly::assemble(const std::vector<ColumnPtr>& re
   inputs->int_sizes.reserve(names_->ints.size());
   inputs->float_sizes.reserve(names_->floats.size());
   for (size_t i = 0; i < outputs_.size(); ++i) {
-    const bool once = tile_ && !expand && outputs_[i].once;
+    const bool once = tile_ && layout == Layout::Request && outputs_[i].once;
     Writer(outputs_[i], *results[i], once ? 1 : rows, *inputs).write();
     const int32_t beside = outputs_[i].beside;
-    if (beside >= 0 && !expand) check_steps(outputs_[i], *results[i], outputs_[beside], *results[beside]);
+    if (beside >= 0 && layout != Layout::Offline)
+      check_steps(outputs_[i], *results[i], outputs_[beside], *results[beside]);
   }
   if (tile_) {
-    inputs->ints.push_back(expand ? 1 : rows);
+    inputs->ints.push_back(layout == Layout::Request ? rows : 1);
     inputs->int_sizes.push_back(1);
   }
   return inputs;

@@ -29,18 +29,24 @@ struct Output {
   int32_t beside = -1;  // sequences: the output that must have as many steps in every row; -1 = any
 };
 
+/// Who the tensors are for.
+enum class Layout {
+  Request,  // one request in a call of its own: under `tile` features marked `once` have one row
+  Shared,   // a request that shares a call with others: all features have all rows, batch_size is 1
+  Offline,  // rows of a training table: as Shared, and nothing is refused for its length
+};
+
 /// Fixed for one plan. `assemble` is const and shares nothing between threads.
 class Assembly {
  public:
   /// `tile`: outputs marked `once` have one row, and the tensor `batch_size` (one int) is added.
   Assembly(std::vector<Output> outputs, bool tile);
 
-  /// `results[i]` is the column of output i, of `rows` rows or one that stands for all of them. With
-  /// `expand`, features marked `once` have `rows` rows as well, and batch_size is 1 (what an offline run
-  /// sends). DataError where a column is not of its output's kind; RequestError where a sequence has not as
-  /// many steps as the one that it stands `beside`, unless `expand`.
+  /// `results[i]` is the column of output i, of `rows` rows or one that stands for all of them. DataError
+  /// where a column is not of its output's kind; RequestError where a sequence has not as many steps as the
+  /// one that it stands `beside`, unless Offline.
   std::shared_ptr<ModelInputs> assemble(const std::vector<ColumnPtr>& results, int64_t rows,
-                                        bool expand) const;
+                                        Layout layout) const;
 
   const std::vector<Output>& outputs() const { return outputs_; }
   const ModelInputs::Names& names() const { return *names_; }

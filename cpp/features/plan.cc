@@ -249,13 +249,14 @@ FeaturePlan::FeaturePlan(std::vector<Step> steps, std::vector<Output> outputs,
   }
 }
 
-std::shared_ptr<ModelInputs> FeaturePlan::generate(const Sources& sources) const {
-  return assembly_.assemble(results(sources, output_steps_, false), sources.rows, false);
+std::shared_ptr<ModelInputs> FeaturePlan::generate(const Sources& sources, bool shared) const {
+  const Layout layout = shared ? Layout::Shared : Layout::Request;
+  return assembly_.assemble(results(sources, output_steps_, false), sources.rows, layout);
 }
 
 std::shared_ptr<ModelInputs> FeaturePlan::generate_joined(const Batch& joined, bool strict) const {
   const Sources sources = joined_sources(joined);
-  return assembly_.assemble(results(sources, output_steps_, strict), sources.rows, true);
+  return assembly_.assemble(results(sources, output_steps_, strict), sources.rows, Layout::Offline);
 }
 
 Batch FeaturePlan::columns(const Sources& sources, std::span<const int32_t> steps) const {

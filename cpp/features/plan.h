@@ -87,8 +87,9 @@ class FeaturePlan {
   FeaturePlan(std::vector<Step> steps, std::vector<Output> outputs, std::vector<int32_t> output_steps,
               bool tile);
 
-  /// The tensors for one request: user columns have one row, the others `sources.rows` or one.
-  std::shared_ptr<ModelInputs> generate(const Sources& sources) const;
+  /// The tensors for one request: user columns have one row, the others `sources.rows` or one. `shared`: they
+  /// will be concatenated with those of other requests.
+  std::shared_ptr<ModelInputs> generate(const Sources& sources, bool shared) const;
 
   /// The same, naively: every column of `joined` is a column of the training table, every feature is
   /// evaluated on every row. `strict`: text that should be a number is a DataError, as offline runs want it.

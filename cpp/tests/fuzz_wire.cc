@@ -1,10 +1,11 @@
-// Throws damaged messages at every decoder: fuzz_wire [seconds] [seed]. Build it with the sanitizers; it
-// fails when a decoder throws anything but RequestError, or builds a column or tensor that does not hold
-// together.
+// Damaged messages for every decoder, guided by coverage: fuzz_wire [options of libFuzzer] [corpus folder].
+// Built by clang with the sanitizers (make fuzz). It fails when a decoder throws anything but RequestError,
+// reads or writes outside of its memory, or builds a column or tensor that does not hold together.
+//
+// The first byte of an input chooses the declared types of the decoder, the others are the message.
+#include <algorithm>
 #include <array>
-#include <chrono>
-#include <cstdio>
-#include <cstdlib>
+#include <memory>
 #include <random>
 
 #include "wire/feature.h"
@@ -142,50 +143,37 @@ void check_tensor(const Tensor& tensor) {
   if (tensor.data.size() != elements * element_size(tensor.dtype)) throw DataError("a tensor's size");
 }
 
+/// Decodes; RequestError is the one answer to what cannot be read, and anything else ends the fuzzer.
 template <class Decode>
-bool accepts(Decode&& decode) {
+void attempt(Decode&& decode) {
   try {
     decode();
-    return true;
   } catch (const RequestError&) {
-    return false;  // the one answer to what cannot be read
   }
 }
 
-struct Counts {
-  int64_t executions = 0;
-  int64_t accepted = 0;
-};
-
 /// Gives the message to every decoder, whichever it was made for. The exact copy lets the sanitizer see a
 /// read past the end.
-void feed(const std::string& message, const std::vector<const TorchrecDecoder*>& decoders, Counts& counts) {
+void feed(std::string_view message, const TorchrecDecoder& decoder) {
   const std::vector<char> exact(message.begin(), message.end());
   const std::string_view body(exact.data(), exact.size());
-  auto count = [&](bool accepted) {
-    ++counts.executions;
-    counts.accepted += accepted ? 1 : 0;
-  };
-  for (const auto* decoder : decoders) {
-    count(accepts([&] {
-      const TorchrecRequest request = decoder->decode(body);
-      for (const Batch* batch : {&request.user, &request.context, &request.item_features})
-        check_batch(*batch);
-      decoder->decode(encode(request));
-    }));
-  }
-  count(accepts([&] {
+  attempt([&] {
+    const TorchrecRequest request = decoder.decode(body);
+    for (const Batch* batch : {&request.user, &request.context, &request.item_features}) check_batch(*batch);
+    decoder.decode(encode(request));
+  });
+  attempt([&] {
     for (const auto& [name, tensor] : decode_torchrec_response(body).outputs) check_tensor(tensor);
-  }));
-  count(accepts([&] {
+  });
+  attempt([&] {
     const auto request = decode_predict_request(body);
     for (const Tensor& tensor : request.inputs) check_tensor(tensor);
     for (const auto& [name, tensor] : request.named_inputs) check_tensor(tensor);
-  }));
-  count(accepts([&] {
+  });
+  attempt([&] {
     for (const Tensor& tensor : decode_predict_response(body).outputs) check_tensor(tensor);
-  }));
-  count(lz4_block_size(body).has_value());
+  });
+  lz4_block_size(body);
 }
 
 ColumnTypes random_types(Dice& dice) {
@@ -209,28 +197,47 @@ ColumnTypes random_types(Dice& dice) {
   return types;
 }
 
+constexpr size_t kDecoders = 16;
+
+/// Number 0 knows no types; the others each their own.
+const TorchrecDecoder& decoder_of(uint8_t number) {
+  static const auto* decoders = [] {
+    auto* made = new std::vector<std::unique_ptr<TorchrecDecoder>>;
+    for (uint64_t seed = 0; seed < kDecoders; ++seed) {
+      Dice dice(seed);
+      auto types = [&] { return SideTypes{seed == 0 ? ColumnTypes{} : random_types(dice), {}}; };
+      made->push_back(std::make_unique<TorchrecDecoder>(types(), types(), types()));
+    }
+    return made;
+  }();
+  return *(*decoders)[number % kDecoders];
+}
+
 }  // namespace
 
-int main(int argc, char** argv) {
-  const int seconds = argc > 1 ? std::atoi(argv[1]) : 10;
-  const uint64_t seed = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1;
+extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t most);
+
+/// Messages that parse are rare among bytes: one input in four is drawn anew, one is damaged as messages are,
+/// the rest is libFuzzer's own.
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t most, unsigned int seed) {
   Dice dice(seed);
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
-  Counts counts;
-  const TorchrecDecoder plain({}, {}, {});
-  while (std::chrono::steady_clock::now() < end) {
-    const TorchrecDecoder typed({random_types(dice), {}}, {random_types(dice), {}}, {random_types(dice), {}});
-    for (int i = 0; i < 200; ++i) {
-      std::string message = dice.one_in(3) ? random_predict(dice) : random_request(dice);
-      if (!dice.one_in(8)) damage(dice, message);
-      if (dice.one_in(20)) {
-        for (char& c : message) c = static_cast<char>(dice.bits());
-      }
-      feed(message, {&plain, &typed}, counts);
-    }
+  const uint64_t way = dice.below(4);
+  if (way > 1 || most < 2) return LLVMFuzzerMutate(data, size, most);
+  std::string message;
+  if (way == 0) {
+    message = dice.one_in(3) ? random_predict(dice) : random_request(dice);
+    data[0] = static_cast<uint8_t>(dice.bits());
+  } else if (size > 1) {
+    message.assign(reinterpret_cast<const char*>(data) + 1, size - 1);
+    damage(dice, message);
   }
-  std::printf("fuzz_wire: seed %llu, %lld executions in %d s, %lld accepted, 0 findings\n",
-              static_cast<unsigned long long>(seed), static_cast<long long>(counts.executions), seconds,
-              static_cast<long long>(counts.accepted));
+  message.resize(std::min(message.size(), most - 1));
+  std::copy(message.begin(), message.end(), data + 1);
+  return message.size() + 1;
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size == 0) return 0;
+  feed({reinterpret_cast<const char*>(data) + 1, size - 1}, decoder_of(data[0]));
   return 0;
 }

@@ -11,7 +11,7 @@ from rich.progress import track
 from rows import auc
 
 from recserve.columns import batch_from_arrow
-from recserve.engines.torchscript import share
+from recserve.engines.torch_arrays import share
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,7 +1,7 @@
 """Which allocator a process has for the large buffers that come and go with requests: chosen when it starts.
 
-glibc's own needs to be told to keep what it frees; another one is laid over it by the loader (LD_PRELOAD), which
-only happens to a process that begins: `relaunch` begins this one again, once.
+glibc's own needs to be told to keep what it frees; another one is laid over it by the loader (LD_PRELOAD),
+which only happens to a process that begins: `relaunch` begins this one again, once.
 """
 
 from __future__ import annotations
@@ -15,32 +15,29 @@ from typing import TYPE_CHECKING
 from recserve.cores import cores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 #: Names by which distributions install them, the leanest first.
 LIBRARIES = {
     "tcmalloc": ("libtcmalloc_minimal.so.4", "libtcmalloc.so.4"),
     "jemalloc": ("libjemalloc.so.2",),
 }
-#: Which package has the library, for who lacks it.
+#: Which package of Debian and Ubuntu has the library.
 PACKAGES = {"tcmalloc": "libtcmalloc-minimal4", "jemalloc": "libjemalloc2"}
-#: Ours: what `auto` takes where it is installed; benchmarks/allocators.py.
-PREFERRED = "tcmalloc"
-
 _FOLDERS = ("/usr/local/lib", "/usr/lib64", "/lib64", "/usr/lib", "/lib")
 _PRELOAD = "LD_PRELOAD"
 _LAUNCHED = "RECSERVE_ALLOCATOR"  # set for the process that was begun again, so that it is the last
 
 
-def relaunch(name: str, environ: Mapping[str, str]) -> None:
-    """Begin this process again with allocator `name` (auto, glibc, tcmalloc, jemalloc), if it has another one.
+def relaunch(names: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Begin this process again with the first of the allocators that is installed; glibc always is.
 
-    Returns where there is nothing to do: the library is not installed, somebody has preloaded one, or this is
-    the process that was begun again. `environ` are its variables.
+    Returns where there is nothing to do: glibc is the first, somebody has preloaded one, or this is the
+    process that was begun again. `environ` are its variables.
     """
-    wanted = PREFERRED if name == "auto" else name
-    library = find(wanted) if wanted in LIBRARIES and not laid_over() else None
-    if library is None or _LAUNCHED in environ or not sys.platform.startswith("linux"):
+    chosen = first_installed(names)
+    library = find(chosen)
+    if library is None or laid_over() or _LAUNCHED in environ or not sys.platform.startswith("linux"):
         return
     preload = os.pathsep.join(filter(None, (str(library), environ.get(_PRELOAD))))
     sys.stdout.flush()
@@ -48,28 +45,32 @@ def relaunch(name: str, environ: Mapping[str, str]) -> None:
     os.execve(
         sys.executable,
         [sys.executable, *sys.orig_argv[1:]],
-        {**environ, _PRELOAD: preload, _LAUNCHED: wanted},
+        {**environ, _PRELOAD: preload, _LAUNCHED: chosen},
     )
+
+
+def first_installed(names: Sequence[str]) -> str:
+    """Which of the allocators a process gets."""
+    return next((name for name in names if find(name)), "glibc")
 
 
 def find(name: str, folders: Iterable[Path] | None = None) -> Path | None:
     """The library of an allocator, where it is installed: by the system, by conda, or by hand."""
     for folder in _library_folders() if folders is None else folders:
-        for file in LIBRARIES[name]:
+        for file in LIBRARIES.get(name, ()):
             if (folder / file).exists():
                 return folder / file
     return None
 
 
-def described(name: str) -> str:
-    """What this process has, and why it is not `name` (a setting), where it is not."""
+def described(names: Sequence[str]) -> str:
+    """What this process has of the allocators that it may have, and why it is not the first."""
     has = laid_over() or "glibc"
-    if name in ("auto", has):
-        better = f"; {PREFERRED} is faster: install {PACKAGES[PREFERRED]}" if name == "auto" != has else ""
-        return has if laid_over() or find(PREFERRED) else has + better
-    if name == "glibc":
-        return f"{has}, not {name}: it was preloaded by whoever started the process"
-    return f"{has}, not {name}, whose library is not installed: install {PACKAGES[name]}"
+    if has == names[0]:
+        return has
+    if names[0] == "glibc" or find(names[0]) is not None:
+        return f"{has}, not {names[0]}: whoever started the process decided so"
+    return f"{has}, not {names[0]}, which is not installed; try: apt-get install {PACKAGES[names[0]]}"
 
 
 def laid_over() -> str:

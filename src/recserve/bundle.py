@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 MODEL_FILES = {
     "scripted_model.pt": "torchscript",
     "aoti/aoti_model.pt2": "aot_export",
+    "exported_model.pt2": "torch_export",
+    "exported_model.pt": "torch_export",
     "model.onnx": "onnx",
     "column_sum.json": "column_sum",
 }
@@ -134,7 +136,10 @@ _OTHER_EXPORTS = {
     "scripted_sparse_model.pt": "is half of an export with ENABLE_AOT; copy aoti/aoti_model.pt2 too",
     "user/scripted_model.pt": "is a two-tower export; serve '{path}/user'",
     "model/scripted_model.pt": "is a tree export; serve '{path}/model'",
-    "fx_user_model": "is a RecIS or RTP export, which is not supported; export it as TorchScript",
+    "fx_user_model/exported_model.pt": (
+        "is a RecIS or RTP export; its dense half alone can be served, in fg_mode bypass: "
+        "'{path}/fx_user_model'"
+    ),
 }
 
 

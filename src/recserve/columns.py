@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recserve._core import Batch, Column, ModelInputs, RowFinisher
+from recserve._core import Batch, Column, ModelInputs, RowFinisher, TensorNames
 from recserve.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ __all__ = [
     "Column",
     "ModelInputs",
     "RowFinisher",
+    "TensorNames",
     "arrow_type",
     "batch_from_arrow",
     "column_from_arrow",

@@ -101,9 +101,14 @@ def _write(spec: Mapping[str, Any], folder: Path) -> Path:
     tables = model_config.get("tables", []) if model_config.get("remote_type") == "file" else []
     for table in [tables] if isinstance(tables, dict) else tables:
         table["name"] = _absolute(table["name"])
-    for key in ("item_snapshot", "fs_registry"):
+    for key in ("item_snapshot", "fs_registry", "request_log_path", "warmup_data_path"):
         if key in model_config:
             model_config[key] = _absolute(model_config[key])
+    if "warm_up_data_path" in document:
+        paths = document["warm_up_data_path"]
+        document["warm_up_data_path"] = [
+            _absolute(p) for p in (paths if isinstance(paths, list) else [paths])
+        ]
     if "fs_project" in model_config:
         model_config.setdefault("fs_registry", _absolute(FeatureStoreSettings().registry))
     path = folder / "service.json"

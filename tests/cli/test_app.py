@@ -20,6 +20,7 @@ COMMANDS = [
     "predict",
     "bench",
     "version",
+    "config",
     "features",
     "items",
     "store",

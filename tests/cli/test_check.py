@@ -11,9 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from tests.cli.conftest import FEATURES, ITEMS, OUTPUTS
+from tests.server.certificates import authority, signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.cli.conftest import Folder
 
@@ -37,6 +39,22 @@ def test_a_service_file_alone_is_checked_with_its_table(call: Callable[..., Any]
 
     assert result.exit_code == 0
     assert "✓ item table: items.parquet: 3 rows, 3 columns, key 'item_id'" in result.stdout
+
+
+def test_certificate_and_key_are_looked_at(call: Callable[..., Any], folder: Folder, tmp_path: Path) -> None:
+    pair, other = signed(authority()), signed(authority())
+    (tmp_path / "pair.pem").write_bytes(pair.pem + pair.key_pem())
+    (tmp_path / "other.key").write_bytes(other.key_pem())
+    rpc = dict.fromkeys(("tls_certificate", "tls_key"), str(tmp_path / "pair.pem"))
+
+    folder.write("service.json", {"metadata": {"rpc": rpc}})
+    fits = call("check", "service.json")
+    folder.write("service.json", {"metadata": {"rpc": {**rpc, "tls_key": str(tmp_path / "other.key")}}})
+    does_not = call("check", "service.json")
+
+    assert f"valid until {pair.certificate.not_valid_after_utc:%Y-%m-%d}" in fits.stdout
+    assert (fits.exit_code, does_not.exit_code) == (0, 1)
+    assert "does not fit the certificate" in does_not.stdout
 
 
 def test_json_has_the_same_findings(call: Callable[..., Any]) -> None:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.cli.conftest import REQUEST, make
 
+from recserve.errors import LoadError
 from recserve.testing import serve
 
 if TYPE_CHECKING:
@@ -103,3 +104,18 @@ def test_a_run_without_an_answer_is_exit_code_1(call: Callable[..., Any], server
 
     assert result.exit_code == 1
     assert json.loads(result.stdout)["failures"] == {"401": 2}
+
+
+def test_what_came_from_the_environment_is_in_no_line_of_a_start_that_fails(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHARE", "hidden-1")
+    table = {"name": "${SHARE}/items.parquet", "key": "item_id"}
+    service = {"model_config": {"fg_mode": "normal", "remote_type": "file", "tables": [table]}}
+    folder.write("service.json", service)
+
+    with pytest.raises(LoadError) as raised, serve(folder.bundle, folder.path / "service.json"):
+        pass
+
+    assert "hidden" not in str(raised.value)
+    assert "***/items.parquet" in str(raised.value)

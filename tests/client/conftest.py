@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pytest
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable, Iterator
     from contextlib import AbstractContextManager
 
@@ -36,7 +37,7 @@ Answer: TypeAlias = tuple[
     int, dict[str, str], bytes
 ]  # status, headers, body; -1: just these bytes, and the end
 Answerer: TypeAlias = "Callable[[Received, int], Awaitable[Answer]]"  # the request, and its number from 1
-Answering: TypeAlias = "Callable[[Answerer], AbstractContextManager[Server]]"
+Answering: TypeAlias = "Callable[..., AbstractContextManager[Server]]"  # an Answerer, and maybe TLS
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def answering() -> Answering:
 
 
 @contextmanager
-def _answering(answer: Answerer) -> Iterator[Server]:
+def _answering(answer: Answerer, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
     server = Server()
     started = threading.Event()
     stops: list[Callable[[], object]] = []
@@ -60,8 +61,9 @@ def _answering(answer: Answerer) -> Iterator[Server]:
         def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             conversations.add(loop.create_task(_converse(server, answer, reader, writer)))
 
-        listener = await asyncio.start_server(converse, "127.0.0.1", 0, backlog=512)
-        server.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        listener = await asyncio.start_server(converse, "127.0.0.1", 0, backlog=512, ssl=tls)
+        scheme = "http" if tls is None else "https"
+        server.url = f"{scheme}://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
         started.set()
         await stop.wait()
         listener.close()

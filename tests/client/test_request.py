@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from recserve.client.request import build_request, from_json, read_bodies
+from recserve.client.request import build_request, read_bodies
 from recserve.columns import to_arrow
 from recserve.errors import ConfigError, RequestError
+from recserve.wire.json_scores import from_json
 from recserve.wire.torchrec import Decoder, encode_request
 
 if TYPE_CHECKING:
@@ -100,28 +101,6 @@ def test_one_value_stands_for_all_items() -> None:
 def test_what_does_not_fit_is_refused_by_name(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(RequestError, match=message):
         build_request(**arguments)
-
-
-def test_a_request_in_json_is_the_arguments() -> None:
-    request = from_json(
-        {"user": {"u": 1}, "item_ids": ["a"], "context": {"c": [1.5]}, "meta": {"request_id": "r"}}
-    )
-
-    assert to_arrow(request.user["u"]).to_pylist() == [1]
-    assert request.meta == {"request_id": "r"}
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ({"items": []}, "unknown key 'items' in a request; known: user, item_ids, context"),
-        ({"item_ids": "a"}, "'item_ids' is a str; a list is expected"),
-        ({"user": []}, "'user' is a list; a dict is expected"),
-    ],
-)
-def test_a_request_in_json_that_is_none_is_refused(content: dict[str, Any], message: str) -> None:
-    with pytest.raises(RequestError, match=message):
-        from_json(content)
 
 
 def test_bodies_are_read_from_json_lines_and_from_encoded_files(tmp_path: Path) -> None:

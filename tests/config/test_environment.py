@@ -10,6 +10,8 @@ from recserve.config.environment import environment, export, process_environ
 from recserve.config.service import load
 from recserve.errors import ConfigError
 
+NORMAL = {"model_config": {"fg_mode": "normal"}}
+
 
 @pytest.mark.parametrize(
     ("value", "expected"), [("true", True), ("1", True), ("True", True), ("0", False), ("", False)]
@@ -20,7 +22,7 @@ def test_switches_are_spelled_in_many_ways(value: str, expected: bool) -> None:
 
 def test_the_service_file_wins_over_the_process_and_does_not_write_it() -> None:
     before = process_environ()
-    spec = load({"processor_envs": [{"name": "INPUT_TILE", "value": 3}]}, {"INPUT_TILE": "2"})
+    spec = load({**NORMAL, "processor_envs": [{"name": "INPUT_TILE", "value": 3}]}, {"INPUT_TILE": "2"})
     assert spec.environment.input_tile == 3
     assert process_environ() == before
 

@@ -102,6 +102,7 @@ def test_every_key_of_the_feature_store_is_read(offline: Any) -> None:
         access_key_secret="secret",
         featuredb_username="somebody",
         featuredb_password="word",
+        featuredb_passwd="word",
         user_entity="user",
         user_timeout_ms=15,
     )

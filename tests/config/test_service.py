@@ -98,7 +98,7 @@ def test_the_samples_of_the_hosted_product_are_accepted_as_written(
     spec = read(sample)
     assert spec.name == name
     assert spec.model.fg_mode == mode
-    assert spec.rpc == Rpc(max_queue_size=256, worker_threads=16)
+    assert spec.rpc == Rpc(max_queue_size=256, worker_threads=16, enable_jemalloc=True)
     assert not [warning for warning in spec.warnings if "unknown" in warning]
 
 
@@ -116,7 +116,11 @@ def test_features_that_are_not_there_yet_are_warned_about_not_refused(extra: dic
 def test_every_documented_parameter_is_read() -> None:
     spec = read(
         {
-            "model_config": {"outputs": "probs_ctr,probs_cvr", "item_empty_score": -1},
+            "model_config": {
+                "fg_mode": "normal",
+                "outputs": "probs_ctr,probs_cvr",
+                "item_empty_score": -1,
+            },
             "processor_envs": [{"name": "INPUT_TILE", "value": "2"}],
         }
     )

@@ -37,6 +37,8 @@ class Answer:
     outputs: dict[str, list[Any]] = field(default_factory=dict)  # a row of a 2-D output is a list
     tensors: list[tuple[list[int], list[float]]] = field(default_factory=list)  # shape, flat values
     item_ids: list[str] = field(default_factory=list)
+    raw_features: dict[str, str] = field(default_factory=dict)
+    generate_features: dict[str, str] = field(default_factory=dict)
     error: str = ""
     code: int = 200
     message: str = ""
@@ -76,8 +78,9 @@ class Eas:
     def score(self, *calls: Any, **settings: str) -> Answer:
         return self._client.ask({**self._settings, **settings}, "TorchRecRequest", *calls)
 
-    def run_tensors(self, *calls: Any, compressed: bool = False) -> Answer:
-        return self._client.ask(self._settings, "TorchRequest", *calls, arguments=[compressed])
+    def run_tensors(self, *calls: Any, compressed: bool = False, **settings: str) -> Answer:
+        client = {**self._settings, **settings}
+        return self._client.ask(client, "TorchRequest", *calls, arguments=[compressed])
 
     def post(self, text: str) -> Answer:
         return self._client.ask(self._settings, "StringRequest", arguments=[text])

@@ -20,9 +20,10 @@ clients: dict[str, Any] = {}
 
 
 def main() -> None:
-    """Answer every line of standard input with one line."""
+    """Answer every line of standard input with one line; what the client itself prints is not among them."""
+    answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
-        print(json.dumps(answer(**json.loads(line))), flush=True)
+        print(json.dumps(answer(**json.loads(line))), file=answers, flush=True)
 
 
 def answer(client: dict[str, str], request: str, arguments: list[Any], calls: list[list[Any]]) -> Any:
@@ -63,6 +64,8 @@ def client_of(settings: dict[str, str]) -> Any:
             settings.get("endpoint", ""), settings.get("service", ""), settings.get("custom_url", "")
         )
         made.set_token(settings.get("token", ""))
+        made.set_endpoint_type(settings.get("endpoint_type", ""))
+        made.set_retry_count(int(settings.get("retries", "5")))
         made.init()
         clients[key] = made
     return clients[key]
@@ -88,7 +91,12 @@ def read(response: Any) -> dict[str, Any]:
         name: {"shape": list(array.array_shape.dim), "values": list(array.float_val)}
         for name, array in response.map_outputs.items()
     }
-    return {"outputs": outputs, "item_ids": list(response.item_ids)}
+    return {
+        "outputs": outputs,
+        "item_ids": list(response.item_ids),
+        "raw_features": dict(response.raw_features),
+        "generate_features": dict(response.generate_features),
+    }
 
 
 def text_of(message: Any) -> str:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from tests.end_to_end.conftest import Eas
 from tests.end_to_end.echo import USERS
+from tests.end_to_end.samples import CLICK, JAVA_SAMPLE, PYTHON_SAMPLE, RAW_3, RAW_4
 from tests.processors.conftest import service_of
 from tests.processors.conftest import write_bundle as write_sums
 
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
     from recserve.testing import RunningServer
 
-RAW_3 = [0.24689289764507472, 0.005758482924454689, 0.6765301324940026, 0.18137273055602343]
-RAW_4 = [0.9965264740966043, 0.659596586238391, 0.16396649403055896, 0.08364986620265635]
-CLICK = [[0.94433516, 0.49145547], [0.94433516, 0.49145597]]
 ITEMS = ["item_0001", "item_0002", "item_0003"]
 IDS = [("add_item_id", item_id) for item_id in ITEMS]
 
@@ -49,22 +47,7 @@ def user_bucket(text: str) -> float:
 
 
 def test_the_documented_python_sample_is_scored_to_the_last_bit(eas: Eas) -> None:
-    answer = eas.score(
-        ("add_user_fea", "user_id", "u001d", "STRING"),
-        ("add_user_fea", "age", 12, "INT"),
-        ("add_user_fea", "weight", 129.8, "FLOAT"),
-        ("add_item_id", "item_0001"),
-        ("add_item_id", "item_0002"),
-        ("add_item_id", "item_0003"),
-        ("add_user_fea", "raw_3", RAW_3, "list<double>"),
-        ("add_user_fea", "raw_4", RAW_4, "list<double>"),
-        ("add_user_fea", "map_1", {"0": 0.37845234405201145}, "map<int,float>"),
-        ("add_user_fea", "map_2", {"866": 4143, "1627": 2451}, "map<int,int>"),
-        ("add_context_fea", "id_2", [866], "list<int>"),
-        ("add_context_fea", "id_2", [7022, 1], "list<int>"),
-        ("add_context_fea", "id_2", [7022, 1], "list<int>"),
-        ("add_user_fea", "click", CLICK, "list<list<float>>"),
-    )
+    answer = eas.score(*PYTHON_SAMPLE)
 
     assert answer.item_ids == ITEMS
     assert answer.outputs.pop("click") == pytest.approx([sum(map(sum, CLICK))] * 3, rel=1e-6)  # float32 sums
@@ -85,15 +68,7 @@ def test_the_documented_python_sample_is_scored_to_the_last_bit(eas: Eas) -> Non
 
 def test_the_documented_java_sample_with_two_entries_for_one_item_gives_one_row(eas: Eas) -> None:
     """The user id is a number there, lists of the context are doubles, and an inner list is shorter."""
-    answer = eas.score(
-        ("add_item_id", "7033"),
-        ("add_user_fea", "user_id", 33981, "int"),
-        ("add_user_fea", "raw_3", RAW_3, "List<double>"),
-        ("add_user_fea", "map_1", {"866": 4143, "1627": 2451}, "map<string,int>"),
-        ("add_user_fea", "click", [[1.1, 2.2, 3.3], [4.4, 5.5]], "list<list<float>>"),
-        ("add_context_fea", "id_2", [3.0, 4.0], "List<double>"),
-        ("add_context_fea", "id_2", [5.0], "List<double>"),
-    )
+    answer = eas.score(*JAVA_SAMPLE)
 
     assert answer.item_ids == ["7033"]
     assert answer.outputs["user_id"] == [user_bucket("33981")]

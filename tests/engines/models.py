@@ -95,6 +95,103 @@ class Rank(nn.Module):
         return found
 
 
+# How a quantised table keeps its rows: fbgemm's number of it, bits of a value, and whether a row begins with
+# the scale and the offset of its values.
+WIDTHS = {
+    "FP32": (0, 32, False),
+    "FP16": (1, 16, False),
+    "INT8": (2, 8, True),
+    "INT4": (3, 4, True),
+    "INT2": (4, 2, True),
+}
+
+
+class Quantised(nn.Module):
+    """Sums of rows of one table, kept as exports with QUANT_EMB keep theirs."""
+
+    table: Tensor
+
+    def __init__(self, width: str, rows: int) -> None:
+        super().__init__()
+        self.kind, bits, self.scaled = WIDTHS[width]
+        self.largest = [DIM if width == name else 0 for name in ("INT2", "INT4", "INT8", "FP16", "FP32")]
+        values = np.random.default_rng(1).integers(0, 2**bits, (rows, DIM), np.uint64)
+        if not self.scaled:
+            values = np.random.default_rng(1).normal(size=(rows, DIM))
+        self.register_buffer("table", torch.from_numpy(self.packed(values, bits).reshape(-1).copy()))
+        self.values = self.unpacked(values, bits)  # what a look-up finds
+
+    def packed(self, values: Any, bits: int) -> Any:
+        if not self.scaled:
+            return values.astype(f"<f{bits // 8}").view(np.uint8)
+        shifted = [values[:, k :: 8 // bits] << np.uint64(bits * k) for k in range(8 // bits)]
+        head = np.array([0.25, -3.0], "<f2").view(np.uint8)
+        return np.hstack([np.tile(head, (len(values), 1)), sum(shifted).astype(np.uint8)])
+
+    def unpacked(self, values: Any, bits: int) -> Tensor:
+        found = values * 0.25 - 3.0 if self.scaled else values.astype(f"<f{bits // 8}")
+        return torch.from_numpy(found.astype(np.float32))
+
+    def forward(self, data: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+        values, lengths = data["tags.values"], data["tags.lengths"]
+        one = torch.zeros(1, dtype=torch.int32)
+        found = torch.ops.fbgemm.int_nbit_split_embedding_codegen_lookup_function(
+            self.table,
+            self.table,
+            one + HOST,
+            torch.zeros(1, dtype=torch.int64),
+            torch.full((1,), self.kind, dtype=torch.uint8),
+            torch.tensor([0, DIM], dtype=torch.int32),
+            DIM,
+            self.largest[0],
+            self.largest[1],
+            self.largest[2],
+            self.largest[3],
+            self.largest[4],
+            values,
+            torch.ops.fbgemm.asynchronous_complete_cumsum(lengths),
+            SUM,
+            None,
+            FLOAT32,
+            row_alignment=1,
+        )
+        return {"vector": found}
+
+
+class Sequences(nn.Module):
+    """Steps of several ids, steps of numbers and weighted ids, summed by row; two classes of a softmax.
+
+    A step's ids are summed by `_segment_reduce`, which refuses a sequence without any step.
+    """
+
+    def forward(self, data: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+        by_step = torch._segment_reduce(
+            data["clicks__tags.values"].float(), "sum", lengths=data["clicks__tags.key_lengths"]
+        )
+        tags = self.by_row(by_step.unsqueeze(1), data["clicks__tags.lengths"])
+        prices = self.by_row(data["clicks__price.values"], data["clicks__price.lengths"])
+        liked = data["liked.values"].float() + 0.0 * data["liked.weights"]
+        likes = self.by_row(liked.unsqueeze(1), data["liked.lengths"])
+        rows = torch.cat([tags, prices, likes], dim=1) + data["hour.values"]
+        probs = torch.softmax(rows[:, :2], dim=1)
+        return {"rows": rows, "probs": probs, "probs1": probs[:, 1]}
+
+    def by_row(self, steps: Tensor, lengths: Tensor) -> Tensor:
+        offsets = torch.ops.fbgemm.asynchronous_complete_cumsum(lengths)
+        padded: Tensor = torch.ops.fbgemm.jagged_to_padded_dense(steps, [offsets], [STEPS], 0.0)
+        return padded.sum(1)
+
+
+class HandsOn(nn.Module):
+    """A first half of `Rank` that leaves everything to the second one: it hands on what it is given."""
+
+    def forward(
+        self, data: dict[str, Tensor], device: torch.device
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        inputs = rank_inputs(1)
+        return {name: data[name].to(device) for name in (*inputs.int_names, *inputs.float_names)}, {}
+
+
 class Nested(nn.Module):
     """Hands its dict to a module that calls it by another name."""
 
@@ -142,6 +239,16 @@ class NeedsNumber(nn.Module):
         return x * scale
 
 
+class AnswersNumber(nn.Module):
+    def forward(self, data: dict[str, Tensor]) -> dict[str, int]:
+        return {"rows": data["age.values"].size(0)}
+
+
+class AnswersComplex(nn.Module):
+    def forward(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"sum": torch.complex(data["age.values"], data["age.values"])}
+
+
 class Throws(nn.Module):
     def forward(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
         return {"sum": data["age.values"] @ torch.ones(7, 7)}
@@ -156,6 +263,42 @@ def write(folder: Path, model: nn.Module, *, traced: bool = False) -> Path:
         warnings.filterwarnings("ignore", "The TorchScript type system doesn't support instance-level")
         torch.jit.save(torch.jit.script(module), folder / "scripted_model.pt")
     return folder
+
+
+def rank_features() -> dict[str, Any]:
+    """The fg.json of `Rank`."""
+    tables = {"user_id": "user:user_id", "item_id": "item:item_id", "tags": "item:tags"}
+    ids = [
+        {
+            "feature_type": "id_feature",
+            "feature_name": name,
+            "expression": source,
+            "num_buckets": TABLES[name],
+        }
+        for name, source in tables.items()
+    ]
+    price = {
+        "feature_type": "raw_feature",
+        "feature_name": "price",
+        "expression": "item:price",
+        "default_value": "0",
+        "value_dim": 2,
+    }
+    clicked = {
+        "feature_type": "id_feature",
+        "feature_name": "item_id",
+        "expression": "user:item_id",
+        "num_buckets": TABLES["item_id"],
+        "default_value": "0",
+        "value_dim": 1,
+    }
+    clicks = {
+        "sequence_name": "clicks",
+        "sequence_length": STEPS,
+        "sequence_delim": ";",
+        "features": [clicked],
+    }
+    return {"features": [*ids, price, clicks]}
 
 
 def write_rank(folder: Path, *, tile: bool = False) -> Path:

@@ -22,7 +22,16 @@ STEPS = {
 PRICE = {"price.values": np.ones((3, 2), np.float32)}
 WEIGHTS = {"tags.weights": np.ones(3, np.float32)}
 USER = {"user.values": np.array([5]), "user.lengths": np.array([1])}
-GOOD: dict[str, NDArray[Any]] = {**TAGS, **STEPS, **PRICE, **WEIGHTS}
+# Members of a sequence that share the lengths of one of them.
+SEEN = {
+    "seen__id.values": np.array([1, 2, 3]),
+    "seen__id.lengths": np.array([2, 0, 1]),
+    "seen__cate.values": np.array([4, 5, 6]),
+    "seen__price.values": np.ones((3, 1), np.float32),
+    "seen__tags.values": np.array([7, 8, 9, 9]),
+    "seen__tags.key_lengths": np.array([1, 2, 1]),
+}
+GOOD: dict[str, NDArray[Any]] = {**TAGS, **STEPS, **PRICE, **WEIGHTS, **SEEN}
 
 
 @pytest.mark.parametrize(
@@ -82,6 +91,22 @@ def test_repeated_rows_with_batch_size_one_are_the_offline_form() -> None:
         ({"price.values": np.ones((2, 2), np.float32)}, "'price' has 2 rows, but 'tags' has 3"),
         (USER, "'user' has 1 rows, but 'tags' has 3"),
         ({"lost.lengths": np.array([1, 1, 1])}, "'lost.lengths' comes without 'lost.values'"),
+        (
+            {"seen__cate.values": np.array([1, 2])},
+            "'seen__cate.values' has 2 entries, but 'seen__id.lengths' sums to 3",
+        ),
+        (
+            {"seen__price.values": np.ones((4, 1), np.float32)},
+            "'seen__price.values' has 4 entries, but 'seen__id.lengths' sums to 3",
+        ),
+        (
+            {"seen__tags.values": np.array([1, 2, 3]), "seen__tags.key_lengths": np.array([1, 2])},
+            "'seen__tags.key_lengths' has 2 entries, but 'seen__id.lengths' sums to 3",
+        ),
+        (
+            {"seen__tags.values": np.array([1, 2, 3]), "seen__tags.key_lengths": np.array([1, 2, 1])},
+            "'seen__tags.key_lengths' sums to 4, but 'seen__tags.values' has 3 entries",
+        ),
         (
             {"lost.values": np.array([1]), "lost.weights": np.ones(1, np.float32)},
             "'lost.weights' comes without 'lost.lengths'",

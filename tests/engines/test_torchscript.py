@@ -16,7 +16,8 @@ from tests.engines.contract import EngineContract
 from recserve.bundle import Bundle
 from recserve.columns import ModelInputs
 from recserve.engines.engine import TensorSpec, tensors
-from recserve.engines.torchscript import TorchScript, share
+from recserve.engines.torch_arrays import share
+from recserve.engines.torchscript import TorchScript
 from recserve.errors import BundleError, ConfigError, ModelError, RequestError
 from recserve.messages import TensorRequest
 
@@ -150,6 +151,43 @@ def test_a_model_that_throws_is_told_in_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_a_model_that_answers_no_tensors_is_refused_at_load(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"the model answers Dict\[str, int\]; tensors are served"):
+        load(tmp_path, models.AnswersNumber())
+
+
+def test_an_answer_of_a_type_that_cannot_be_sent_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="the model failed: an output is complex64, which cannot be sent"):
+        load(tmp_path, models.AnswersComplex()).run(AGE, rows=2)
+
+
+@pytest.mark.parametrize("width", models.WIDTHS)
+def test_tables_are_looked_up_in_every_width_that_exports_quantise_to(tmp_path: Path, width: str) -> None:
+    model = models.Quantised(width, rows=30)
+    engine = TorchScript.load(Bundle.open(models.write(tmp_path, model, traced=True)))
+    inputs = ModelInputs(
+        ["tags.values", "tags.lengths"], [np.array([3, 29, 3, 0, 17]), np.array([2, 0, 3])], [], []
+    )
+
+    result = engine.run(inputs, rows=3)["vector"]
+
+    rows = model.values.numpy()
+    expected = [rows[[3, 29]].sum(0), rows[[]].sum(0), rows[[3, 0, 17]].sum(0)]
+    np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_the_two_buffers_go_to_another_device_and_the_number_of_rows_stays() -> None:
+    inputs = models.rank_inputs(3, tile=True)
+
+    moved = share(inputs, torch.device("meta"))
+
+    assert {name for name, value in moved.items() if value.device.type == "cpu"} == {"batch_size"}
+    assert moved["batch_size"].tolist() == [3]
+    assert {name: value.shape for name, value in moved.items()} == {
+        name: value.shape for name, value in share(inputs).items()
+    }
+
+
 def test_an_answer_with_other_rows_than_the_request_is_not_handed_out(tmp_path: Path) -> None:
     engine = load(tmp_path, models.ComputedKeys([]))
 
@@ -197,7 +235,7 @@ def test_too_many_positions_list_the_inputs(tmp_path: Path) -> None:
 def test_strings_are_refused(tmp_path: Path) -> None:
     engine = load(tmp_path, models.Positional())
 
-    with pytest.raises(RequestError, match="input 'y' is object; a TorchScript model takes numbers"):
+    with pytest.raises(RequestError, match="input 'y' is object; a torch model takes numbers"):
         engine.run_tensors(TensorRequest([np.ones(1), np.array([b"a"], object)], {}))
 
 
@@ -260,7 +298,8 @@ import sys
 import numpy as np
 from recserve.bundle import Bundle
 from recserve.engines.engine import tensors
-from recserve.engines.torchscript import TorchScript, share
+from recserve.engines.torch_arrays import share
+from recserve.engines.torchscript import TorchScript
 from recserve.errors import RequestError
 from recserve.messages import TensorRequest
 from tests.engines import models

@@ -187,7 +187,14 @@ def test_gauges_name_every_reason(tmp_path: Path) -> None:
 
     dropped = gauges["recserve_captures_dropped_total"][1]
     assert isinstance(dropped, dict)
-    assert {pairs[0][1] for pairs in dropped} == {"queue_full", "too_large", "disk", "failed", "closed"}
+    assert {pairs[0][1] for pairs in dropped} == {
+        "queue_full",
+        "no_folder",
+        "too_large",
+        "disk",
+        "failed",
+        "closed",
+    }
 
 
 # --- a process of its own ---

@@ -103,3 +103,17 @@ def test_a_throttle_admits_so_many_per_second(monkeypatch: pytest.MonkeyPatch) -
 
     assert first == [True, True, True, False, False]
     assert throttle.admits()
+
+
+def test_secrets_that_are_found_later_are_hidden_from_then_on() -> None:
+    stream, root = io.StringIO(), logging.getLogger()
+    level = root.level
+    handler = logs.configure(secrets=["first"], stream=stream)
+    try:
+        logs.hide(["second", ""])
+        logging.getLogger("recserve").warning("first and second")
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+
+    assert [line["message"] for line in lines(stream)] == ["*** and ***"]

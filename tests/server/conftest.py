@@ -300,7 +300,7 @@ def running_bundle(bundle: Path, document: dict[str, Any], **rpc: Any) -> Iterat
     def load_bundle(progress: Any) -> Processor:
         return load(Bundle.open(bundle), spec, progress)
 
-    started = Running(Server(spec, load_bundle, on_ready=lambda _: is_ready.set()))
+    started = Running(Server(spec, load_bundle, bundle_path=bundle, on_ready=lambda _: is_ready.set()))
     try:
         assert is_ready.wait(60)
         yield started

@@ -125,6 +125,18 @@ def test_a_user_id_may_be_a_number(rank: Serving) -> None:
     assert rank.users.asked == ["7"]
 
 
+def test_the_json_door_looks_users_up_too(rank: Serving) -> None:
+    response = rank.running.http.request(
+        "POST",
+        "/v1/score/rank",
+        json={"user": {"user_id": "u1"}, "item_ids": ["i1", "i2"]},
+        headers={"Authorization": "token"},
+    )
+
+    assert response.json()["outputs"]["score"] == [1 + 5 + 0.5, 2 + 5]
+    assert rank.users.asked == ["u1"]
+
+
 def test_what_the_request_sends_wins(rank: Serving) -> None:
     assert rank.scores(user_id="u1", taste="9") == [1 + 9 + 0.5, 2 + 9]
     assert rank.scores(user_id="u1", likes="b:2") == [1 + 5, 2 + 5 + 2]
@@ -206,7 +218,7 @@ def test_users_come_from_the_online_store_of_a_registry(tmp_path: Path) -> None:
         "model_config": {"fg_mode": "normal", "load_feature_from_offlinestore": True, **store},
     }
 
-    with running_bundle(bundle, document) as server:
+    with running_bundle(bundle, document, keepalive=20_000) as server:
         found = {user: price_and_city(server, user) for user in ("u1", "u2", "nobody")}
         outcomes = {
             outcome: server.metric("recserve_user_look_ups_total", outcome=outcome)

@@ -85,6 +85,9 @@ def test_a_request_is_sent_again_without_its_level() -> None:
     kept = decode(tensors.encode_request(TensorRequest([X], {}, debug_level=100)))
     assert tensors.decode(kept.without_level()).debug_level == 0
 
+    plain = request(item_ids=["i1"])
+    assert decode(plain).without_level() == plain
+
 
 @pytest.mark.parametrize(
     "content",

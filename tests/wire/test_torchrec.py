@@ -260,6 +260,17 @@ def test_what_has_no_equivalent_is_counted() -> None:
     assert decoder.unparsable == 3
 
 
+def test_a_request_tells_which_columns_had_it_and_how_many_entries_were_cut() -> None:
+    decoder = Decoder(InputSchema(user={"x": "int64"}, context={"x": "int64"}))
+
+    assert decoder.decode(request(user=cell(string_list=["1", "y", "z"]))).oddities == (("user", "x", 2, 0),)
+    assert decoder.decode(request(user=cell(string_feature="1"))).oddities == ()
+    message = PBRequest(item_ids=["i1"])
+    for text in ("y", "1", "z"):
+        message.context_features["x"].features.add().string_feature = text
+    assert decoder.decode(message.SerializeToString()).oddities == (("context", "x", 1, 2),)
+
+
 ALIGNED: list[tuple[str, int, int | None, int, int]] = [
     # ids, context entries -> rows of the request, rows of the column
     ("one entry per item", 3, 3, 3, 3),

@@ -8,13 +8,16 @@ import typer
 from typer.core import TyperGroup
 
 from recserve.cli.bench import bench
+from recserve.cli.captures.app import app as captures
 from recserve.cli.check import check
 from recserve.cli.compile import compile
+from recserve.cli.config.app import app as config
 from recserve.cli.doctor import doctor
 from recserve.cli.features.app import app as features
 from recserve.cli.inspect import inspect
 from recserve.cli.items.app import app as items
 from recserve.cli.predict import predict
+from recserve.cli.replay import replay
 from recserve.cli.score import score
 from recserve.cli.serve import OWN_PROCESS, serve
 from recserve.cli.store.app import app as store
@@ -64,9 +67,12 @@ for _command, _example in (
     (score, "recserve score request.json --config service.json --url http://127.0.0.1:8000"),
     (predict, "recserve predict my_export joined.parquet scores.parquet --keep user_id --keep item_id"),
     (bench, "recserve bench requests.jsonl --config service.json --rate 200 --duration 30"),
+    (replay, "recserve replay request_log --against http://127.0.0.1:8000,http://127.0.0.1:8001"),
     (version, "recserve version --json"),
 ):
     app.command(epilog=f"[bold]Example[/bold]: {_example}")(_command)
+app.add_typer(captures)
+app.add_typer(config)
 app.add_typer(features)
 app.add_typer(items)
 app.add_typer(store)

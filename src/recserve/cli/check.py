@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recserve.cli.findings import FailedError, Report
+from recserve.engines import WITH_TORCH
 
 if TYPE_CHECKING:
     from recserve.bundle import Bundle
@@ -43,11 +44,13 @@ def _check_all(report: Report, path: Path | None, service_file: Path | None) -> 
     spec = report.attempt("service file", lambda: read_service_file(service_file))
     for warning in spec.warnings:
         report.note("service file", None, warning)
+    if spec.rpc.tls_certificate:
+        report.attempt("TLS", lambda: check_tls(spec))
     if path is None:
         check_tables(report, spec)
         return
     bundle = report.attempt("bundle", lambda: open_bundle(path))
-    if bundle.engine == "torchscript":
+    if bundle.engine in WITH_TORCH:
         report.attempt("torch and fbgemm", check_torch_pair)
     if spec.model.generates_features(bundle.fg_path is not None):
         features = report.attempt("features", lambda: _features(bundle, spec))
@@ -66,6 +69,18 @@ def read_service_file(path: Path | None) -> tuple["ServiceSpec", str]:
 
     spec = load(path)
     return spec, f"'{spec.name}', fg_mode {spec.model.fg_mode}" if path else "none given, all defaults"
+
+
+def check_tls(spec: "ServiceSpec") -> tuple[None, str]:
+    """Load the certificate and its key."""
+    from datetime import UTC, datetime
+
+    from recserve.server.tls import tls, validities
+
+    loaded = tls(spec.rpc, spec.base_dir)
+    assert loaded is not None  # a certificate is named
+    ends = min((end for _, end in validities(loaded.pems.certificate)), default=0.0)
+    return None, f"{spec.rpc.tls_certificate}, valid until {datetime.fromtimestamp(ends, UTC):%Y-%m-%d}"
 
 
 def check_tables(report: Report, spec: "ServiceSpec") -> None:

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recserve.allocator import PREFERRED, described, find
+from recserve.allocator import PACKAGES, first_installed
 from recserve.cli import machine
 from recserve.cli.check import check_model, check_tables, check_torch_pair, open_bundle, read_service_file
 from recserve.cli.findings import FailedError, Report
+from recserve.config.rpc import Rpc
 from recserve.cores import usable
+from recserve.engines import WITH_TORCH
 from recserve.errors import RecserveError
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def doctor(
     with suppress(FailedError):
         spec = report.attempt("service file", lambda: read_service_file(config))
     _look_at_processors(report, spec)
-    _look_at_allocator(report)
+    _look_at_allocator(report, spec)
     if bundle is None:
         _look_at_memory(report, None)
     elif spec is not None:
@@ -75,9 +77,11 @@ def _idle(threads: int, cores: int) -> str:
     return f': {cores - threads} stay idle; write "worker_threads": {cores}' if 0 < threads < cores else ""
 
 
-def _look_at_allocator(report: Report) -> None:
-    here = find(PREFERRED)
-    report.note("allocator", None if here is None else True, described("auto") if here is None else str(here))
+def _look_at_allocator(report: Report, spec: "ServiceSpec | None") -> None:
+    best, *_ = names = (spec.rpc if spec is not None else Rpc()).allocators
+    taken = first_installed(names)
+    mended = f"; {best} measures better: apt-get install {PACKAGES[best]}" if taken != best else ""
+    report.note("allocator", None if mended else True, taken + mended)
 
 
 def _look_at_memory(report: Report, bundle: "Bundle | None") -> None:
@@ -98,7 +102,7 @@ def _look_at_memory(report: Report, bundle: "Bundle | None") -> None:
 
 def _look_at_bundle(report: Report, bundle: "Bundle", spec: "ServiceSpec") -> None:
     _look_at_memory(report, bundle)
-    runs = bundle.engine != "torchscript"
+    runs = bundle.engine not in WITH_TORCH
     with suppress(FailedError):
         if not runs:
             report.attempt("torch and fbgemm", check_torch_pair)
@@ -151,6 +155,6 @@ def _assets(value: object, key: str = "") -> set[str]:
 
 
 def _device(name: str) -> tuple[None, str]:
-    from recserve.engines.torchscript import check_device
+    from recserve.engines.torch_arrays import check_device
 
     return None, check_device(name)

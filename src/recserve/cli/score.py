@@ -33,8 +33,8 @@ def score(
 ) -> None:
     """Send one request and print the scores."""
     from recserve.client.client import Client
-    from recserve.client.request import from_json
     from recserve.config.document import parse_json, read_json
+    from recserve.wire.json_scores import from_json
 
     content = parse_json(sys.stdin.read(), "stdin") if str(request) == "-" else read_json(request)
     service = target.target(url, name, token, config)

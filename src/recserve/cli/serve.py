@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from recserve.errors import RecserveError
 
 #: What the context holds where the command is all that its process does, so that it may be begun again.
 OWN_PROCESS = "own process"
@@ -33,12 +34,17 @@ def serve(
 ) -> None:
     """Serve a model until SIGTERM or Ctrl-C."""
     from recserve.allocator import relaunch
+    from recserve.config.concealed import blotted
     from recserve.config.environment import process_environ
     from recserve.config.service import load
 
     spec = load(config)
     if context.obj == OWN_PROCESS:
-        relaunch(spec.rpc.allocator, process_environ())
+        relaunch(spec.rpc.allocators, process_environ())
     from recserve.server.serve import run
 
-    raise typer.Exit(run(bundle, spec, host=host, port=port, log_level=log_level.value))
+    try:
+        status = run(bundle, spec, host=host, port=port, log_level=log_level.value)
+    except RecserveError as error:  # it may name a table, or a path, that came from the environment
+        raise type(error)(blotted(str(error), spec.secrets)) from error
+    raise typer.Exit(status)

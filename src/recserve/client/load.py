@@ -71,6 +71,8 @@ class LoadResult:
     p99_ms: float
     p999_ms: float
     max_ms: float
+    refused_p50_ms: float  # of answers with other statuses
+    refused_p99_ms: float
     late_ms: float  # p99 of how late the generator itself was; over 1 ms the machine is too busy to measure
     latencies_ms: NDArray[np.float64] = field(repr=False, compare=False)  # sorted
 
@@ -127,6 +129,7 @@ class _Generator:
         self._sent = 0  # warm-up included
         self._counted = 0  # of them, those after the warm-up
         self._latencies: list[float] = []  # seconds
+        self._refused: list[float] = []  # seconds
         self._late: list[float] = []  # seconds
         self._failures: Counter[str] = Counter()
         self._start = 0.0  # of what is counted
@@ -226,6 +229,8 @@ class _Generator:
                 self._latencies.append(now - intended)
             else:
                 self._failures[outcome] += 1
+                if outcome.isdigit():
+                    self._refused.append(now - intended)
         return outcome
 
     async def _exchange(self, request: bytes) -> int:
@@ -253,7 +258,9 @@ class _Generator:
             await asyncio.sleep(0.1)
 
     def _result(self) -> LoadResult:
-        latencies = np.sort(np.array(self._latencies)) * 1e3
+        latencies, refused, late = (
+            np.sort(np.array(seconds)) * 1e3 for seconds in (self._latencies, self._refused, self._late)
+        )
         duration = max(self._last - self._start, 1e-9)
         return LoadResult(
             loop="closed" if self._plan.rate is None else "open",
@@ -268,7 +275,9 @@ class _Generator:
             p99_ms=percentile(latencies, 99),
             p999_ms=percentile(latencies, 99.9),
             max_ms=percentile(latencies, 100),
-            late_ms=percentile(np.sort(np.array(self._late)) * 1e3, 99) if self._late else 0.0,
+            refused_p50_ms=percentile(refused, 50),
+            refused_p99_ms=percentile(refused, 99),
+            late_ms=percentile(late, 99) if len(late) else 0.0,
             latencies_ms=latencies,
         )
 

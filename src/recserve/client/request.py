@@ -16,11 +16,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from recserve.client import captures
 from recserve.client.cells import Cells, id_column, is_column, single_cells, whole_column
 from recserve.columns import Batch
 from recserve.config.document import parse_json
 from recserve.errors import RequestError
 from recserve.messages import ScoreRequest
+from recserve.wire.json_scores import from_json
 from recserve.wire.torchrec import encode_request
 
 if TYPE_CHECKING:
@@ -84,24 +86,8 @@ def _batch(rows: int, side: str, columns: Mapping[str, Cells]) -> Batch:
     return batch
 
 
-# What a request in JSON may hold, and what each is when absent.
-_KEYS = ("user", "item_ids", "context", "item_features", "debug_level", "neighbours", "meta")
-
-
-def from_json(content: Mapping[str, Any]) -> ScoreRequest:
-    """Make a request of a JSON object with the arguments of `build_request` as keys."""
-    for key, value in content.items():
-        if key not in _KEYS:
-            raise RequestError(f"unknown key '{key}' in a request; known: {', '.join(_KEYS)}")
-        wanted = {"item_ids": list, "debug_level": int, "neighbours": int}.get(key, dict)
-        if not isinstance(value, wanted):
-            raise RequestError(f"'{key}' is a {type(value).__name__}; a {wanted.__name__} is expected")
-    return build_request(**content)
-
-
 def read_bodies(path: Path) -> list[bytes]:
-    """Encoded requests from a .jsonl file, a .pb file, or the .pb files of a folder by name."""
-    files = sorted(path.glob("*.pb")) if path.is_dir() else [path]
+    """Encoded requests from a .jsonl file, a .pb file, or the .pb files of a folder; they ask for scores."""
     try:
         if path.suffix == ".jsonl":
             lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
@@ -111,7 +97,8 @@ def read_bodies(path: Path) -> list[bytes]:
                 if line.strip()
             ]
         else:
-            bodies = [file.read_bytes() for file in files]
+            files = sorted(path.rglob("*.pb")) if path.is_dir() else [path]
+            bodies = [captures.read(file).data.without_level() for file in files]
     except OSError as error:
         raise RequestError(f"{path}: cannot be read: {error.strerror}") from None
     if not bodies:

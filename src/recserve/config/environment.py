@@ -11,13 +11,13 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recserve.config.settings import read, setting
+from recserve.config.settings import CODE, PROCESSOR, read, setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Read by native libraries, not by us, once, at import.
-_NATIVE_PREFIXES = ("OMP_", "KMP_", "MKL_", "GOMP_", "PYTORCH_", "TORCH_", "CUDA_", "ATEN_")
+# Read by other libraries, not by us.
+_NATIVE_PREFIXES = ("OMP_", "KMP_", "MKL_", "GOMP_", "PYTORCH_", "TORCH_", "CUDA_", "ATEN_", "OTEL_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,14 @@ class Environment:
         False,
         "Bucketize with FarmHash Fingerprint64 instead of MurmurHash64A; must be as in training.",
         key="USE_FARM_HASH_TO_BUCKETIZE",
+        source=CODE,
     )
     input_tile: int = setting(
         0,
         "2: user features once per request; 3: user embeddings too. The bundle's model_acc.json wins.",
         key="INPUT_TILE",
         choices=(0, 1, 2, 3),
+        source=PROCESSOR,
     )
     intra_op_threads: int = setting(
         1,
@@ -41,9 +43,33 @@ class Environment:
         key="OMP_NUM_THREADS",
         least=1,
         most=1024,
+        source=CODE,
     )
     no_grad: bool = setting(
-        True, "Accepted for compatibility: the model always runs without gradients.", key="NO_GRAD_GUARD"
+        True,
+        "Accepted for compatibility: the model always runs without gradients.",
+        key="NO_GRAD_GUARD",
+        source=PROCESSOR,
+    )
+    tensorexpr_fallback: int = setting(
+        0,
+        "Handed to torch, which reads it itself: 2 runs graphs as they are, without compiling parts of them.",
+        key="PYTORCH_TENSOREXPR_FALLBACK",
+        choices=(0, 1, 2),
+        source=PROCESSOR,
+    )
+    hash_node_id: bool = setting(
+        False,
+        "Tree recall with ids that are texts; no effect yet.",
+        key="USE_HASH_NODE_ID",
+        source=CODE,
+        no_effect_yet="this process scores, it does not recall",
+    )
+    local_cache_dir: str = setting(
+        "",
+        "Accepted, no effect: the model is read where it is, nothing is copied into a cache.",
+        key="LOCAL_CACHE_DIR",
+        source=CODE,
     )
 
 
@@ -58,10 +84,15 @@ def environment(environ: Mapping[str, str], envs: Mapping[str, str]) -> Environm
     return read(Environment, {name: value for name, value in merged.items() if value != ""}, "environment")
 
 
+def is_native(name: str) -> bool:
+    """Whether native libraries read the variable themselves."""
+    return name.startswith(_NATIVE_PREFIXES)
+
+
 def export(envs: Mapping[str, str]) -> None:
     """Set what torch and OpenMP read themselves; call it before torch is imported."""
     for name, value in envs.items():
-        if name.startswith(_NATIVE_PREFIXES):
+        if is_native(name):
             os.environ[name] = value
 
 

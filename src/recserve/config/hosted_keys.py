@@ -1,7 +1,7 @@
 """Keys of the hosted product that one process on one machine does not act on, so that its files are accepted.
 
-Each is told apart from a typing mistake: ACCEPTED has nothing to say here, NOT_YET is warned about, REFUSED
-would be unsafe to ignore. A section is named by its path in the file ("" is the top level).
+Each is told apart from a typing mistake: ACCEPTED has nothing to say here, REFUSED would be unsafe to ignore.
+A section is named by its path in the file ("" is the top level). Keys that could have an effect are settings.
 """
 
 from __future__ import annotations
@@ -16,29 +16,20 @@ _CONTROL_PLANE = """
     aimaster autoscaler cloud dockerAuth features generate_token labels model_entry model_path networking
     options oss_endpoint resource role_arn runtime source storage unit
 """
-# jemalloc is preloaded by whoever starts the process, SIGTERM always drains, the rest is the hosted network.
-_PROCESS = "enable_jemalloc enable_sigterm io_threads proxy_path"
-# One native pass generates all features of a request and is too short to be shared out among threads.
-_MODEL = "fg_threads"
 
 ACCEPTED: dict[str, frozenset[str]] = {
     "": frozenset(_CONTROL_PLANE.split()),
     "metadata": frozenset(_PLACEMENT.split()),
-    "metadata.rpc": frozenset(_PROCESS.split()),
-    "model_config": frozenset({_MODEL, "featuredb_passwd", "save_req"}),
 }
 
 
-_SCORES_ONLY = "this process scores, it does not recall"
-
-# Features of the hosted product that recserve does not have yet, with what happens instead.
-NOT_YET: dict[str, dict[str, str]] = {
-    "model_config": {
-        "faiss_neigh_num": _SCORES_ONLY,
-        "faiss_nprobe": _SCORES_ONLY,
-        "tdm_retrieval_num": _SCORES_ONLY,
-    },
-}
+# Variables that the export reads: its files already hold what they said.
+_EXPORT = """
+    AOTI_AUTOTUNE_WITH_SAMPLE_INPUTS DEBUG_TRT DIST_QUANT ENABLE_AOT ENABLE_TMA ENABLE_TRT INPUT_TILE_3_ONLINE
+    MAX_EXPORT_BATCH_SIZE ONLINE_DENSE_EXPORT QUANT_EC_EMB QUANT_EMB TRT_MAX_BATCH_SIZE TRT_MAX_SEQ_LEN
+    UNIFIED_AOT USE_DISTRIBUTED_EMBEDDING USE_RTP
+"""
+EXPORT_VARIABLES = frozenset(_EXPORT.split())
 
 _CUSTOM = "this process serves exported models only, not custom processors"
 
@@ -58,5 +49,4 @@ REFUSED: dict[str, dict[str, str]] = {
 
 def known_keys(section: str) -> frozenset[str]:
     """Every key of a section that is not a setting of ours and yet no mistake."""
-    by_reason = (ACCEPTED, NOT_YET, REFUSED)
-    return frozenset(key for table in by_reason for key in table.get(section, ()))
+    return ACCEPTED.get(section, frozenset()) | REFUSED.get(section, {}).keys()

@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from recserve.config.settings import read, setting
+from recserve.config.concealed import Concealed, kept, shown
+from recserve.config.settings import DOCS, EASYREC, PROCESSOR, read, setting
 from recserve.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _FILE_EXAMPLE = '"remote_type": "file", "tables": [{"name": "items.parquet", "key": "item_id"}]'
 _NEEDS_URL = {
@@ -38,17 +39,24 @@ class Table:
     """One entry of `model_config.tables`. Where two tables have a column, the later one's cell counts."""
 
     name: str = setting(
-        "", "The table, also as schema.table; of files the file, directory or URL.", required=True
+        "",
+        "The table, also as schema.table; of files the file, directory or URL.",
+        required=True,
+        source=EASYREC,
     )
-    key: str = setting("", "The column that holds the item id.", required=True)
+    key: str = setting("", "The column that holds the item id.", required=True, source=EASYREC)
     value: tuple[str, ...] = setting(
-        (), "Columns to load, separated by commas; none named = those that features read."
+        (), "Columns to load, separated by commas; none named = those that features read.", source=EASYREC
     )
-    condition: str = setting("", "Which rows to load: what stands behind WHERE in SQL.")
+    condition: str = setting("", "Which rows to load: what stands behind WHERE in SQL.", source=EASYREC)
     timekey: str = setting(
-        "", "A column that grows with every change, timestamp or integer: newer rows are followed."
+        "",
+        "A column that grows with every change, timestamp or integer: newer rows are followed.",
+        source=EASYREC,
     )
-    static: bool = setting(False, "Load once and never again; a `timekey` beside it is not followed.")
+    static: bool = setting(
+        False, "Load once and never again; a `timekey` beside it is not followed.", source=EASYREC
+    )
 
     def __repr__(self) -> str:  # a name may be a URL
         return f"Table(name={shown_url(self.name)!r}, key={self.key!r})"
@@ -62,11 +70,19 @@ class ItemSettings:
         "none",
         "Where `tables` are: file, hologres or postgresql, redis, feast; none: requests bring item features.",
         choices=("none", "file", "hologres", "postgresql", "redis", "feast"),
+        source=EASYREC,
     )
-    url: str = setting("", "How the database is reached; a password in it is never shown.", secret=True)
+    url: str = setting(
+        "", "How the database is reached; a password in it is never shown.", secret=True, source=EASYREC
+    )
     tables: tuple[Table, ...] = ()
     period_minutes: float = setting(
-        0.0, "Minutes between full refreshes; 0 = only at start.", unit="min", key="period", least=0
+        0.0,
+        "Minutes between full refreshes; 0 = only at start.",
+        unit="min",
+        key="period",
+        least=0,
+        source=EASYREC,
     )
     poll_interval_ms: int = setting(
         1000, "How often a table with a `timekey` is asked for newer rows.", unit="ms", least=10
@@ -122,28 +138,34 @@ class ItemSettings:
 class FeatureStoreSettings:
     """The keys of `model_config` about the feature store."""
 
-    project: str = setting("", "The project in the registry file.", key="fs_project")
+    project: str = setting("", "The project in the registry file.", key="fs_project", source=PROCESSOR)
     model: str = setting(
-        "", "The model feature: which columns are read, and under which names.", key="fs_model"
+        "",
+        "The model feature: which columns are read, and under which names.",
+        key="fs_model",
+        source=PROCESSOR,
     )
     entities: tuple[str, ...] = setting(
-        ("item",), "The entities whose features are held in memory, separated by commas.", key="fs_entity"
+        ("item",),
+        "The entities whose features are held in memory, separated by commas.",
+        key="fs_entity",
+        source=PROCESSOR,
     )
     offline: bool = setting(
         False,
         "Load from the offline store; false: from the online store, whose changes are followed.",
         key="load_feature_from_offlinestore",
+        source=PROCESSOR,
     )
     registry: str = setting(
         "feature_store.yaml", "The registry file, relative to the service file.", key="fs_registry"
     )
-    region: str = setting("", "Handed to providers that want it.")
-    access_key_id: str = setting("", "Handed to providers that want it.", secret=True)
-    access_key_secret: str = setting("", "Handed to providers that want it.", secret=True)
-    featuredb_username: str = setting("", "Handed to providers that want it.")
-    featuredb_password: str = setting(
-        "", "Handed to providers that want it; also featuredb_passwd.", secret=True
-    )
+    region: str = setting("", "Handed to providers that want it.", source=PROCESSOR)
+    access_key_id: str = setting("", "Handed to providers that want it.", secret=True, source=PROCESSOR)
+    access_key_secret: str = setting("", "Handed to providers that want it.", secret=True, source=PROCESSOR)
+    featuredb_username: str = setting("", "Handed to providers that want it.", source=PROCESSOR)
+    featuredb_password: str = setting("", "Handed to providers that want it.", secret=True, source=PROCESSOR)
+    featuredb_passwd: str = setting("", "The same as featuredb_password.", secret=True, source=DOCS)
     user_entity: str = setting(
         "", "Look user features up too, of this entity; empty: requests bring them.", key="fs_user_entity"
     )
@@ -205,11 +227,12 @@ def _check_table(table: Table, tables: tuple[Table, ...]) -> None:
 
 def _tidy(url: str) -> str:
     """The hosted product's page prints a blank behind the scheme."""
-    return re.sub(r"(?<=://)\s+", "", url.strip())
+    return kept(re.sub(r"(?<=://)\s+", "", url.strip()), url)
 
 
 def shown_url(url: str) -> str:
-    """A URL as messages may show it, without its password."""
+    """A URL as messages may show it, without its password and what came from elsewhere."""
+    url = shown(url)
     for pattern in _PASSWORDS:
         url = pattern.sub(r"\1***", url)
     return url
@@ -238,16 +261,13 @@ def feature_store_settings(values: Mapping[str, Any]) -> FeatureStoreSettings | 
 
 
 def _feature_store(values: Mapping[str, Any]) -> FeatureStoreSettings:
-    password, short = values.get("featuredb_password"), values.get("featuredb_passwd")
-    if password is not None and short is not None and password != short:
+    store = read(FeatureStoreSettings, values, "model_config")
+    password, short = store.featuredb_password, store.featuredb_passwd
+    if password and short and password != short:
         raise ConfigError(
             "model_config.featuredb_password and featuredb_passwd mean the same and differ; keep one of them"
         )
-    store = read(
-        FeatureStoreSettings,
-        {**values, "featuredb_password": short if password is None else password},
-        "model_config",
-    )
+    store = replace(store, featuredb_password=password or short, featuredb_passwd=password or short)
     if not store.model:
         raise ConfigError(
             "model_config.fs_model is missing: the model feature says which columns are read; or write "
@@ -256,10 +276,17 @@ def _feature_store(values: Mapping[str, Any]) -> FeatureStoreSettings:
     return store
 
 
+def passwords_of(texts: Iterable[str]) -> tuple[str, ...]:
+    """The passwords inside of URLs, and what of them came from elsewhere."""
+    secrets = []
+    for text in texts:
+        secrets += [*_passwords(text), *(text.secrets if isinstance(text, Concealed) else ())]
+    return tuple(secrets)
+
+
 def secrets_of(items: ItemSettings, store: FeatureStoreSettings | None) -> tuple[str, ...]:
     """Everything in the settings that nobody may read in a log: keys, and the passwords inside of URLs."""
-    urls = (items.url, *(table.name for table in items.tables))
-    secrets = [password for url in urls for password in _passwords(url)]
+    secrets = list(passwords_of((items.url, *(table.name for table in items.tables))))
     if store is not None:
         secrets += [store.access_key_id, store.access_key_secret, store.featuredb_password]
     return tuple(dict.fromkeys(secret for secret in secrets if secret))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from recserve.config.settings import setting
+from recserve.config.settings import PROCESSOR, PROTOCOL, setting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +20,30 @@ class ModelConfig:
         "normal: features are generated from raw columns; bypass: clients send the model's own tensors; "
         "auto: normal if the bundle has an fg.json (the default without a service file).",
         choices=("bypass", "normal", "auto"),
+        source=PROCESSOR,
+    )
+    fg_threads: int = setting(
+        0,
+        "Accepted, no effect: one native pass, too short to be shared out, generates a request's features.",
+        least=0,
+        source=PROCESSOR,
     )
     outputs: tuple[str, ...] = setting(
-        (), "Outputs of the model that are answered, separated by commas; none named = all."
+        (), "Outputs of the model that are answered, separated by commas; none named = all.", source=PROCESSOR
     )
     item_empty_score: float = setting(
-        0.0, "The score of an item whose id is unknown and for which the request brings no feature."
+        0.0,
+        "The score of an item whose id is unknown and for which the request brings no feature.",
+        source=PROCESSOR,
+    )
+    pass_through_data: Mapping[str, str] = setting(
+        {}, "Constants that every answer returns as they are, such as model_version.", source=PROTOCOL
+    )
+    debug_separators: Mapping[str, str] = setting(
+        {},
+        "What parts the pieces of debug texts where it is not as usual: "
+        "pair |, name :, column \\x02, value \\x1d, element ;, key :.",
+        keys=("pair", "name", "column", "value", "element", "key"),
     )
     device: str = setting("cpu", "Where the model runs: cpu, cuda, or cuda:<n> for the n-th GPU.")
     engine: str = setting(
@@ -39,6 +61,7 @@ class ModelConfig:
         unit="ms",
         key="long_request_threshold",
         least=0,
+        source=PROCESSOR,
     )
 
     def generates_features(self, has_fg: bool) -> bool:

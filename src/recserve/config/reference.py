@@ -1,52 +1,47 @@
-"""The settings as Markdown tables: the reference page is made of what the code reads."""
+"""The settings as Markdown tables: the reference pages are made of what the code reads."""
 
 from __future__ import annotations
 
-from recserve.config.captures import Captures
-from recserve.config.environment import Environment
-from recserve.config.hosted_keys import ACCEPTED, NOT_YET, REFUSED
-from recserve.config.items import FeatureStoreSettings, ItemSettings, Table
-from recserve.config.model import ModelConfig
-from recserve.config.rpc import Rpc
-from recserve.config.service import ServiceSpec
-from recserve.config.settings import Setting, default_of, settings
-from recserve.config.warm_up import WarmUp
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-SECTIONS: dict[str, type] = {
-    "Top level": ServiceSpec,
-    "metadata.rpc": Rpc,
-    "model_config": ModelConfig,
-    "model_config, captures": Captures,
-    "model_config, warm-up": WarmUp,
-    "model_config, where items come from": ItemSettings,
-    "model_config.tables": Table,
-    "model_config, the feature store": FeatureStoreSettings,
-    "Environment, or processor_envs": Environment,
-}
+from recserve.config.hosted_keys import ACCEPTED, EXPORT_VARIABLES, REFUSED
+from recserve.config.sections import SECTIONS, Section
+from recserve.config.settings import OURS, Setting, default_of, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from dataclasses import Field
+    from typing import Any
 
 
 def reference() -> str:
     """The tables of all sections, then the keys of the hosted product by what happens to them."""
-    parts = ["# The service file", ""]
-    for title, section in SECTIONS.items():
-        parts += [f"## {title}", "", *_table(section), ""]
-    parts += ["## Keys of the hosted product", "", "| key | what happens |", "|---|---|"]
-    for where, keys in ACCEPTED.items():
-        names = ", ".join(f"`{_path(where, key)}`" for key in sorted(keys))
-        parts.append(f"| {names} | accepted, no effect on one machine |")
-    for title, reasons in (("no effect yet, warned about", NOT_YET), ("refused", REFUSED)):
-        for where, by_key in reasons.items():
-            parts += [f"| `{_path(where, key)}` | {title}: {why} |" for key, why in by_key.items()]
+    parts = []
+    for section in SECTIONS:
+        parts += [f"## {section.title}", "", *_table(section), ""]
+    parts += ["## Keys of the hosted product that no process needs", "", *_hosted_keys()]
     return "\n".join(parts) + "\n"
 
 
-def _table(section: type) -> list[str]:
-    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
-    for key, (known, entry) in settings(section).items():
-        kind = _TYPES[str(entry.type)]
+def hosted_settings() -> str:
+    """Every setting that the hosted product has, with what recserve does with it."""
+    rows = ["| key | from | default | what recserve does |", "|---|---|---|---|"]
+    for section in SECTIONS:
+        for key, (known, entry) in settings(section.record).items():
+            if known.source != OURS:
+                name = key if section.where == "processor_envs" else section.path(key)
+                rows.append(f"| `{name}` | {known.source} | {_default(known, entry)} | {known.sentence} |")
+    return "\n".join([*rows, *_accepted_and_refused()]) + "\n"
+
+
+def _table(section: Section) -> Iterator[str]:
+    yield "| key | type | default | meaning | source |"
+    yield "|---|---|---|---|---|"
+    for key, (known, entry) in settings(section.record).items():
         unit = f", {known.unit}" if known.unit else ""
-        rows.append(f"| `{key}` | {kind}{unit} | {_default(known, default_of(entry))} | {known.sentence} |")
-    return rows
+        kind = f"{_TYPES[str(entry.type)]}{unit}"
+        yield f"| `{key}` | {kind} | {_default(known, entry)} | {known.sentence} | {known.source} |"
 
 
 _TYPES = {
@@ -55,14 +50,36 @@ _TYPES = {
     "float": "number",
     "str": "string",
     "tuple[str, ...]": "strings",
+    "Mapping[str, str]": "object of strings",
 }
 
 
-def _default(known: Setting, value: object) -> str:
+def _default(known: Setting, entry: Field[Any]) -> str:
     if known.required:
         return "required"
-    return "" if value in ("", ()) else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    value = default_of(entry)
+    if value in ("", ()) or isinstance(value, Mapping):
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def _path(where: str, key: str) -> str:
-    return f"{where}.{key}" if where else key
+def _hosted_keys() -> Iterator[str]:
+    yield "| key | what happens |"
+    yield "|---|---|"
+    for where, keys in ACCEPTED.items():
+        yield f"| {_names(where, keys)} | accepted, no effect on one machine |"
+    exported = "warned about: the export read them, its files hold the result"
+    yield f"| {_names('processor_envs', EXPORT_VARIABLES)} | {exported} |"
+    for where, reasons in REFUSED.items():
+        yield from (f"| {_names(where, {key})} | refused: {why} |" for key, why in reasons.items())
+
+
+def _accepted_and_refused() -> Iterator[str]:
+    for where, keys in ACCEPTED.items():
+        yield f"| {_names(where, keys)} | EAS | | accepted, no effect on one machine |"
+    for where, reasons in REFUSED.items():
+        yield from (f"| {_names(where, {key})} | EAS | | refused: {why} |" for key, why in reasons.items())
+
+
+def _names(where: str, keys: frozenset[str] | set[str]) -> str:
+    return ", ".join(f"`{where}.{key}`" if where else f"`{key}`" for key in sorted(keys))

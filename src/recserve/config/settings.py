@@ -10,11 +10,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from recserve.config.nearest import nearest
+from recserve.config.concealed import kept
+from recserve.config.nearest import did_you_mean, nearest
 from recserve.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,6 +24,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 S = TypeVar("S")
+
+
+#: Who had a key first: the page of the hosted TorchEasyRec processor, the docs of TorchEasyRec itself, the
+#: page of the hosted EasyRec processor, the parameters of all services of the hosted platform, the training
+#: code's variables, the messages of the clients, and recserve.
+PROCESSOR = "TorchEasyRec Processor"
+DOCS = "TorchEasyRec docs"
+EASYREC = "EasyRec Processor"
+EAS = "EAS service parameters"
+CODE = "TorchEasyRec code"
+PROTOCOL = "protocol"
+OURS = "ours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +50,9 @@ class Setting:
     most: float | None = None
     secret: bool = False  # never in a repr, a message or a log
     required: bool = False
+    source: str = OURS  # who had the key first
+    keys: tuple[str, ...] = ()  # of an object: the only ones that it may have
+    no_effect_yet: str = ""  # why a file that has the key is warned
 
 
 def setting(
@@ -49,10 +66,17 @@ def setting(
     most: float | None = None,
     secret: bool = False,
     required: bool = False,
+    source: str = OURS,
+    keys: tuple[str, ...] = (),
+    no_effect_yet: str = "",
 ) -> T:
     """Declare one key of a section; `default` is what an absent key means (a required key never is)."""
-    known = Setting(sentence, key, unit, choices, least, most, secret, required)
-    declared: T = field(default=default, repr=not secret, metadata={"setting": known})
+    known = Setting(sentence, key, unit, choices, least, most, secret, required, source, keys, no_effect_yet)
+    metadata = {"setting": known}
+    if isinstance(default, dict):  # a default of its own for each record
+        made: T = field(default_factory=lambda: dict(default), repr=not secret, metadata=metadata)  # type: ignore[assignment]
+        return made
+    declared: T = field(default=default, repr=not secret, metadata=metadata)
     return declared
 
 
@@ -97,6 +121,8 @@ def unknown_key(key: str, where: str, known: Iterable[str]) -> str:
 
 def default_of(entry: Field[Any]) -> Any:
     """The value of a field that the file does not name."""
+    if entry.default_factory is not MISSING:
+        return entry.default_factory()
     assert entry.default is not MISSING  # setting() always gives one
     return entry.default
 
@@ -107,9 +133,15 @@ def _checked(name: str, value: Any, kind: _Kind, known: Setting) -> Any:
         result = kind.convert(value)
     except (TypeError, ValueError, OverflowError):
         raise ConfigError(f"{name}: {shown} is not {kind.expected}; write {kind.example}") from None
-    if known.choices and result not in known.choices:
-        allowed = ", ".join(str(choice) for choice in known.choices)
-        raise ConfigError(f"{name}: {shown} is none of its values; known: {allowed}")
+    if known.choices:
+        if result not in known.choices:
+            allowed = ", ".join(str(choice) for choice in known.choices)
+            raise ConfigError(f"{name}: {shown} is none of its values; known: {allowed}")
+        result = known.choices[known.choices.index(result)]  # none of these is a secret
+    for key in result if known.keys else ():
+        if key not in known.keys:
+            hint = did_you_mean(key, known.keys) or f"; known: {', '.join(known.keys)}"
+            raise ConfigError(f"{name}: unknown key '{key}'{hint}")
     if known.least is not None and result < known.least:
         raise ConfigError(f"{name}: {shown} is too small; the least is {known.least:g} {known.unit}".rstrip())
     if known.most is not None and result > known.most:
@@ -156,7 +188,22 @@ def _names(value: Any) -> tuple[str, ...]:
     parts = value.split(",") if isinstance(value, str) else value
     if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
         raise TypeError(value)
-    return tuple(part.strip() for part in parts if part.strip())
+    return tuple(
+        kept(part.strip(), value if isinstance(value, str) else part) for part in parts if part.strip()
+    )
+
+
+def _texts(value: Any) -> Mapping[str, str]:
+    """An object of strings; numbers and booleans are taken as they are written in JSON."""
+    if not isinstance(value, dict):
+        raise TypeError(value)
+    return {key: entry if isinstance(entry, str) else _written(entry) for key, entry in value.items()}
+
+
+def _written(value: Any) -> str:
+    if not isinstance(value, (bool, int, float)):
+        raise TypeError(value)
+    return json.dumps(value)
 
 
 # By the annotation of the field, as it is written.
@@ -165,5 +212,6 @@ _KINDS: dict[str, _Kind] = {
     "int": _Kind(_whole, "a whole number", "a number without quotes, such as 8"),
     "float": _Kind(_number, "a number", "a number without quotes, such as 0.5"),
     "str": _Kind(_text, "a string", 'it in double quotes, such as "text"'),
+    "Mapping[str, str]": _Kind(_texts, "an object of strings", '{"model_version": "7"}'),
     "tuple[str, ...]": _Kind(_names, "a list of strings", '["a", "b"] or "a,b"'),
 }

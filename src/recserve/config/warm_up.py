@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recserve.config.settings import setting
+from recserve.config.settings import PROCESSOR, setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +15,22 @@ class WarmUp:
         "",
         "Folder of .pb requests that a start replays; the first real ones are kept there.",
         key="warmup_data_path",
+        source=PROCESSOR,
     )
     count_per_file: int = setting(
-        20, "How often each of them is replayed.", key="warmup_cnt_per_file", least=1
+        20, "How often each of them is replayed.", key="warmup_cnt_per_file", least=1, source=PROCESSOR
     )
     files: int = setting(
-        64, "Real requests that are kept for the next start.", key="warmup_pb_files_count", least=0
+        64,
+        "Real requests that are kept for the next start.",
+        key="warmup_pb_files_count",
+        least=0,
+        source=PROCESSOR,
+    )
+    max_seconds: float = setting(
+        120.0,
+        "Replaying ends after this long, whatever is left; the service is ready then.",
+        unit="s",
+        key="warmup_max_seconds",
+        least=0,
     )

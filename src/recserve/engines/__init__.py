@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 ENGINES = {
     "torchscript": "recserve.engines.torchscript:TorchScript",
+    "torch_export": "recserve.engines.torch_export:TorchExport",
     "aotinductor": "recserve.engines.aotinductor:AotInductor",
     "aot_export": "recserve.engines.aot_export:AotExport",
     "onnx": "recserve.engines.onnx:Onnx",
     "column_sum": "recserve.engines.column_sum:ColumnSum",
 }
+# Those that need torch and fbgemm.
+WITH_TORCH = frozenset({"torchscript", "torch_export"})
 
 
 def find(name: str) -> type[Engine]:

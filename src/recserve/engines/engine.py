@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from recserve.messages import TensorRequest
 
 BATCH_SIZE = "batch_size"
+# What requests can bring and answers can hold, as numpy calls it.
+DTYPES = frozenset({"float32", "float64", "float16", "int8", "int16", "int32", "int64", "uint8", "bool"})
 
 
 @dataclass(frozen=True, slots=True)

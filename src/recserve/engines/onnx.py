@@ -15,6 +15,7 @@ import numpy as np
 from recserve.engines import jagged, sizes
 from recserve.engines.engine import (
     BATCH_SIZE,
+    DTYPES,
     NoRows,
     TensorSpec,
     answer,
@@ -45,18 +46,8 @@ if TYPE_CHECKING:
     from recserve.columns import ModelInputs
     from recserve.messages import TensorRequest, TensorResponse
 
-# Its name in ONNX → numpy's: what requests can bring and answers can hold.
-DTYPES = {
-    "float": "float32",
-    "double": "float64",
-    "float16": "float16",
-    "int8": "int8",
-    "int16": "int16",
-    "int32": "int32",
-    "int64": "int64",
-    "uint8": "uint8",
-    "bool": "bool",
-}
+# Where ONNX does not call a type as numpy does.
+_NUMPY = {"float": "float32", "double": "float64"}
 WARM_UP_CALLS = 2
 FATAL = 4  # what goes wrong is raised; onnxruntime need not print it too
 
@@ -197,12 +188,13 @@ def _spec(name: str, type_: str, shape: Sequence[int | str | None]) -> TensorSpe
 
 
 def _dtype(side: str, name: str, type_: str) -> str:
-    found = DTYPES.get(type_.removeprefix("tensor(").removesuffix(")"))
-    if found is None:
+    kind = type_.removeprefix("tensor(").removesuffix(")")
+    found = _NUMPY.get(kind, kind)
+    if found not in DTYPES:
+        way_out = ", or name the others in outputs" if side == "output" else ""
         raise BundleError(
-            f"the model's {side} '{name}' is {type_}; only tensors of numbers and bools can be sent: "
-            f"{', '.join(DTYPES)}; take it out of the model"
-            + (", or name the others in outputs" if side == "output" else "")
+            f"the model's {side} '{name}' is {type_}; only tensors of {', '.join(sorted(DTYPES))} "
+            f"can be sent: cast it in the model{way_out}"
         )
     return found
 

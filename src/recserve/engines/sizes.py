@@ -68,17 +68,15 @@ def check(given: Mapping[str, NDArray[Any]], specs: Mapping[str, TensorSpec]) ->
             if size.name:
                 first, expected = counts.setdefault(size.name, (name, count))
                 if count != expected:
-                    raise RequestError(
-                        f"input '{name}' has {count} {size.name}, but '{first}' has {expected}: "
-                        f"the model reads {_shape(spec)}"
-                    )
+                    why = f", and {size.name} is {expected} in '{first}'"
+                    raise _other_than(name, spec, tensor, why)
 
 
-def _other_than(name: str, spec: TensorSpec, tensor: NDArray[Any]) -> RequestError:
+def _other_than(name: str, spec: TensorSpec, tensor: NDArray[Any], why: str = "") -> RequestError:
     given = "text" if tensor.dtype.kind not in "biuf" else str(tensor.dtype)
     return RequestError(
         f"input '{name}' is {given} of shape {tensor.shape}; "
-        f"the model reads {spec.dtype} of shape {_shape(spec)}"
+        f"the model reads {spec.dtype} of shape {_shape(spec)}{why}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Runs exported TorchScript models. The one file that imports torch and fbgemm_gpu (never torchrec).
+"""Runs exported TorchScript models. They need fbgemm, and never torchrec.
 
 An exported model is called as forward(Dict[str, Tensor] data, Device device) -> Dict[str, Tensor]. Other
 TorchScript models, with tensors as arguments, are served in fg_mode bypass. See `Engine` for the contract.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from recserve.engines import jagged, torch_pair
+from recserve.engines import jagged
 from recserve.engines.engine import (
     BATCH_SIZE,
     NoRows,
@@ -21,14 +21,9 @@ from recserve.engines.engine import (
     check_rows,
     specs_by_name,
 )
-from recserve.errors import BundleError, ConfigError, ModelError, RequestError
-
-try:
-    torch_pair.check_versions()  # a wrong pair can kill the process, so look before the import
-    import fbgemm_gpu  # noqa: F401  registers the operators that exported models call
-    import torch
-except (ImportError, OSError) as e:
-    raise torch_pair.import_failed(e) from e
+from recserve.engines.fed_model import FedModel
+from recserve.engines.torch_arrays import array, device_of, reason, share, tensor, torch
+from recserve.errors import BundleError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -63,6 +58,9 @@ class TorchScript:
         self._takes_device = signature.takes_device
         self._optional = signature.optional
         self._device = device
+        # A GPU's buffers are cut in Python: what crosses to it is decided there (`share`).
+        fed = signature.by_dict and signature.answers_dict and device.type == "cpu"
+        self._fed = FedModel(model, takes_device=signature.takes_device) if fed else None
         self._wanted = tuple(outputs)
         self._limits = limits
         self._no_rows = NoRows()
@@ -88,8 +86,9 @@ class TorchScript:
         limits: Mapping[str, int] | None = None,
     ) -> Self:
         """Load the model onto `device` (cpu, cuda:0); `threads` is torch's, for the whole process."""
-        place = _device(device)
+        place = device_of(device)
         set_threads(threads)
+        # Not frozen: torch.jit.freeze gives the same bits, and at rank-200 neither wall nor CPU time.
         model = load_script(bundle.model_path, place)
         return cls(model, device=place, outputs=outputs, features=features, limits=limits or {})
 
@@ -116,7 +115,7 @@ class TorchScript:
         check_deadline(deadline)
         if rows == 0:
             return self._no_rows.answer()
-        outputs = self._call(share(inputs))
+        outputs = self._answered(lambda: self._fed_or_called(inputs))
         check_rows(outputs, rows)
         return outputs
 
@@ -129,22 +128,26 @@ class TorchScript:
         check_deadline(request.deadline)
         if self._by_dict and _is_empty(given):
             return answer(request, self._no_rows.answer())
-        return answer(request, self._call({name: _tensor(name, value) for name, value in given.items()}))
+        tensors = {name: tensor(name, value) for name, value in given.items()}
+        return answer(request, self._answered(lambda: self._called(tensors)))
 
-    def _call(self, tensors: dict[str, torch.Tensor]) -> dict[str, NDArray[Any]]:
-        if not self._takes_device:
-            tensors = {name: tensor.to(self._device) for name, tensor in tensors.items()}
+    def _fed_or_called(self, inputs: ModelInputs) -> Any:
+        if self._fed is not None and self._fed.takes(inputs):
+            return self._fed(inputs)
+        return self._called(share(inputs, self._device))
+
+    def _called(self, tensors: dict[str, torch.Tensor]) -> Any:
+        if self._takes_device:
+            return self._forward(tensors, self._device)
+        tensors = {name: value.to(self._device) for name, value in tensors.items()}
+        return self._forward(tensors) if self._by_dict else self._forward(**tensors)
+
+    def _answered(self, call: Callable[[], Any]) -> dict[str, NDArray[Any]]:
         try:
             with torch.inference_mode():
-                if not self._by_dict:
-                    result = self._forward(**tensors)
-                elif self._takes_device:
-                    result = self._forward(tensors, self._device)
-                else:
-                    result = self._forward(tensors)
-                outputs = {name: _array(tensor) for name, tensor in self._named(result).items()}
-        except (RuntimeError, torch.jit.Error) as e:
-            raise ModelError(f"the model failed: {_last_line(e)}") from e
+                outputs = {name: array(output) for name, output in self._named(call()).items()}
+        except (RuntimeError, TypeError, torch.jit.Error) as e:
+            raise ModelError(f"the model failed: {reason(e)}") from e
         self._no_rows.learn(outputs)
         return outputs
 
@@ -183,11 +186,11 @@ class SparseHalf:
         try:
             with torch.inference_mode():
                 found = self._script(
-                    {name: _tensor(name, value) for name, value in given.items()}, *self._more
+                    {name: tensor(name, value) for name, value in given.items()}, *self._more
                 )
-                return {name: _array(tensor) for name, tensor in found[0].items()}
+                return {name: array(found_tensor) for name, found_tensor in found[0].items()}
         except (RuntimeError, torch.jit.Error) as e:
-            raise ModelError(f"the model failed: {_last_line(e)}") from e
+            raise ModelError(f"the model failed: {reason(e)}") from e
 
 
 def load_script(path: Path, device: torch.device | None = None) -> Any:
@@ -195,7 +198,7 @@ def load_script(path: Path, device: torch.device | None = None) -> Any:
     try:
         return torch.jit.load(path, map_location=device or "cpu").eval()  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as e:
-        why = _last_line(e)
+        why = reason(e)
         raise BundleError(
             f"{path} is not a TorchScript model that loads; export or copy it again: {why}"
         ) from e
@@ -214,22 +217,6 @@ def set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def share(inputs: ModelInputs) -> dict[str, torch.Tensor]:
-    """The model's tensors, which lie in the two buffers of `inputs`: nothing is copied.
-
-    The few floats are cut by numpy and not by torch, whose every operation lets other threads take over.
-    """
-    ints = torch.split_with_sizes(torch.from_numpy(inputs.ints), inputs.int_sizes)
-    tensors = dict(zip(inputs.int_names, ints, strict=True))
-    floats, start = inputs.floats, 0
-    for name, size, width in zip(inputs.float_names, inputs.float_sizes, inputs.float_widths, strict=True):
-        values = floats[start : start + size]
-        # width 0: weights, one per id
-        tensors[name] = torch.from_numpy(values.reshape(-1, width) if width else values)
-        start += size
-    return tensors
-
-
 class _Signature:
     """What a TorchScript model reads and answers, taken from its graph.
 
@@ -244,6 +231,8 @@ class _Signature:
         types = [argument.type.annotation_str for argument in arguments]
         self.by_dict = types[:1] == ["Dict[str, Tensor]"]
         self.takes_device = self.by_dict and types[1:2] == ["Device"]
+        (returned,) = model.forward.schema.returns
+        self.answers_dict = returned.type.annotation_str == "Dict[str, Tensor]"
         self.complete = True
         self.optional: tuple[str, ...] = ()
         if self.by_dict:
@@ -254,6 +243,7 @@ class _Signature:
             named = [argument for argument in arguments if _can_be_sent(argument)]
             self.inputs = [argument.name for argument in named]
             self.optional = tuple(argument.name for argument in named if argument.has_default_value())
+        _check_answers_tensors(model.forward.schema.returns[0].type)
         self.outputs = _keys_answered(graph)
 
 
@@ -267,6 +257,23 @@ def _can_be_sent(argument: Any) -> bool:
         f"the model's argument '{argument.name}' is {argument.type.annotation_str}, and only tensors can be "
         "sent: give it a default, or wrap the model"
     )
+
+
+def _check_answers_tensors(answered: Any) -> None:
+    """A tensor, or a dict, tuple or list of them; what has no type is looked at when it is there."""
+    if answered.annotation_str in ("Tensor", "Any"):
+        return
+    parts = {
+        "DictType": lambda: [answered.getValueType()],
+        "ListType": lambda: [answered.getElementType()],
+        "TupleType": lambda: list(answered.elements()),
+    }
+    inside = parts.get(answered.kind(), list)()
+    if not inside or any(part.annotation_str != "Tensor" for part in inside):
+        raise BundleError(
+            f"the model answers {answered.annotation_str}; tensors are served, alone or in a dict, tuple or "
+            "list: wrap the model"
+        )
 
 
 def _keys_read(data: Any) -> set[str | None]:
@@ -302,50 +309,8 @@ def _ordered(names: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def check_device(name: str) -> str:
-    """Say what a device is; ConfigError if this machine lacks it."""
-    device = _device(name)
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError as e:
-        raise ConfigError(f"device '{name}' is unknown; use cpu or cuda:0") from e
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            f"device '{name}' is not there: torch {torch.__version__} sees no GPU; "
-            "use cpu, or pip install 'recserve[torch-cuda]'"
-        )
-    return device
-
-
-def _tensor(name: str, array: NDArray[Any]) -> torch.Tensor:
-    if array.dtype.kind not in "biuf":
-        raise RequestError(f"input '{name}' is {array.dtype}; a TorchScript model takes numbers")
-    # A copy where the memory is the request's own: fbgemm writes into ids that are out of range.
-    owned = array if array.flags.writeable and array.flags.c_contiguous else array.copy()
-    return torch.from_numpy(owned)
-
-
-def _array(tensor: torch.Tensor) -> NDArray[Any]:
-    if tensor.dtype in (torch.float16, torch.bfloat16):
-        tensor = tensor.float()
-    if tensor.device.type != "cpu" or not tensor.is_contiguous():
-        tensor = tensor.cpu().contiguous()
-    array: NDArray[Any] = tensor.numpy()
-    return array
-
-
 def _is_empty(given: Mapping[str, NDArray[Any]]) -> bool:
     """No feature has a row."""
     counted = [value for name, value in given.items() if name.endswith(".lengths")]
     counted += [value for name, value in given.items() if name.endswith(".values") and value.ndim == 2]
     return bool(counted) and all(len(value) == 0 for value in counted)
-
-
-def _last_line(error: Exception) -> str:
-    """What went wrong, without the trace of the interpreter above it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].removeprefix("RuntimeError: ") if lines else type(error).__name__

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from recserve.config.concealed import Concealed, kept
 from recserve.config.environment import process_environ
 from recserve.errors import ConfigError
 from recserve.source import TableSpec
@@ -65,7 +66,8 @@ class Tables:
 
     def _open(self, place: Place, role: str, table: str, key: str, timekey: str = "") -> Source:
         path = self._expanded(place.path, f"project.{role}.path")
-        name = f"{path.rstrip('/')}/{table}" if place.kind == "file" and path else table
+        in_folder = place.kind == "file" and path
+        name = kept(f"{path.rstrip('/')}/{table}", path) if in_folder else table
         return self.open_source(
             place.kind,
             TableSpec(
@@ -78,6 +80,8 @@ class Tables:
         )
 
     def _expanded(self, text: str, where: str) -> str:
+        secrets = []
+
         def value(found: re.Match[str]) -> str:
             name = found[1]
             given = self.variables.get(name) or process_environ().get(name)
@@ -87,6 +91,8 @@ class Tables:
                     f"set the environment variable {name}"
                 )
             self.used.add(name)
+            if name not in self.variables:  # those of the service file are known to be secret, or not to be
+                secrets.append(given)
             return given
 
-        return _VARIABLE.sub(value, text)
+        return Concealed.of(_VARIABLE.sub(value, text), secrets)

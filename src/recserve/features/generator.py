@@ -99,16 +99,18 @@ class Generator:
         clicked: Mapping[str, tuple[Batch, Batch]],
         *,
         rows: int,
+        shared: bool = False,
     ) -> ModelInputs:
         """Generate for one user and `rows` candidates.
 
         `user` has one row; `context`, `raw` and `finished` (item columns as they are, and as the finisher
         made them) have `rows`, or one that stands for all. A finished column that is absent is computed from
         raw ones. `clicked` has for each sequence group the raw and finished rows of the items in the user's
-        list.
+        list. `shared`: user features have `rows` rows under `tile` too, and batch_size is 1, so that the
+        inputs of several requests can be concatenated.
         """
         gathered = [clicked.get(group) for group in self._groups]
-        return self._native.generate(user, context, raw, finished, gathered, rows)
+        return self._native.generate(user, context, raw, finished, gathered, rows, shared)
 
     def generate_joined(self, joined: Batch, *, strict: bool = False) -> ModelInputs:
         """Generate for rows of a training table: every feature on every row, nothing finished, nothing kept.
@@ -217,6 +219,27 @@ class Generator:
         ints = dict.fromkeys(self._native.int_names, ("int64", 1))
         widths = zip(self._native.float_names, self._native.float_widths, strict=True)
         return ints | {name: ("float32", 2 if width else 1) for name, width in widths}
+
+    @property
+    def widths(self) -> Mapping[str, int]:
+        """Dense tensors → how many numbers a row, or a step, has."""
+        names = zip(self._native.float_names, self._native.float_widths, strict=True)
+        return {name: width for name, width in names if width}
+
+    @property
+    def sequences(self) -> Mapping[str, Sequence[str]]:
+        """Sequence groups → their features in the model that have equally many steps."""
+        found: dict[str, list[str]] = {}
+        for feature in self.plan.features:
+            group = feature.feature.group
+            if feature.is_output and group is not None and not feature.shortened:
+                found.setdefault(group.name, []).append(feature.name)
+        return found
+
+    @property
+    def per_item(self) -> Mapping[str, bool]:
+        """Features in the model → whether they have a row per item under INPUT_TILE, or one for the user."""
+        return {feature.name: not feature.is_user for feature in self.plan.features if feature.is_output}
 
     @property
     def id_limits(self) -> Mapping[str, int]:

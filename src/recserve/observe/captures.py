@@ -32,6 +32,7 @@ _TIDY_SECONDS = 600.0
 #: Why a capture was not written.
 REASONS = (
     "queue_full",  # too many wait: the disk is slower than the requests that are to be kept
+    "no_folder",  # nowhere to keep it: the model's folder is read-only, and there is no request_log_path
     "too_large",  # more than all captures together may take
     "disk",  # the system refused: full, read-only, gone
     "failed",  # its content could not be made
@@ -101,6 +102,17 @@ class Captures:
             self._tell(reason, "")
         return not reason
 
+    def drop(self, reason: str, detail: str = "") -> None:
+        """Count a capture that is not written, and tell why unless that was told just now."""
+        with self._changed:
+            self.dropped[reason] += 1
+        self._tell(reason, detail)
+
+    @property
+    def working(self) -> bool:
+        """Whether a thread has not ended."""
+        return any(writer.is_alive() for writer in self._writers)
+
     def close(self, seconds: float) -> None:
         """Write what waits, for so many seconds at most; what is left then is dropped."""
         give_up_at = monotonic() + seconds
@@ -152,13 +164,13 @@ class Captures:
             try:
                 request_id, content = capture.make()
                 if 0 < self.retention.max_bytes < len(content):
-                    self._drop("too_large", "")
+                    self.drop("too_large")
                     continue
                 capture.shelf.write(request_id, content)
             except OSError as error:
-                self._drop("disk", f"{capture.shelf.root}: {error.strerror}")
+                self.drop("disk", f"{capture.shelf.root}: {error.strerror}")
             except Exception as error:  # one that cannot be made must not end the thread that makes the next
-                self._drop("failed", f"{type(error).__name__}: {error}")
+                self.drop("failed", f"{type(error).__name__}: {error}")
             else:
                 with self._changed:
                     self.written += 1
@@ -179,11 +191,6 @@ class Captures:
             if not woken:
                 self.retention.tidy()
 
-    def _drop(self, reason: str, detail: str) -> None:
-        with self._changed:
-            self.dropped[reason] += 1
-        self._tell(reason, detail)
-
     def _tell(self, reason: str, detail: str) -> None:
         now = monotonic()
         if now - self._told_at < _SILENCE_SECONDS:
@@ -199,6 +206,7 @@ class Captures:
 _WORDS = {
     "queue_full": "more come than can be written; send fewer with debug_level 100, or raise "
     "background_feature_thread_num or capture_queue",
+    "no_folder": "the model's folder cannot be written; say with request_log_path where they belong",
     "too_large": "a request alone is larger than capture_max_bytes",
     "disk": "their folder cannot be written",
     "failed": "what their files should hold could not be made",

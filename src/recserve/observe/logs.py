@@ -29,8 +29,14 @@ class JsonFormatter(logging.Formatter):
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__()
-        # The longest first: a token may be the beginning of another one.
-        self._secrets = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
+        self._secrets: list[str] = []
+        self.hide(secrets)
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Take these out of all lines to come, too."""
+        every = {*self._secrets, *(secret for secret in secrets if secret)}
+        # The longest first: a token may be the beginning of another one. A new list, for lines under way.
+        self._secrets = sorted(every, key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
         """One line; values that JSON does not know are written as their text."""
@@ -75,6 +81,13 @@ class Throttle:
             self._second, self._asked = second, 0
         self._asked += 1
         return self._asked <= self.per_second
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Take secrets that are found later, in files that the service file names, out of this process's logs."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, JsonFormatter):
+            handler.formatter.hide(secrets)
 
 
 def configure(

@@ -30,7 +30,7 @@ class SlowLog:
             logging.WARNING if slow else logging.INFO,
             "slow request" if slow else "request stages",
             extra={
-                "request_id": trace.request_id,
+                **trace.ids(),
                 **({"sent_id": trace.sent_id} if trace.sent_id else {}),
                 "status": status,
                 "rows": trace.rows,

@@ -10,6 +10,10 @@ it is measured for one request in CPU_SAMPLE.
 from __future__ import annotations
 
 from time import monotonic_ns, thread_time_ns
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from recserve.observe.traceparent import TraceParent
 
 #: Every stage that a request can pass, in the order of its journey.
 STAGES = (
@@ -39,6 +43,7 @@ class Trace:
         "logged",
         "measure_cpu",
         "missing_items",
+        "parent",
         "request_id",
         "rows",
         "sent_id",
@@ -57,6 +62,7 @@ class Trace:
         self.captured = False  # the request asks to be kept on disk
         self.sent_id = ""  # how the caller names the request in its body, if it does
         self.logged = False  # the request asks for a log line of its stages, slow or not
+        self.parent: TraceParent | None = None  # the caller's trace, if it sent one
         self._wall_at = self.started_ns
         self._cpu_at = 0
 
@@ -77,6 +83,11 @@ class Trace:
         if self.measure_cpu:
             self._cpu_at = thread_time_ns()
 
+    def resume_work(self) -> None:
+        """Count CPU time again, after a pause in which the calling thread worked for somebody else."""
+        if self.measure_cpu:
+            self._cpu_at = thread_time_ns()
+
     def end_work(self) -> None:
         """The calling thread hands the request back: laps from here on are wall time only."""
         self._cpu_at = 0
@@ -85,6 +96,13 @@ class Trace:
     def total_ns(self) -> int:
         """From the first byte to the last lap."""
         return self._wall_at - self.started_ns
+
+    def ids(self) -> dict[str, str]:
+        """By what a log line finds the request, and the request its trace."""
+        ids = {"request_id": self.request_id}
+        if self.parent is not None:
+            ids["trace_id"] = self.parent.trace_id
+        return ids
 
     def server_timing(self) -> str:
         """The stages as a `Server-Timing` header: milliseconds of wall time each."""

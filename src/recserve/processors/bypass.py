@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from recserve.engines import sizes
+from recserve.engines.engine import BATCH_SIZE, by_name
 from recserve.messages import TensorRequest, TensorResponse
 from recserve.observe.trace import Trace
 from recserve.processors.not_finite import NotFinite
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from recserve.engines.engine import Engine, TensorSpec
+    from recserve.processors.layout import Layout
     from recserve.processors.processor import Gauges
 
 
@@ -33,16 +35,20 @@ class Bypass:
         self,
         engine: Engine,
         *,
+        layout: Layout | None = None,
         described_as: Mapping[str, str] | None = None,
         not_finite: NotFinite | None = None,
     ) -> None:
         self.engine = engine
+        self._layout = layout
         self._described_as = dict(described_as or {})
         self._not_finite = not_finite or NotFinite()
 
     def predict(self, request: TensorRequest, trace: Trace | None = None) -> TensorResponse:
         """Answer one request."""
         trace = trace or Trace()
+        if self._layout is not None:
+            self._layout.check(by_name(request, list(self.engine.inputs)))
         response = self._settled(self.engine.run_tensors(request))
         trace.lap("run")
         outputs = (*response.named_outputs.values(), *response.outputs)
@@ -50,19 +56,25 @@ class Bypass:
         return response
 
     def sample(self, rows: int) -> TensorRequest:
-        """Zeros of one value per row, or in the sizes that the model declares, named as it names them."""
-        specs = self.engine.inputs
+        """Zeros of one value per row, or in the sizes that are known, named as the model names them."""
+        specs = self._inputs()
+        tiled = BATCH_SIZE in specs and self._layout is not None
         shapes = sizes.example(specs, rows)
-        zeros = {
-            name: np.zeros(shapes[name], spec.dtype) if spec.shape else _zeros(name, spec, rows)
-            for name, spec in specs.items()
-        }
+        zeros = {}
+        for name, spec in specs.items():
+            own = self._layout.example(name, rows) if tiled and self._layout else rows
+            zeros[name] = (
+                np.zeros((own, *shapes[name][1:]), spec.dtype) if spec.shape else _zeros(name, spec, own)
+            )
+        if BATCH_SIZE in specs:
+            # Where nobody knows what is the user's, all is repeated already.
+            zeros[BATCH_SIZE] = np.array([rows if tiled else 1], np.int64)
         return TensorRequest((), zeros)
 
     def signature(self) -> Signature:
         """The model's tensors; -1 where the size is the request's business."""
         return Signature(
-            [TensorInfo(name, _sizes(spec), _shown(spec)) for name, spec in self.engine.inputs.items()],
+            [TensorInfo(name, _sizes(spec), _shown(spec)) for name, spec in self._inputs().items()],
             [TensorInfo(name, (-1,), "DT_FLOAT") for name in self.engine.outputs],
         )
 
@@ -80,6 +92,10 @@ class Bypass:
 
     def close(self) -> None:
         """Nothing works beside requests."""
+
+    def _inputs(self) -> Mapping[str, TensorSpec]:
+        inputs = self.engine.inputs
+        return inputs if self._layout is None else self._layout.refined(inputs)
 
     def _settled(self, response: TensorResponse) -> TensorResponse:
         """Every tensor is there by name; those by position are the same arrays."""
@@ -100,8 +116,6 @@ def _sizes(spec: TensorSpec) -> tuple[int, ...]:
 
 def _zeros(name: str, spec: TensorSpec, rows: int) -> NDArray[Any]:
     """One value per row, which is what jagged inputs with lengths of one are too."""
-    if name == "batch_size":
-        return np.array([rows], np.int64)
     shape = () if spec.rank == 0 else (rows,) + (1,) * (spec.rank - 1)
     fill = 1 if name.endswith((".lengths", ".key_lengths")) else 0
     return np.full(shape, fill, np.dtype(spec.dtype or "float32"))

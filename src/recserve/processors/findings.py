@@ -85,7 +85,7 @@ class Findings:
             wrong.append(f"the model's inputs have {max(sizes)} rows, the request has {rows}")
         return wrong
 
-    def remarks(self, request: ScoreRequest, missing: Mapping[str, Missing]) -> list[str]:
+    def remarks(self, request: ScoreRequest, missing: Sequence[Missing]) -> list[str]:
         """What is worth a look, and answered as always."""
         return [
             *self._unread(request),
@@ -95,9 +95,8 @@ class Findings:
                 if surplus > 0
             ),
             *(
-                f"{side} column '{name}' is missing{_in_rows(count, found.rows)}"
-                for side, found in missing.items()
-                for name, count in found.columns.items()
+                f"{gone.side} column '{gone.column}' is missing{_in_rows(gone.count, gone.rows)}"
+                for gone in missing
             ),
         ]
 

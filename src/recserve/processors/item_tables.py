@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from recserve.columns import arrow_type
+from recserve.config.items import passwords_of
 from recserve.errors import ConfigError, SourceError
 from recserve.feature_store import open as feature_store
+from recserve.observe import logs
 from recserve.source import TableSpec
 from recserve.sources import open_source
 from recserve.sources.memory import MemorySource
@@ -48,6 +50,12 @@ class ItemTable:
         return names if self.columns is None else names & (self.columns | {self.source.key})
 
 
+def open_quietly(kind: str, table: TableSpec) -> Source:
+    """Open a table; no log will show its passwords, also those that a registry took from the environment."""
+    logs.hide(passwords_of((table.url, table.name)))
+    return open_source(kind, table)
+
+
 def open_tables(spec: ServiceSpec) -> list[ItemTable]:
     """Open what the service file names; nothing is read yet. Whoever calls closes the sources."""
     with ExitStack() as opened:
@@ -72,11 +80,11 @@ def tables_of(spec: ServiceSpec) -> Iterator[list[ItemTable]]:
 
 def _tables(spec: ServiceSpec) -> Iterator[ItemTable]:
     if spec.feature_store is not None:
-        for opened in feature_store.open_tables(spec.feature_store, spec.base_dir, open_source):
+        for opened in feature_store.open_tables(spec.feature_store, spec.base_dir, open_quietly):
             yield ItemTable(opened.source, opened.columns, opened.static)
     for table in spec.items.tables:
         yield ItemTable(
-            open_source(spec.items.remote_type, _table_spec(spec, table)),
+            open_quietly(spec.items.remote_type, _table_spec(spec, table)),
             frozenset(table.value) or None,
             table.static,
             table.timekey,

@@ -43,6 +43,11 @@ class KeptItems:
         """The raw columns that features read, and their types."""
         return self.keeper.layout.columns
 
+    def some_keys(self, count: int) -> list[str]:
+        """Ids of so many items, any, or of as many as there are."""
+        keys, _ = next(self.keeper.store.scan((), batch_rows=count), (None, None))
+        return [str(key) for key in to_arrow(keys).to_pylist()] if keys is not None else []
+
     def watermark(self) -> str:
         """When the newest change of the oldest table was made, in UTC; empty if nobody knows."""
         seconds = self.keeper.status().watermark

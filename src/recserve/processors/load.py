@@ -16,15 +16,17 @@ from recserve.engines.engine import TensorSpec
 from recserve.errors import LoadError
 from recserve.feature_store.users import open_users
 from recserve.features import config
+from recserve.features.checks.debug_text import Separators
 from recserve.features.generator import Generator
 from recserve.items.keeper import Keeper
 from recserve.messages import InputSchema
 from recserve.processors.bypass import Bypass
 from recserve.processors.choice import engine_for
+from recserve.processors.item_tables import open_quietly
+from recserve.processors.layout import Layout
 from recserve.processors.load_items import fingerprint_of, load_items
 from recserve.processors.normal import Normal
 from recserve.processors.not_finite import NotFinite
-from recserve.sources import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,10 +61,12 @@ def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Norm
     described = {"bundle": bundle.path.name, "input_tile": str(tile_of(bundle, spec))}
     if not spec.model.generates_features(bundle.fg_path is not None):
         progress("loading the model", 0, 1)
-        engine = load_engine(bundle, spec, None)
+        known = _features_not_asked(bundle, spec)
+        engine = load_engine(bundle, spec, None, limits=known.id_limits if known else None)
         progress("loading the model", 1, 1)
         return Bypass(
             engine,
+            layout=Layout.of(known) if known else None,
             described_as={**described, "engine": name_of(engine), "fg_mode": "bypass"},
             not_finite=NotFinite(spec.model.not_finite, spec.model.item_empty_score),
         )
@@ -72,7 +76,7 @@ def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Norm
     progress("loading the model", 1, 1)
     schema = schema_of(bundle)
     with ExitStack() as opened:
-        users = open_users(spec.feature_store, spec.base_dir, open_source) if spec.feature_store else None
+        users = open_users(spec.feature_store, spec.base_dir, open_quietly) if spec.feature_store else None
         if users is not None:
             opened.callback(users.close)
         made_by = fingerprint_of(bundle.require_fg(), spec)
@@ -89,6 +93,8 @@ def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Norm
         users=users,
         described_as={**described, "engine": name_of(engine), "fg_mode": "normal"},
         not_finite=NotFinite(spec.model.not_finite, spec.model.item_empty_score),
+        pass_through=spec.model.pass_through_data,
+        separators=Separators(**spec.model.debug_separators),
     )
 
 
@@ -109,11 +115,17 @@ def load_features(bundle: Bundle, spec: ServiceSpec) -> Generator:
 
 
 def load_engine(
-    bundle: Bundle, spec: ServiceSpec, features: Generator | None, *, repeated: bool = False
+    bundle: Bundle,
+    spec: ServiceSpec,
+    features: Generator | None,
+    *,
+    limits: Mapping[str, int] | None = None,
+    repeated: bool = False,
 ) -> Engine:
-    """Load the model with the engine of the service file; with features, check that it reads what they send.
+    """Load the model with the engine of the service file.
 
-    `repeated`: user features will come with a row for every row, whatever INPUT_TILE says.
+    With features, check that it reads what they send; without, ids are below `limits`. `repeated`: user
+    features will come with a row for every row, whatever INPUT_TILE says.
     """
     model = spec.model
     repeats = tile_of(bundle, spec) > 0 and (repeated or features is None)
@@ -124,21 +136,22 @@ def load_engine(
         threads=spec.environment.intra_op_threads,
         outputs=model.outputs,
         features=None if features is None else sent_by(features),
-        limits=_id_limits(bundle, spec) if features is None else None,
+        limits=limits,
     )
 
 
-def _id_limits(bundle: Bundle, spec: ServiceSpec) -> Mapping[str, int]:
-    """What ids have to be below when clients send them; unknown where the bundle's features are."""
+def _features_not_asked(bundle: Bundle, spec: ServiceSpec) -> Generator | None:
+    """What clients send tensors in place of; None where the bundle does not say."""
     if bundle.fg_path is None:
-        return {}
+        return None
     try:
-        return load_features(bundle, spec).id_limits
+        return load_features(bundle, spec)
     except LoadError as error:
         logger.warning(
-            "ids that clients send are not checked: fg.json cannot be read", extra={"reason": str(error)}
+            "tensors that clients send are checked by their names alone: fg.json cannot be read",
+            extra={"reason": str(error)},
         )
-        return {}
+        return None
 
 
 def sent_by(features: Generator) -> dict[str, TensorSpec]:

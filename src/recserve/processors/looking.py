@@ -11,7 +11,7 @@ map_outputs by item, and some of them die of a short one.
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,10 +23,10 @@ from recserve.features.checks.debug_text import MAX_BYTES, DebugText, Separators
 from recserve.messages import ScoreResponse
 from recserve.observe.logs import Throttle
 from recserve.processors.findings import Findings, shown
-from recserve.processors.raw_columns import Missing, RawColumns
+from recserve.processors.raw_columns import RawColumns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from recserve.messages import InputSchema, ScoreRequest
     from recserve.observe.trace import Trace
     from recserve.processors.debug import DebugLevel
+    from recserve.processors.raw_columns import Missing
 
 logger = logging.getLogger("recserve.debug")
 
@@ -100,7 +101,7 @@ class Look:
     level: DebugLevel
     raw: Mapping[str, str] = field(default_factory=dict)
     generated: Mapping[str, str] = field(default_factory=dict)
-    missing: Mapping[str, Missing] = field(default_factory=dict)
+    missing: Sequence[Missing] = ()
     wrong: list[str] = field(default_factory=list)
     inputs: ModelInputs | None = None
 
@@ -141,7 +142,11 @@ class Look:
             said["wrong"] = shown(self.wrong).splitlines()
             said["remarks"] = self._remarks(missing=not self.level.reports_missing).splitlines()
         if self.level.reports_missing:
-            said["missing"] = {side: asdict(found) for side, found in self.missing.items()}
+            sides = {gone.side for gone in self.missing}
+            said["missing"] = {
+                side: {gone.column: gone.count for gone in self.missing if gone.side == side}
+                for side in sorted(sides)
+            }
         if any(said.values()) and self.looking.throttle.admits():
             extra = {"request_id": trace.request_id, "level": self.level.number, "rows": self.request.rows}
             if trace.sent_id:
@@ -149,7 +154,7 @@ class Look:
             logger.info("what a request lacks", extra={**extra, **said})
 
     def _remarks(self, *, missing: bool = True) -> str:
-        return shown(self.looking.findings.remarks(self.request, self.missing if missing else {}))
+        return shown(self.looking.findings.remarks(self.request, self.missing if missing else ()))
 
     def _refuse(self, wrong: list[str]) -> None:
         if self.level.checks == "refuse" and wrong:

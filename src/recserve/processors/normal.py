@@ -16,6 +16,7 @@ from recserve.messages import InputSchema, ScoreRequest, ScoreResponse
 from recserve.observe.trace import Trace
 from recserve.processors.kept_items import KeptItems
 from recserve.processors.looking import Looking
+from recserve.processors.made_up import MadeUpRequests, some_ids
 from recserve.processors.not_finite import NotFinite
 from recserve.processors.processor import Signature, TensorInfo
 
@@ -70,19 +71,60 @@ class Normal:
         """Types of columns that the schema lacks, for requests that send nothing but missing values."""
         return InputSchema(**self.features.plan.absent_types())
 
+    @property
+    def columns(self) -> Mapping[str, Mapping[str, str]]:
+        """See Scorer. A type is that of the schema, else of the item tables, else of the features."""
+        plan, kept = self.features.plan, self.kept_items
+        reads = {"user": plan.user_inputs, "context": plan.context_inputs, "item": plan.raw_columns}
+        types = plan.absent_types()
+        types["item"] |= kept.types if kept is not None else {}
+        for side in reads if self.schema is not None else ():
+            types[side] |= getattr(self.schema, side)
+        return {
+            side: {name: types[side].get(name, "string") for name in names} for side, names in reads.items()
+        }
+
     def score(self, request: ScoreRequest, trace: Trace | None = None) -> ScoreResponse:
         """Answer one request. What the request sends wins over what the store knows."""
         trace = trace or Trace()
+        inputs, known = self.prepare(request, trace)
+        outputs = self.engine.run(inputs, rows=request.rows, deadline=request.deadline)
+        return self.settle(request, outputs, known, trace)
+
+    def prepare(
+        self, request: ScoreRequest, trace: Trace, *, shared: bool = False
+    ) -> tuple[ModelInputs, NDArray[np.bool_]]:
+        """Look up and generate: what the model takes, and which items are known, (rows,).
+
+        `shared`: for a call of the model with other requests; see together.py.
+        """
         with self.items.pin() as rows:  # one epoch for candidates and sequences
             items = rows.gather(request.item_ids, rows=request.rows, overrides=request.item_features)
             clicked = rows.gather_lists(request.user, self._sequence_keys)
         trace.lap("look_up")
         inputs = self.features.generate(
-            request.user, request.context, items.raw, items.finished, clicked, rows=request.rows
+            request.user,
+            request.context,
+            items.raw,
+            items.finished,
+            clicked,
+            rows=request.rows,
+            shared=shared,
         )
         trace.lap("generate")
-        outputs = self._run(request, inputs, items.known, trace)
-        return ScoreResponse(request.item_ids, outputs, self._pass_through)
+        return inputs, items.known
+
+    def settle(
+        self,
+        request: ScoreRequest,
+        outputs: dict[str, NDArray[Any]],  # (rows, ...) each
+        known: NDArray[np.bool_],  # (rows,)
+        trace: Trace,
+    ) -> ScoreResponse:
+        """Make the answer of what the model has said."""
+        return ScoreResponse(
+            request.item_ids, self._settled(request, outputs, known, trace), self._pass_through
+        )
 
     def look(self, request: ScoreRequest, level: DebugLevel, trace: Trace | None = None) -> ScoreResponse:
         """See Scorer: the verbs of `score`, with an eye on what they hand on."""
@@ -95,8 +137,10 @@ class Normal:
         inputs = look.generate((request.user, request.context, items.raw, items.finished, clicked))
         trace.lap("generate")
         look.log(trace)
-        outputs = self._run(request, inputs, items.known, trace) if level.predicts else {}
-        return look.response(outputs, self._pass_through)
+        if not level.predicts:
+            return look.response({}, self._pass_through)
+        outputs = self.engine.run(inputs, rows=request.rows, deadline=request.deadline)
+        return look.response(self._settled(request, outputs, items.known, trace), self._pass_through)
 
     def item_texts(self, request: ScoreRequest) -> tuple[Mapping[str, str], Mapping[str, str]]:
         """See Scorer. Raw columns that are not kept (`keep_raw_items: false`) are left out."""
@@ -106,14 +150,13 @@ class Normal:
             gathered = (request.user, request.context, items.raw, items.finished, clicked)
             return self._looking.item_texts(request, rows, gathered)
 
-    def _run(
+    def _settled(
         self,
         request: ScoreRequest,
-        inputs: ModelInputs,
-        known: NDArray[np.bool_],  # (rows,)
+        outputs: dict[str, NDArray[Any]],
+        known: NDArray[np.bool_],
         trace: Trace,
     ) -> dict[str, NDArray[Any]]:
-        outputs = self.engine.run(inputs, rows=request.rows, deadline=request.deadline)
         trace.lap("run")
         if len(request.item_ids):  # without ids nothing is looked up, so nothing is unknown
             trace.missing_items = request.rows - int(np.count_nonzero(known))
@@ -125,6 +168,11 @@ class Normal:
         """A user and items of which nothing is known: every feature takes its default."""
         ids = column_from_arrow(pa.array([f"warm-up {row}" for row in range(rows)], pa.string()), "item_ids")
         return ScoreRequest(Batch(1), ids, Batch(rows), Batch(rows), rows)
+
+    def made_up(self) -> MadeUpRequests:
+        """See Scorer: known items, and users of whom something is known."""
+        store = self.items.store if isinstance(self.items, Keeper) else self.items
+        return MadeUpRequests(self.features, some_ids(store))
 
     def signature(self) -> Signature:
         """Request columns and model outputs; a column is one value for the request, or one per item."""

@@ -11,6 +11,7 @@ They are counted in any case. Rows of unknown items are not looked at: they get 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     from recserve.processors.processor import Gauges, Labels
 
-_all = np.logical_and.reduce  # ndarray.all without 1 us of Python: every request passes here
+#: Values above which BLAS may wake threads of its own.
+_FEW = 8192
 
 
 class NotFinite:
@@ -37,9 +39,9 @@ class NotFinite:
         self._lock = Lock()
 
     def settled(self, outputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """The outputs as they may be answered; the very same when all floats are finite."""
+        """The outputs as they may be answered; the very arrays where all floats are finite."""
         for values in outputs.values():
-            if values.dtype.kind == "f" and not _all(np.isfinite(values), axis=None):
+            if values.dtype.kind == "f" and not _finite(values):
                 return {name: self._settled(name, values) for name, values in outputs.items()}
         return outputs
 
@@ -64,3 +66,14 @@ class NotFinite:
     @property
     def _replaces(self) -> bool:
         return self._policy == "replace"
+
+
+def _finite(values: NDArray[Any]) -> bool:
+    """Whether all are finite; False as well where they may not be, but are merely huge.
+
+    Every request passes here. Squares do not cancel, so their sum tells: one call in place of the two that
+    np.isfinite and its reduction take, which cost 3 us more.
+    """
+    if values.size > _FEW:
+        return bool(np.isfinite(values).all())
+    return math.isfinite(np.vdot(values, values))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from recserve.observe.trace import Trace
     from recserve.processors.debug import DebugLevel
     from recserve.processors.kept_items import KeptItems
+    from recserve.processors.made_up import MadeUpRequests
 
     #: Values of labels: ((label, its value), ...).
     Labels = tuple[tuple[str, str], ...]
@@ -98,6 +99,10 @@ class Scorer(Processor, Protocol):
     def types_if_missing(self) -> InputSchema:
         """Types of columns that the schema lacks and of which a request sends nothing but missing values."""
 
+    @property
+    def columns(self) -> Mapping[str, Mapping[str, str]]:
+        """Side (user, context, item) → each column that features read → the type that it is best sent as."""
+
     def score(self, request: ScoreRequest, trace: Trace | None = None) -> ScoreResponse:
         """Answer one request; called by many threads at once."""
 
@@ -114,7 +119,10 @@ class Scorer(Processor, Protocol):
         """
 
     def sample(self, rows: int) -> ScoreRequest:
-        """A request for `rows` items, as warm-up sends it."""
+        """A request for `rows` items of which nothing is known; every model has to answer it."""
+
+    def made_up(self) -> MadeUpRequests:
+        """Requests that look like real ones, for the warm-up."""
 
 
 class Predictor(Processor, Protocol):
@@ -124,4 +132,4 @@ class Predictor(Processor, Protocol):
         """Answer one request; called by many threads at once."""
 
     def sample(self, rows: int) -> TensorRequest:
-        """A request of `rows` rows, as warm-up sends it."""
+        """A request of `rows` rows, as warm-up sends it; a model may rightly refuse it."""

@@ -21,7 +21,7 @@ from recserve.columns import to_arrow
 from recserve.messages import SIDES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from recserve.columns import Batch
     from recserve.features.plan import Plan
@@ -31,10 +31,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Columns of one side that have nothing for some rows."""
+    """A column that has nothing for some rows."""
 
+    side: str  # user, context, item; sequence: what clicked items have
+    column: str
+    count: int
     rows: int  # how many there could be: 1 for the user, the clicked items for a sequence
-    columns: Mapping[str, int]  # column → rows of it that are missing
 
 
 class RawColumns:
@@ -88,24 +90,23 @@ class RawColumns:
         kept = rows.look_up(request.item_ids, [name for name in self._reads["item"] if name not in sent]).raw
         return {**_present(kept, self._reads["item"]), **sent}
 
-    def missing(self, rows: Rows, request: ScoreRequest) -> dict[str, Missing]:
-        """What neither the request nor the items give, by side and by sequence column, where there is any."""
-        report = {}
-        for side, found in self._by_side(rows, request).items():
+    def missing(self, rows: Rows, request: ScoreRequest) -> list[Missing]:
+        """What neither the request nor the items give."""
+        found = []
+        for side, columns in self._by_side(rows, request).items():
             of = 1 if side == "user" else request.rows
-            gaps = {name: _gaps(found.get(name), of) for name in sorted(self._reads[side])}
-            report[side] = Missing(of, {name: count for name, count in gaps.items() if count})
+            kept = sorted(set(self._reads[side]) - rows.dropped)
+            found += [Missing(side, name, _gaps(columns.get(name), of), of) for name in kept]
         for name, elements in self._clicked_items(rows, request.user).items():
-            gap = _gaps(elements, len(elements))
-            report[name] = Missing(len(elements), {name: gap} if gap else {})
-        return {side: missing for side, missing in report.items() if missing.columns}
+            found.append(Missing("sequence", name, _gaps(elements, len(elements)), len(elements)))
+        return [column for column in found if column.count]
 
     def unread(self, request: ScoreRequest) -> dict[str, list[str]]:
         """Columns that the request sends on a side where no feature reads them."""
         known = {side: set(names) for side, names in self._reads.items()}
         known["user"] |= set(self._members)
         sent = {"user": request.user, "context": request.context, "item": request.item_features}
-        return {side: [name for name in sent[side].names if name not in known[side]] for side in SIDES}
+        return {side: sorted(set(sent[side].names) - known[side]) for side in SIDES}
 
     def names(self, side: str) -> Sequence[str]:
         """The columns that features read there."""

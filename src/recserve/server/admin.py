@@ -124,7 +124,7 @@ class AdminApp:
         return methods[method]
 
     async def _fail(self, exchange: Exchange, error: Exception) -> None:
-        status, message = self.door.as_answer(exchange, error)
+        status, message = self.door.as_answer(exchange.trace, error)
         headers: list[tuple[bytes, bytes]] = []
         if isinstance(error, MethodNotAllowedError):
             methods = self._routes.get(exchange.scope["raw_path"], self._of_item)

@@ -2,7 +2,10 @@
 
     POST|GET /api/predict/<service>[/anything][?query]     score, or describe the model
     GET      /                                             describe the model
+    POST     /v1/score/<service>, /v2/models/<service>/infer   other doors (dialect.py)
+    GET      /openapi.json /docs                           the JSON door, described and to try (pages.py)
     GET      /healthz /readyz /metrics                     for operators, without a token (operators.py)
+    GET      <discovery>/<service>                         who serves, without a token (discovery.py)
 
     POST: head ─▶ 404 405 503 401 413 429 450, whichever applies first, before the body is read
           body ─▶ a worker thread: decode ─▶ processor ─▶ encode   (scoring.py)
@@ -15,30 +18,34 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 from recserve.errors import MethodNotAllowedError, UnavailableError
 from recserve.observe.slow_log import SlowLog
+from recserve.server.dialect import Dialect, Predict
+from recserve.server.discovery import Discovery
 from recserve.server.door import ClientGoneError, Door
 from recserve.server.error_body import CONTENT_TYPE as TEXT
 from recserve.server.error_body import error_body
+from recserve.server.json_scores import JsonScores
+from recserve.server.open_inference import OpenInference
 from recserve.server.operators import JSON, Operators
+from recserve.server.pages import Pages
 from recserve.server.rate_limit import RateLimit
-from recserve.server.routes import Dialect, Route, Routes
-from recserve.server.scoring import Scoring, Workplace
+from recserve.server.routes import Routes
+from recserve.server.scoring import Workplace
 
 if TYPE_CHECKING:
     from recserve.config.service import ServiceSpec
     from recserve.observe.metrics import Metrics
+    from recserve.server.captures import KeptRequests
     from recserve.server.door import Exchange, Message, Receive, Send
     from recserve.server.endpoint import Endpoint
     from recserve.server.lifecycle import Lifecycle
+    from recserve.server.together import SharedCalls
     from recserve.server.workers import WorkerPool
     from recserve.wire.auth import Authorizer
-
-PREDICT = "/api/predict/"
-#: What every path speaks that no door claims; see error_body.py.
-PLAIN = Dialect("predict", "", lambda exchange, status, message: (TEXT, error_body(message)))
 
 
 class App:
@@ -52,42 +59,54 @@ class App:
         pool: WorkerPool,
         metrics: Metrics,
         authorizer: Authorizer,
+        kept: KeptRequests,
     ) -> None:
         self.door = Door(spec.rpc, lifecycle=lifecycle, authorizer=authorizer)
         self.limits = self.door.limits
         self.signature = b""
         self.watermark = b""  # of the items, for answers; somebody else keeps it right
-        self._scoring: Scoring | None = None
         self._metrics = metrics
-        self._workplace = Workplace(
+        self.workplace = Workplace(
             pool=pool,
             rate=RateLimit(spec.rpc.rate_limit),
             metrics=metrics,
             slow_log=SlowLog(spec.model.slow_request_ms),
+            kept=kept,
         )
-        self._dialects: tuple[Dialect, ...] = ()
         self.operators = Operators(self.door, lifecycle=lifecycle, metrics=metrics)
-        home = PREDICT + spec.name
+        self._predict = Predict(spec.name, self._describe)
+        #: The first whose prefix fits words what is refused.
+        self._dialects: tuple[Dialect, ...] = (
+            JsonScores(spec.name),
+            OpenInference(spec.name, self.door, lifecycle),
+            self._predict,
+        )
+        self._pages = Pages(spec.name, self.door, needs_token=bool(spec.tokens))
         self._routes = Routes(
-            home,
+            self._predict.path,
             (
-                Route(home, {"GET": self._describe, "POST": self._predict}, below=True),
-                Route("/", {"GET": self._describe}),
+                *(route for door in self._dialects for route in door.routes(partial(self._score, door))),
                 *self.operators.routes(),
+                *self._pages.routes(),
+                *Discovery(spec, self.door, lifecycle).routes(),
             ),
         )
 
-    def serve(self, endpoint: Endpoint) -> None:
-        """Answer with `endpoint`, which has answered the warm-up, from now on."""
+    def serve(self, endpoint: Endpoint, *, shared: SharedCalls | None = None) -> None:
+        """Answer with `endpoint`, which has answered the warm-up, from now on; `shared`: several at once."""
         signature = endpoint.processor.signature()
         self.signature = json.dumps({"signature_name": "serving_default", **asdict(signature)}).encode()
         self._metrics.info.update(endpoint.processor.info())
-        self._scoring = Scoring(endpoint, self._workplace)
+        self.workplace.shared = shared
+        self._pages.serve(endpoint.processor)
+        for door in self._dialects:
+            door.serve(endpoint, self.workplace)
 
     @property
     def endpoint(self) -> Endpoint | None:
         """What answers predictions; None while there is nothing that could."""
-        return self._scoring.endpoint if self._scoring is not None else None
+        scoring = self._predict.scoring
+        return scoring.endpoint if scoring is not None else None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -103,24 +122,26 @@ class App:
         except Exception as error:
             await self._fail(exchange, error)
 
-    async def _predict(self, exchange: Exchange) -> None:
-        scoring = self._scoring
-        assert scoring is not None  # see _admit
-        scoring.check_room()
+    async def _score(self, door: Dialect, exchange: Exchange) -> None:
+        self.workplace.check_room()
         body = await self.door.read_body(exchange)
         trace = exchange.trace
         trace.lap("receive")
-        answer = await scoring.answer(body, trace, (trace.started_ns + self.door.budget_ns) / 1e9)
+        answer = await door.answer(exchange, body, (trace.started_ns + self.door.budget_ns) / 1e9)
         trace.end_work()
         trace.lap("respond")
         headers = [
-            (b"content-type", b"application/octet-stream"),
+            (b"content-type", door.content_type),
             (b"server-timing", trace.server_timing().encode()),
         ]
+        if exchange.answer_headers:
+            headers[:1] = exchange.answer_headers
         if self.watermark:
             headers.append((b"x-recserve-item-watermark", self.watermark))
         await self.door.answer(exchange, 200, answer, headers)
-        self._workplace.finished(trace, 200, door=PLAIN.door, received=len(body), sent=len(answer))
+        self.workplace.finished(trace, 200, door=door.name, received=len(body), sent=len(answer))
+        if door.keeps:
+            self.workplace.kept.look_at(trace, body, 200, door.message)
 
     async def _describe(self, exchange: Exchange) -> None:
         """GET on the service: inputs and outputs of the model, as pai-python-sdk reads them."""
@@ -128,7 +149,7 @@ class App:
 
     def _admit(self, exchange: Exchange) -> None:
         """Refuse what the head of a request is enough to refuse."""
-        if self._scoring is None:
+        if self._predict.scoring is None:
             raise UnavailableError("no healthy upstream")  # the words that clients wait for
         self.door.admit(exchange)
 
@@ -136,17 +157,19 @@ class App:
 
     async def _fail(self, exchange: Exchange, error: Exception) -> None:
         """The one handler: what an error is to the caller, to the metrics and to the log."""
-        status, message = self.door.as_answer(exchange, error)
+        status, message = self.door.as_answer(exchange.trace, error)
         trace = exchange.trace
         trace.end_work()
         trace.lap("respond")
         path: str = exchange.scope["path"]
-        dialect = next((d for d in self._dialects if path.startswith(d.prefix)), PLAIN)
-        self._workplace.finished(trace, status, door=dialect.door, received=0, sent=0)
+        door = next(door for door in self._dialects if path.startswith(door.prefix))
+        self.workplace.finished(trace, status, door=door.name, received=0, sent=0)
+        if door.keeps:
+            self.workplace.kept.look_at(trace, exchange.body, status, door.message)
         headers: list[tuple[bytes, bytes]] = []
         if isinstance(error, MethodNotAllowedError):
             headers.append((b"allow", self._routes.find(path).allow))
-        await self.door.refuse(exchange, status, dialect.refuse(exchange, status, message), headers)
+        await self.door.refuse(exchange, status, door.refuse(exchange, status, message), headers)
 
     def refuse(self, status: int, message: str) -> tuple[bytes, bytes]:
         """Count and word the answer to bytes that never became a request (see protocol.py)."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from recserve.errors import DeadlineError, LoadError, RecserveError, TooLargeError
 from recserve.observe.logs import Throttle
 from recserve.observe.trace import CPU_SAMPLE, Trace
+from recserve.observe.traceparent import trace_parent
 from recserve.server.protocol import FIRST_BYTE_NS, Limits
 
 if TYPE_CHECKING:
@@ -67,13 +68,15 @@ class Door:
         """Take a request over."""
         assert scope["type"] == "http", "the protocol offers neither lifespan nor websockets"
         headers: Headers = dict(scope["headers"])
+        return Exchange(self.begin(headers, scope.get(FIRST_BYTE_NS, 0)), scope, headers, receive, send)
+
+    def begin(self, headers: Headers, started_ns: int) -> Trace:
+        """The trace of a request whose first byte came at `started_ns`; 0: now."""
         number = next(self._numbers)
-        trace = Trace(
-            self._request_id(headers, number),
-            scope.get(FIRST_BYTE_NS, 0),
-            measure_cpu=number % CPU_SAMPLE == 0,
-        )
-        return Exchange(trace, scope, headers, receive, send)
+        trace = Trace(self._request_id(headers, number), started_ns, measure_cpu=number % CPU_SAMPLE == 0)
+        if b"traceparent" in headers:
+            trace.parent = trace_parent(headers[b"traceparent"])
+        return trace
 
     def admit(self, exchange: Exchange) -> None:
         """Refuse what the head of a request is enough to refuse."""
@@ -97,6 +100,7 @@ class Door:
                 raise TooLargeError(
                     f"over the limit: a body of {len(whole)} bytes; max_body_bytes is {self._max_body_bytes}"
                 )
+            exchange.body = whole
             return whole
         parts, size = [], 0
         deadline_ns = exchange.trace.started_ns + self.budget_ns
@@ -109,14 +113,15 @@ class Door:
                 raise TooLargeError(f"over the limit: a body over max_body_bytes, {self._max_body_bytes}")
             if not message["more_body"]:
                 exchange.body_complete = True
-                return b"".join(parts)
+                exchange.body = b"".join(parts)
+                return exchange.body
             if monotonic_ns() >= deadline_ns:  # the protocol wakes us at the deadline
                 raise DeadlineError(f"no time left: {size} bytes of the body arrived within the time budget")
             message = await exchange.receive()
 
-    def as_answer(self, exchange: Exchange, error: Exception) -> tuple[int, str]:
+    def as_answer(self, trace: Trace, error: Exception) -> tuple[int, str]:
         """Status and text for the caller; our own failures are logged in full and told without detail."""
-        extra = {"request_id": exchange.trace.request_id}
+        extra = trace.ids()
         if isinstance(error, RecserveError) and not isinstance(error, LoadError):
             if error.status == 500:
                 logger.error("request failed: %s", error, exc_info=error, extra=extra)
@@ -124,10 +129,7 @@ class Door:
                 logger.info("request refused", extra={**extra, "status": error.status, "reason": str(error)})
             return error.status, str(error)
         logger.error("request failed unexpectedly", exc_info=error, extra=extra)
-        return (
-            500,
-            f"failed inside the server; its log has the details under request id {exchange.trace.request_id}",
-        )
+        return 500, f"failed inside the server; its log has the details under request id {trace.request_id}"
 
     async def refuse(
         self,
@@ -137,7 +139,7 @@ class Door:
         headers: list[tuple[bytes, bytes]],
     ) -> None:
         """Answer an error, worded as content type and body, and get rid of what is left of the request."""
-        close = status in (408, 450)
+        close = status == 408  # not 450 or 429: under overload a new connection costs more than they do
         if not exchange.body_complete and (
             exchange.content_length > _DISCARD_BYTES or b"transfer-encoding" in exchange.headers
         ):
@@ -157,7 +159,10 @@ class Door:
     ) -> None:
         """Send a whole answer; `headers` are those that only it has."""
         headers.append((b"content-length", str(len(body)).encode()))
-        headers.append((b"x-request-id", exchange.trace.request_id.encode()))
+        trace = exchange.trace
+        headers.append((b"x-request-id", trace.request_id.encode()))
+        if trace.parent is not None:
+            headers.append((b"traceparent", trace.parent.header()))
         if close or self._lifecycle.draining:
             headers.append((b"connection", b"close"))
         await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
@@ -179,7 +184,17 @@ class Door:
 class Exchange:
     """One request and what it takes to answer it."""
 
-    __slots__ = ("body_complete", "headers", "linger", "receive", "scope", "send", "trace")
+    __slots__ = (
+        "answer_headers",
+        "body",
+        "body_complete",
+        "headers",
+        "linger",
+        "receive",
+        "scope",
+        "send",
+        "trace",
+    )
 
     def __init__(self, trace: Trace, scope: Message, headers: Headers, receive: Receive, send: Send) -> None:
         self.trace = trace
@@ -187,6 +202,8 @@ class Exchange:
         self.headers = headers
         self.receive = receive
         self.send = send
+        self.body = b""  # once it is complete, for those who keep requests
+        self.answer_headers: tuple[tuple[bytes, bytes], ...] = ()  # in place of the door's content type
         self.body_complete = False  # nothing of the request is left to read
         self.linger = False  # the client is still sending: see _linger
 

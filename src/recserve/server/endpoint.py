@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from recserve.errors import TooLargeError
 from recserve.processors.debug import LEVELS, PLAIN, TENSOR_LEVELS
 from recserve.wire import compression, tensors, torchrec
 
@@ -64,6 +65,7 @@ class ScoreEndpoint:
 
     def __init__(self, processor: Scorer, rpc: Rpc) -> None:
         self.processor = processor
+        self._max_items = rpc.max_items
         self._decoder = torchrec.Decoder(processor.schema, fallback=processor.types_if_missing)
         self.inflate = inflater(rpc)
 
@@ -74,6 +76,10 @@ class ScoreEndpoint:
     def read(self, plain: bytes, trace: Trace, deadline: float) -> ScoreRequest:
         """Decode a plain request body; the first half of `answer`."""
         request = replace(self._decoder.decode(plain), deadline=deadline)
+        if request.rows > self._max_items:
+            raise TooLargeError(
+                f"over the limit: {request.rows} items in one request; rpc.max_items is {self._max_items}"
+            )
         level = LEVELS.get(request.debug_level, PLAIN)
         trace.rows, trace.captured, trace.logged = request.rows, level.captured, level.logs_stages
         if request.meta:

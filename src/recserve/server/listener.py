@@ -16,17 +16,22 @@ from recserve.server.protocol import Connection
 
 if TYPE_CHECKING:
     from recserve.config.rpc import Rpc
+    from recserve.server.tls import Tls
 
 #: Connections that the kernel holds while the loop is busy; clients give up on a dial after 100 ms.
 _BACKLOG = 4096
+
+#: How long a client may take to agree on TLS.
+_HANDSHAKE_SECONDS = 10.0
 
 
 class Listener:
     """The ports of one process and the connections that came through them; lives on the event loop."""
 
-    def __init__(self, host: str, rpc: Rpc) -> None:
+    def __init__(self, host: str, rpc: Rpc, tls: Tls | None) -> None:
         self._host = host
         self._rpc = rpc
+        self._tls = tls
         self._state = ServerState()
         self._ports: list[asyncio.Server] = []
 
@@ -58,8 +63,11 @@ class Listener:
         def connect() -> asyncio.Protocol:
             return Connection(config=config, server_state=self._state, app_state={}, _loop=loop)
 
+        secured: dict[str, Any] = {}
+        if self._tls is not None:
+            secured = {"ssl": self._tls.context, "ssl_handshake_timeout": _HANDSHAKE_SECONDS}
         try:
-            opened = await loop.create_server(connect, self._host, port, backlog=_BACKLOG)
+            opened = await loop.create_server(connect, self._host, port, backlog=_BACKLOG, **secured)
         except OSError as error:
             raise ConfigError(
                 f"cannot listen on {self._host}:{port} ({error}); choose another port"

@@ -4,8 +4,8 @@
                  │                         └── none: 405, with Allow
                  └── none: 404
 
-A door is a file that makes routes, and a line in `app.py` that takes them into the table. What is refused
-below its prefix is worded in its *dialect*, where no route is found too.
+Another path is a file that makes routes, and a line in `app.py` that takes them into the table; another door
+for scores is a dialect (dialect.py).
 """
 
 from __future__ import annotations
@@ -46,15 +46,6 @@ class Route:
     def allow(self) -> bytes:
         """The value of an `Allow` header."""
         return ", ".join(self.methods).encode()
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How a door words what it refuses, and what it is called in metrics."""
-
-    door: str
-    prefix: str  # of the paths that speak it
-    refuse: Callable[[Exchange, int, str], tuple[bytes, bytes]]  # status, message → content type, body
 
 
 class Routes:

@@ -15,6 +15,8 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import uvloop
@@ -28,23 +30,29 @@ from recserve.observe.metrics import Metrics
 from recserve.processors.load import load
 from recserve.server.admin import PATIENCE_SECONDS, AdminApp
 from recserve.server.app import App
+from recserve.server.captures import KeptRequests
 from recserve.server.endpoint import Endpoint, ScoreEndpoint, TensorEndpoint
 from recserve.server.lifecycle import Lifecycle, State
 from recserve.server.listener import Listener
 from recserve.server.loading import Loading
+from recserve.server.open_files import allow_open_files
 from recserve.server.progress import WatchedProgress, shown_progress
+from recserve.server.tls import tls
+from recserve.server.together import SharedCalls, shared_calls
+from recserve.server.warm_up import PATIENCE_SECONDS as WARM_UP_SECONDS
 from recserve.server.warm_up import warm_up
-from recserve.server.workers import WorkerPool
+from recserve.server.workers import Together, WorkerPool
 from recserve.wire.auth import Authorizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from recserve.config.rpc import Rpc
     from recserve.config.service import ServiceSpec
+    from recserve.observe.spans import Spans
     from recserve.processors.load import Progress
     from recserve.processors.processor import Gauges, Processor
+    from recserve.server.grpc_door import GrpcDoor
     from recserve.server.loading import Loader
 
 logger = logging.getLogger("recserve.server")
@@ -71,14 +79,17 @@ def run(
     faulthandler.enable()
     logs.configure(level=log_level, secrets=spec.secrets)
     environment.export(spec.envs)
-    logger.info(f"allocator: {described(spec.rpc.allocator)}")
+    allow_open_files()
+    logger.info(f"allocator: {described(spec.rpc.allocators)}")
     for warning in spec.warnings:
         logger.warning(warning)
 
     def load_bundle(progress: Progress) -> Processor:
         return load(Bundle.open(bundle_path), spec, progress)
 
-    server = Server(spec, load_bundle, host=host, port=port, on_ready=_print_url)
+    server = Server(
+        spec, load_bundle, bundle_path=Path(bundle_path), host=host, port=port, on_ready=_print_url
+    )
     status = uvloop.run(server.main(handle_signals=True))
     if server.left_behind:
         # A thread inside a model call cannot be joined, and must not run on while the libraries are unloaded.
@@ -96,6 +107,7 @@ class Server:
         spec: ServiceSpec,
         load_processor: Loader,
         *,
+        bundle_path: Path | None = None,  # where requests may be kept
         host: str = "127.0.0.1",
         port: int = 0,
         on_ready: Callable[[Server], None] | None = None,
@@ -104,29 +116,40 @@ class Server:
         self.host = host
         self.port = port  # the real one once the port answers
         self.admin_port = 0  # the real one, if there is one
+        self.grpc_port = 0  # likewise
         self.lifecycle = Lifecycle()
         self.metrics = Metrics(spec.name, self._gauges)
         self._loading = Loading(load_processor)
+        self._kept = KeptRequests(spec, bundle_path)
         self._on_ready = on_ready
         self._status = 0
         self._endpoint: Endpoint | None = None
+        self._shared: SharedCalls | None = None
         self._admin: AdminApp | None = None
+        self._grpc: GrpcDoor | None = None
+        self._spans: Spans | None = None
+        self._tls = tls(spec.rpc, spec.base_dir)
 
     @property
     def url(self) -> str:
         """Where predictions are posted."""
-        return f"http://{self.host}:{self.port}/api/predict/{self.spec.name}"
+        return f"{self._scheme}://{self.host}:{self.port}/api/predict/{self.spec.name}"
 
     @property
     def admin_url(self) -> str:
         """Where items are looked at and changed by hand; empty without an admin port."""
-        return f"http://{self.host}:{self.admin_port}/items" if self.admin_port else ""
+        return f"{self._scheme}://{self.host}:{self.admin_port}/items" if self.admin_port else ""
+
+    @property
+    def _scheme(self) -> str:
+        return "http" if self._tls is None else "https"
 
     @property
     def left_behind(self) -> bool:
         """Whether threads are still inside a call although the server has ended."""
         pools = (self._pool, self._admin_pool) if self._admin is not None else (self._pool,)
-        return any(pool.computing for pool in pools) or self._loading.left_behind
+        beside = (self._loading.left_behind, self._kept.working, self._spans and self._spans.working)
+        return any(pool.computing for pool in pools) or any(beside)
 
     async def main(self, *, handle_signals: bool = False) -> int:
         """Serve until stopped; returns the exit status, 0 after an orderly end."""
@@ -146,6 +169,7 @@ class Server:
             max_queue=rpc.max_queue_size,
             budget=rpc.keepalive_ms / 1000,
             on_exhausted=self._give_up,
+            together=Together(rpc.max_batch_size, rpc.max_batch_timeout_ms / 1000),
         )
         self._app = App(
             self.spec,
@@ -153,13 +177,20 @@ class Server:
             pool=self._pool,
             metrics=self.metrics,
             authorizer=Authorizer(self.spec.tokens),
+            kept=self._kept,
         )
-        self._listener = Listener(self.host, rpc)
+        if rpc.trace_sample:
+            from recserve.observe.spans import Spans
+
+            self._spans = self._app.workplace.spans = Spans(self.spec.name, rpc.trace_sample)
+        self._listener = Listener(self.host, rpc, self._tls)
         self._tell_time()
         try:
             self.port = await self._listener.listen(self._app, self.port)
             if rpc.admin_port:
                 self.admin_port = await self._listen_to_operators()
+            if rpc.grpc_port:
+                self.grpc_port = await self._listen_to_calls()
             becoming_ready = asyncio.ensure_future(self._become_ready())
             stopped = asyncio.ensure_future(self._stopping.wait())
             await asyncio.wait((becoming_ready, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -170,7 +201,11 @@ class Server:
             await stopped
             await self._drain()
         finally:
-            await self._listener.close()
+            closing = [self._listener.close()] + ([self._grpc.close()] if self._grpc is not None else [])
+            await asyncio.gather(*closing)
+            await asyncio.to_thread(self._kept.close)
+            if self._spans is not None:
+                await asyncio.to_thread(self._spans.close)
             await self._loading.close(self._endpoint.processor if self._endpoint is not None else None)
             self._pool.close()
             if self._admin is not None:
@@ -190,7 +225,7 @@ class Server:
 
     def _give_up(self) -> None:
         logger.critical(
-            "every worker thread has been written off once; ending so that a supervisor starts anew"
+            "as many calls hang as there are worker threads; ending so that a supervisor starts anew"
         )
         self._status = EXIT_WRITTEN_OFF
         self._stop()
@@ -213,8 +248,22 @@ class Server:
         )
         return await self._listener.listen(self._admin, max(0, self.spec.rpc.admin_port))
 
+    async def _listen_to_calls(self) -> int:
+        """Open the gRPC port; what it needs is imported by those alone who have one."""
+        from recserve.server.grpc_door import GrpcDoor
+
+        self._grpc = GrpcDoor(
+            self.spec.rpc,
+            door=self._app.door,
+            workplace=self._app.workplace,
+            authorizer=Authorizer(self.spec.tokens),
+        )
+        return await self._grpc.listen(self.host, max(0, self.spec.rpc.grpc_port), self._tls)
+
     def _tell_time(self) -> None:
-        """The Date header, once per second, and the age of the items."""
+        """The Date header, once per second, the age of the items, and TLS files that were replaced."""
+        if self._tls is not None:
+            self._tls.renew()
         self._tell_watermark()
         self._listener.tell_time()
         self._clock = self._loop.call_later(1.0, self._tell_time)
@@ -231,8 +280,16 @@ class Server:
             processor = await self._loading.load(progress)
             self.lifecycle.move(State.WARMING)
             self._endpoint = _endpoint(processor, self.spec)
-            await warm_up(self._endpoint, self._pool, progress)
-        self._app.serve(self._endpoint)
+            await warm_up(self.spec, self._endpoint, self._pool, progress)
+            self._shared = await self._pool.submit(
+                shared_calls,
+                self._endpoint,
+                self.spec.rpc,
+                deadline=monotonic() + WARM_UP_SECONDS,
+                budget=WARM_UP_SECONDS,
+            )
+        self._kept.serve(self._endpoint)
+        self._app.serve(self._endpoint, shared=self._shared)
         if self._admin is not None:
             self._admin.serve(processor.kept_items)
         # What is loaded stays: the collector need not look at it again, which it would do for tens of ms.
@@ -241,12 +298,17 @@ class Server:
         self._app.operators.progress = None
         self._tell_watermark()
         self.lifecycle.move(State.READY)
+        if self._grpc is not None:
+            self._grpc.serve(self._endpoint)
+            await self._grpc.tell(serving=True)
         if self._on_ready is not None:
             self._on_ready(self)
 
     async def _drain(self) -> None:
         """Send clients elsewhere: every answer closes its connection, and /readyz tells the balancers."""
         self.lifecycle.move(State.DRAINING)
+        if self._grpc is not None:
+            await self._grpc.tell(serving=False)
         if self._app.endpoint is None:
             return  # nobody was sent here yet
         try:
@@ -264,8 +326,14 @@ class Server:
             "recserve_queue_capacity": ("Requests in flight beyond which 450 is answered.", pool.capacity),
             "recserve_worker_threads": ("Computing threads.", pool.threads),
             "recserve_worker_write_offs_total": ("Model calls that outlived their budget.", pool.write_offs),
+            "recserve_calls_total": ("Calls of worker threads.", pool.calls),
+            "recserve_calls_late_total": ("Those whose caller had been told 408.", pool.calls_late),
+            "recserve_expired_total": ("Requests that waited until it was too late.", pool.expired),
             "recserve_connections": ("Open connections.", self._listener.connections),
+            **self._kept.gauges(),
+            **(self._spans.gauges() if self._spans else {}),
             **(self._endpoint.gauges() if self._endpoint else {}),
+            **(self._shared.gauges() if self._shared else {}),
         }
 
 
@@ -281,4 +349,6 @@ def _endpoint(processor: Any, spec: ServiceSpec) -> Endpoint:
 def _print_url(server: Server) -> None:
     if server.admin_url:
         print(f"recserve: '{server.spec.name}' takes items at {server.admin_url}", flush=True)
+    if server.grpc_port:
+        print(f"recserve: '{server.spec.name}' answers gRPC at {server.host}:{server.grpc_port}", flush=True)
     print(f"recserve: '{server.spec.name}' is ready at {server.url}", flush=True)

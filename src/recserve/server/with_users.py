@@ -11,30 +11,45 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 from recserve.columns import to_arrow
-from recserve.server.endpoint import ScoreEndpoint
+from recserve.server.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from recserve.messages import ScoreRequest
     from recserve.observe.trace import Trace
-    from recserve.processors.processor import UserLookUp
-    from recserve.server.endpoint import Endpoint
+    from recserve.processors.processor import Scorer, UserLookUp
     from recserve.server.workers import WorkerPool
 
 
 def with_users(endpoint: Endpoint, pool: WorkerPool) -> WithUsers | None:
     """The way of such requests; None for a service that looks nobody up."""
-    if not isinstance(endpoint, ScoreEndpoint) or endpoint.processor.users is None:
+    if endpoint.processor.answers != "features":
         return None
-    return WithUsers(endpoint, endpoint.processor.users, pool)
+    halves = cast("Halves", endpoint)
+    users = halves.processor.users
+    return None if users is None else WithUsers(halves, users, pool)
+
+
+class Halves(Endpoint, Protocol):
+    """An endpoint of a service with feature generation: it reads and replies in two steps."""
+
+    @property
+    def processor(self) -> Scorer:
+        """What scores."""
+
+    def read(self, plain: bytes, trace: Trace, deadline: float) -> ScoreRequest:
+        """Decode a plain request body."""
+
+    def reply(self, request: ScoreRequest, trace: Trace) -> bytes:
+        """Score what was read, and encode the scores."""
 
 
 class WithUsers:
     """Answers requests after their user has been looked up."""
 
-    def __init__(self, endpoint: ScoreEndpoint, users: UserLookUp, pool: WorkerPool) -> None:
+    def __init__(self, endpoint: Halves, users: UserLookUp, pool: WorkerPool) -> None:
         self._endpoint = endpoint
         self._users = users
         self._pool = pool

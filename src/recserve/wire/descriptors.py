@@ -21,12 +21,18 @@ def message_class(name: str) -> type[Any]:
     return classes
 
 
+def files() -> list[Any]:
+    """A FileDescriptorProto for each file of proto/, those that others import first."""
+    from google.protobuf import descriptor_pb2
+
+    return list(descriptor_pb2.FileDescriptorSet.FromString(_DESCRIPTORS.read_bytes()).file)
+
+
 @cache
 def _pool() -> Any:
-    from google.protobuf import descriptor_pb2, descriptor_pool
+    from google.protobuf import descriptor_pool
 
-    files = descriptor_pb2.FileDescriptorSet.FromString(_DESCRIPTORS.read_bytes())
     pool = descriptor_pool.DescriptorPool()
-    for file in files.file:
+    for file in files():
         pool.Add(file)
     return pool

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 #: The last of ArrayDataType.
 _LAST_DTYPE = 21
-#: Field 1 of PBRequest and field 100 of PredictRequest, as 0; of a field that comes twice, the last counts.
-_LEVEL_0 = {"features": b"\x08\x00", "tensors": b"\xa0\x06\x00"}
+#: The number of debug_level, and the field as 0: of a field that comes twice, the last counts.
+_LEVEL = {"features": (1, b"\x08\x00"), "tensors": (100, b"\xa0\x06\x00")}
 
 #: Which message a request is.
 Kind = Literal["features", "tensors"]
@@ -46,7 +46,12 @@ class LogData:
 
     def without_level(self) -> bytes:
         """The request, asking for scores and nothing beside: kept ones may ask to be kept."""
-        return self.request + _LEVEL_0[self.kind]
+        number, as_0 = _LEVEL[self.kind]
+        try:
+            asks = any(found == number and value for found, value in _fields(self.request))
+        except RequestError:  # of a group, say, which is skipped where requests are read for good
+            asks = True
+        return self.request + as_0 if asks else self.request
 
 
 def encode(request: bytes, raw: Mapping[str, str], generated: Mapping[str, str]) -> bytes:

@@ -1,0 +1,1 @@
+"""The commands of `recserve config`: one file each, wired in `app.py`."""
