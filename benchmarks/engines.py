@@ -87,8 +87,8 @@ def report(workload: Workload, folder: Path, name: str) -> None:
         worker.submit(measure, calls, 20).result()
         taken = worker.submit(measure, calls, max(10, 10_000 // rows)).result()
     cells = [f"{cell:.2f}" for name in COLUMNS for cell in taken.get(name, (np.nan, np.nan))]
-    for kind in ("bare", "compiled"):
-        rates = alternating(calls[kind]) if kind in calls else (np.nan, np.nan)
+    for call in (bare, calls.get("compiled")):
+        rates = (np.nan, np.nan) if call is None else alternating(call)
         cells += [f"{rates[0]:.0f}", f"{rates[1]:.0f}", f"{rates[1] / rates[0]:.2f}"]
     print(f"| {workload.name} | {bundle.input_tile()} | {' | '.join(cells)} |")
 

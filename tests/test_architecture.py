@@ -86,9 +86,6 @@ EXTRAS = {
     "matplotlib",
 }
 
-#: Parts that are nothing without a library: all their files may import it.
-ALL_ABOUT = {("compile", "torch")}
-
 #: Feature types that a Python library computes (features/python_step.py): there is no kernel of their name.
 PYTHON_STEPS = {"regex_replace", "text_normalizer", "tokenize"}
 
@@ -155,8 +152,7 @@ def test_each_extra_is_imported_in_one_file_per_part() -> None:
             if library in EXTRAS:
                 users.setdefault((part_of(path), library), set()).add(path)
 
-    many = {key: paths for key, paths in users.items() if len(paths) > 1 and key not in ALL_ABOUT}
-    assert many == {}
+    assert {key: paths for key, paths in users.items() if len(paths) > 1} == {}
 
 
 def test_one_file_reads_the_environment() -> None:

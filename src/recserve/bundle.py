@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 # Model file → name of the engine that runs it (recserve.engines.ENGINES).
 MODEL_FILES = {
     "scripted_model.pt": "torchscript",
+    "aoti/aoti_model.pt2": "aot_export",
     "exported_model.pt2": "torch_export",
     "exported_model.pt": "torch_export",
-    "aoti/aoti_model.pt2": "aot_export",
     "model.onnx": "onnx",
     "column_sum.json": "column_sum",
 }

@@ -129,6 +129,7 @@ class EngineContract:
             engine.run(self.inputs(1), rows=1, deadline=time.monotonic() - 1)
 
     def test_a_wrong_file_is_one_clear_line(self, tmp_path: Path) -> None:
+        (tmp_path / self.broken_file).parent.mkdir(exist_ok=True)
         (tmp_path / self.broken_file).write_bytes(b"no model")
 
         with pytest.raises(BundleError, match=self.broken_file) as error:

@@ -182,6 +182,16 @@ class Sequences(nn.Module):
         return padded.sum(1)
 
 
+class HandsOn(nn.Module):
+    """A first half of `Rank` that leaves everything to the second one: it hands on what it is given."""
+
+    def forward(
+        self, data: dict[str, Tensor], device: torch.device
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        inputs = rank_inputs(1)
+        return {name: data[name].to(device) for name in (*inputs.int_names, *inputs.float_names)}, {}
+
+
 class Nested(nn.Module):
     """Hands its dict to a module that calls it by another name."""
 

@@ -1,4 +1,4 @@
-"""Exports that TorchEasyRec compiled itself (ENABLE_AOT): the whole model in a package, or one half."""
+"""Exports that TorchEasyRec compiled itself (ENABLE_AOT): the whole model, or its second half."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import torch
 from tests.compile.bundles import features_of, write_rank
 from tests.engines import models
 from tests.engines.contract import EngineContract
-from torch import nn
 from typer.testing import CliRunner
 
 from recserve.bundle import Bundle
@@ -31,20 +30,7 @@ from recserve.messages import TensorRequest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import Tensor
-
     from recserve.columns import ModelInputs
-
-NAMES = sorted(tensors(models.rank_inputs(1)))
-
-
-class HandsOn(nn.Module):
-    """A first half whose second one looks embeddings up too: it hands on what it is given."""
-
-    def forward(
-        self, data: dict[str, Tensor], device: torch.device
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        return {name: data[name].to(device) for name in NAMES}, {}
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +57,7 @@ def halves(whole: Path) -> Path:
     """A bundle of ENABLE_AOT=1."""
     folder = whole.with_name("halves")
     shutil.copytree(whole, folder)
-    (models.write(folder, HandsOn(), traced=True) / "scripted_model.pt").rename(
+    (models.write(folder, models.HandsOn(), traced=True) / "scripted_model.pt").rename(
         folder / "scripted_sparse_model.pt"
     )
     return folder

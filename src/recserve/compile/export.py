@@ -15,19 +15,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from recserve.compile.interpreter import Interpreter
 from recserve.engines.engine import TensorSpec
 from recserve.engines.sizes import Size, exactly
+from recserve.engines.torch_arrays import torch
 from recserve.errors import BundleError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
-    from torch import Tensor
-
 
 #: Conditions that the runner checks for each call: two inputs are as long as one another.
 _EQUAL = re.compile(r"L(\['[^']+'\])+\.size\(\)\[0\] == L(\['[^']+'\])+\.size\(\)\[0\]")
@@ -35,7 +32,7 @@ _EQUAL = re.compile(r"L(\['[^']+'\])+\.size\(\)\[0\] == L(\['[^']+'\])+\.size\(\
 _MANY = 2**31
 
 #: What exported models take: a dict of tensors, and maybe the device.
-_CALLS = (["Dict[str, Tensor]", "Device"], ["Dict[str, Tensor]"])
+_CALLS = (["Dict[str, torch.Tensor]", "Device"], ["Dict[str, torch.Tensor]"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +48,16 @@ class Exported:
 class _Flat(torch.nn.Module):
     """What torch.export runs."""
 
-    def __init__(self, interpreter: Interpreter, constants: Mapping[str, Tensor]) -> None:
+    def __init__(self, interpreter: Interpreter, constants: Mapping[str, torch.Tensor]) -> None:
         super().__init__()
         self._interpreter = interpreter
         self._names = {path: f"constant_{k}" for k, path in enumerate(constants)}
         for path, name in self._names.items():
             self.register_buffer(name, constants[path])
 
-    def forward(self, tables: dict[str, Tensor], data: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(
+        self, tables: dict[str, torch.Tensor], data: dict[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
         _say_equal(data)
         constants = {path: getattr(self, name) for path, name in self._names.items()}
         self._interpreter.tensors = {**constants, **tables}
@@ -104,7 +103,7 @@ def for_all_sizes() -> Iterator[None]:
 
 
 def _export(
-    module: torch.nn.Module, tables: dict[str, Tensor], data: dict[str, Tensor]
+    module: torch.nn.Module, tables: dict[str, torch.Tensor], data: dict[str, torch.Tensor]
 ) -> torch.export.ExportedProgram:
     any_size = torch.export.Dim.DYNAMIC
     sizes = {name: {} if tensor.size(0) == 1 else {0: any_size} for name, tensor in data.items()}
@@ -134,7 +133,7 @@ def _check_sizes(program: torch.export.ExportedProgram) -> None:
         raise BundleError(f"the model cannot be compiled for all sizes: it depends on {conditions[0][:300]}")
 
 
-def _say_equal(data: Mapping[str, Tensor]) -> None:
+def _say_equal(data: Mapping[str, torch.Tensor]) -> None:
     """Make one symbol of sizes that are the same number; the sums of them that models take become simple.
 
     By the naming of exported models all lengths, and values of features without lengths, have one entry for
@@ -151,16 +150,22 @@ def _say_equal(data: Mapping[str, Tensor]) -> None:
 
 
 def _row_symbols(data: Mapping[str, Any]) -> list[Any]:
-    """First sizes of the tensors that have an entry for each row, where they are not fixed."""
+    """First sizes of the tensors that have an entry for each row, where they are not fixed.
+
+    A member of a sequence whose lengths the model does not read has an entry for each step.
+    """
+    counted = [name.removesuffix(".lengths") for name in data if name.endswith(".lengths")]
+    sequences = {feature.rpartition("__")[0] for feature in counted} - {""}
     sizes = []
     for name, tensor in data.items():
         feature, _, part = name.rpartition(".")
-        if part == "lengths" or (part == "values" and f"{feature}.lengths" not in data):
+        alone = feature not in counted and feature.rpartition("__")[0] not in sequences
+        if part == "lengths" or (part == "values" and alone):
             sizes.append(tensor.shape[0])
     return [size for size in sizes if not isinstance(size, int)]
 
 
-def _compare(original: Mapping[str, Tensor], flat: Mapping[str, Tensor]) -> None:
+def _compare(original: Mapping[str, torch.Tensor], flat: Mapping[str, torch.Tensor]) -> None:
     """The interpreter has to give what torch gives, to the bit."""
     if not isinstance(flat, dict) or set(original) != set(flat):
         raise BundleError("the model's graph does not answer what the model answers; please report it")
@@ -172,7 +177,7 @@ def _compare(original: Mapping[str, Tensor], flat: Mapping[str, Tensor]) -> None
 
 
 def _specs(
-    program: torch.export.ExportedProgram, data: Mapping[str, Tensor], tables: int
+    program: torch.export.ExportedProgram, data: Mapping[str, torch.Tensor], tables: int
 ) -> dict[str, TensorSpec]:
     """Types and sizes of `data`; sizes that share a symbol are equal in every call."""
     signature = program.graph_signature

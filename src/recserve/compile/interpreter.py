@@ -14,15 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from recserve.compile.operators import OF_TENSOR, PYTHON, call, is_instance
+from recserve.engines.torch_arrays import torch
 from recserve.errors import BundleError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from torch import Tensor
 
 #: Operators that read rows of a table → the arguments that are tables.
 _LOOK_UPS = {
@@ -58,11 +55,11 @@ class Interpreter:
     def __init__(self, script: Any) -> None:
         self._script = script
         self._graph = script.inlined_graph
-        self.tensors: Mapping[str, Tensor] = {}
-        self.read: dict[str, Tensor] = {}
-        self.tables: dict[str, Tensor] = {}
+        self.tensors: Mapping[str, torch.Tensor] = {}
+        self.read: dict[str, torch.Tensor] = {}
+        self.tables: dict[str, torch.Tensor] = {}
 
-    def run(self, data: Mapping[str, Tensor]) -> Any:
+    def run(self, data: Mapping[str, torch.Tensor]) -> Any:
         """What the model answers; `data` is left as it is, which the model itself does not promise."""
         module, *arguments = (value.debugName() for value in self._graph.inputs())
         values: dict[str, Any] = dict.fromkeys(arguments, _CPU)
@@ -145,7 +142,7 @@ def _argument_names(schema: str) -> list[str]:
     return [argument.name for argument in torch._C.parse_schema(schema).arguments]
 
 
-def _own(tensor: Tensor) -> Tensor:
+def _own(tensor: torch.Tensor) -> torch.Tensor:
     """Ids in memory that the model may write to. In a compiled graph nothing is copied for it."""
     return tensor if tensor.is_floating_point() else tensor.clone()
 
@@ -155,7 +152,7 @@ def _can_be_clamped(arguments: list[Any]) -> bool:
     return mode in _IN_RANGE_OR_ZERO and weights is None and b_offsets is None
 
 
-def _clamp(rows: Tensor, indices: Tensor, offsets: Tensor) -> None:
+def _clamp(rows: torch.Tensor, indices: torch.Tensor, offsets: torch.Tensor) -> None:
     """`fbgemm::bounds_check_indices` without its counter of warnings, which concurrent calls would share.
 
     Ids of table t are those between offsets[t * B] and offsets[(t + 1) * B]; -1 is a row that was pruned, all

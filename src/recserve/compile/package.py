@@ -9,9 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from recserve.compile.export import for_all_sizes
+from recserve.engines.torch_arrays import torch
 from recserve.errors import BundleError
 
 if TYPE_CHECKING:

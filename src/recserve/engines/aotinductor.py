@@ -197,13 +197,14 @@ class _Layout:
     """Where the tensors of feature generation go among the arguments; the same for all requests of a plan."""
 
     def __init__(self, inputs: ModelInputs, positions: Mapping[str, int]) -> None:
-        self._names = (list(inputs.int_names), list(inputs.float_names), list(inputs.float_widths))
+        self._names = inputs.names
         self._ints = np.array([positions.get(name, -1) for name in inputs.int_names], np.int64)
         self._floats = np.array([positions.get(name, -1) for name in inputs.float_names], np.int64)
         self._widths = np.array(inputs.float_widths, np.int64)
 
     def fits(self, inputs: ModelInputs) -> bool:
-        return self._names == (inputs.int_names, inputs.float_names, inputs.float_widths)
+        """Whether inputs have the names of the first ones."""
+        return self._names is inputs.names
 
     def fill(self, arguments: NDArray[Any], inputs: ModelInputs) -> None:
         counts = np.array(inputs.int_sizes, np.int64)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recserve.engines.engine import DTYPES
 from recserve.errors import BundleError, ModelError
 
 if TYPE_CHECKING:
@@ -142,9 +143,12 @@ def _functions(library: Path) -> Any:
 def _copied(tensor: Any) -> NDArray[Any]:
     """An array of our own of an output, whose memory is about to go; half precision is widened to float32."""
     shape = tuple(int(size) for size in tensor["sizes"][: tensor["rank"]])
-    if int(tensor["type"]) not in _TYPE_OF:
-        raise ModelError(f"the model failed: an output has torch's type {tensor['type']}")
-    dtype = _TYPE_OF[int(tensor["type"])]
+    dtype = _TYPE_OF.get(int(tensor["type"]))
+    if dtype is None or (dtype.name not in DTYPES and dtype != np.float16):
+        raise ModelError(
+            f"the model failed: an output is {dtype or tensor['type']}, which cannot be sent; "
+            "cast it in the model"
+        )
     size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     if size == 0:
         return np.empty(shape, dtype)

@@ -188,7 +188,7 @@ class SparseHalf:
                 found = self._script(
                     {name: tensor(name, value) for name, value in given.items()}, *self._more
                 )
-                return {name: array(output) for name, output in found[0].items()}
+                return {name: array(found_tensor) for name, found_tensor in found[0].items()}
         except (RuntimeError, torch.jit.Error) as e:
             raise ModelError(f"the model failed: {reason(e)}") from e
 
