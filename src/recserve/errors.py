@@ -37,7 +37,7 @@ class RequestError(RecserveError):
 
 
 class TooLargeError(RequestError):
-    """A body, or what it inflates to, is over `max_body_bytes`."""
+    """A body, or what it inflates to, is over `max_body_bytes`; or it asks for more rows than `max_items`."""
 
     status = 413
 
