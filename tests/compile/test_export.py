@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,14 +20,22 @@ from recserve.errors import BundleError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
     from torch import nn
+
+    from recserve.bundle import Bundle
+
+
+def example_of(bundle: Bundle) -> dict[str, NDArray[Any]]:
+    features = features_of(bundle)
+    return Requests(features, features.tensors).example(6)
 
 
 def test_the_graph_answers_for_sizes_that_it_was_not_exported_with(tmp_path: Path) -> None:
     bundle = write_rank(tmp_path)
     script = load_script(bundle.model_path)
 
-    exported = export(script, Requests(features_of(bundle)).example(6))
+    exported = export(script, example_of(bundle))
 
     for rows in (1, 2, 9):
         data = {
@@ -43,7 +51,7 @@ def test_the_graph_answers_for_sizes_that_it_was_not_exported_with(tmp_path: Pat
 def test_inputs_say_their_types_and_what_is_fixed_of_their_sizes(tmp_path: Path) -> None:
     bundle = write_rank(tmp_path, tile=True)
 
-    exported = export(load_script(bundle.model_path), Requests(features_of(bundle)).example(6))
+    exported = export(load_script(bundle.model_path), example_of(bundle))
 
     assert exported.inputs["user_id.lengths"] == TensorSpec("int64", 1, (exactly(1),))
     assert exported.inputs["user_id.values"] == TensorSpec("int64", 1, (Size(),))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,7 @@ def features(request: pytest.FixtureRequest, tmp_path: Path) -> Generator:
 
 
 def test_every_request_is_one_that_features_could_generate(features: Generator) -> None:
-    for rows, tensors in Requests(features).all((1, 2, 9), 3):
+    for rows, tensors in Requests(features, features.tensors).all((1, 2, 9), 3):
         jagged.check(tensors, tile=features.plan.tile, limits=features.id_limits)
         assert {name: (t.dtype.name, t.ndim) for name, t in tensors.items()} == dict(features.tensors)
         assert len(tensors["item_id.lengths"]) == rows
@@ -32,7 +33,7 @@ def test_every_request_is_one_that_features_could_generate(features: Generator) 
 
 
 def test_both_ends_of_lengths_and_ids_are_among_them(features: Generator) -> None:
-    drawn = [tensors for _, tensors in Requests(features).all((9,), 3)]
+    drawn = [tensors for _, tensors in Requests(features, features.tensors).all((9,), 3)]
 
     clicks = np.concatenate([tensors["clicks__item_id.lengths"] for tensors in drawn])
     tags = np.concatenate([tensors["tags.lengths"] for tensors in drawn])
@@ -45,7 +46,21 @@ def test_both_ends_of_lengths_and_ids_are_among_them(features: Generator) -> Non
 
 
 def test_what_may_vary_in_the_example_has_a_size_of_more_than_1(features: Generator) -> None:
-    example = Requests(features).example(5)
+    example = Requests(features, features.tensors).example(5)
 
     fixed = {"batch_size", "user_id.lengths", "clicks__item_id.lengths"} if features.plan.tile else set()
     assert {name for name, tensor in example.items() if len(tensor) == 1} == fixed
+
+
+def test_a_step_has_one_value_where_the_model_reads_no_key_lengths(tmp_path: Path) -> None:
+    bundle = write_rank(tmp_path)
+    document = json.loads((tmp_path / "fg.json").read_text())
+    document["features"][-1]["features"][0]["value_dim"] = 0
+    (tmp_path / "fg.json").write_text(json.dumps(document))
+    features = features_of(bundle)
+    assert "clicks__item_id.key_lengths" in features.tensors
+
+    for reads in (features.tensors, features.tensors.keys() - {"clicks__item_id.key_lengths"}):
+        for _, tensors in Requests(features, reads).all((9,), 3):
+            jagged.check(tensors, tile=False, limits=features.id_limits)
+            assert tensors.keys() == set(reads)

@@ -33,14 +33,18 @@ if TYPE_CHECKING:
     from recserve.columns import ModelInputs
 
 
+NAMES = sorted(tensors(models.rank_inputs(1)))
+
+
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of ENABLE_AOT=2, as its exporter lays it out, with the runner of `recserve compile`."""
     folder = tmp_path_factory.mktemp("exports") / "whole"
     original = write_rank(folder.with_name("original"))
+    example = Requests(features_of(original), NAMES).example(20)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(interpreter, "_LOOK_UPS", {})  # tables are part of the package there
-        exported = export(load_script(original.model_path), Requests(features_of(original)).example(20))
+        exported = export(load_script(original.model_path), example)
     package = folder / "aoti" / "aoti_model.pt2"
     package.parent.mkdir(parents=True)
     with for_all_sizes():

@@ -22,11 +22,12 @@ from recserve.compile.requests import Requests
 from recserve.engines import compiled
 from recserve.engines.aotinductor import AotInductor
 from recserve.engines.compiled import Compiled, Machine, sha256_of
+from recserve.engines.engine import check_features
 from recserve.engines.torchscript import TorchScript, load_script
 from recserve.errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -68,14 +69,18 @@ def compile_bundle(
             f"{bundle.model_path} is no TorchScript model; `recserve compile` takes nothing else"
         )
     find_compiler()
-    requests = _requests(features, samples)
+    if features is None and not samples:
+        raise BundleError(
+            "the bundle has no fg.json to draw requests from; give a folder of recorded ones with --samples"
+        )
     progress(STEPS[0])
-    script = load_script(bundle.model_path)
+    original = TorchScript.load(bundle)
+    if features is not None:
+        check_features(features.tensors, original.inputs)
+    requests = _Given(samples) if features is None else _Drawn(features, original.inputs)
     sha256 = sha256_of(bundle.model_path)
     progress(STEPS[1])
-    example = requests.example()
-    reads = TorchScript.load(bundle).inputs
-    exported = export(script, {name: tensor for name, tensor in example.items() if name in reads})
+    exported = export(load_script(bundle.model_path), requests.example())
     target = (output or bundle.path) / compiled.FOLDER / Machine.this().key
     with _replaced(target) as folder:
         progress(STEPS[2])
@@ -95,7 +100,7 @@ def compile_bundle(
             faster=False,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        made = _judged(made, bundle, requests, progress)
+        made = _judged(made, original, AotInductor.open(made, bundle), requests, progress)
         made.write()
     return replace(made, folder=target)
 
@@ -109,14 +114,17 @@ def add_runner(bundle: Bundle, *, output: Path | None = None) -> Path:
 
 
 def _judged(
-    made: Compiled, bundle: Bundle, requests: _Drawn | _Given, progress: Callable[[str], None]
+    made: Compiled,
+    original: TorchScript,
+    found: AotInductor,
+    requests: _Drawn | _Given,
+    progress: Callable[[str], None],
 ) -> Compiled:
     """The record with what the gate found."""
-    original, found = TorchScript.load(bundle), AotInductor.open(made, bundle)
     progress(STEPS[4])
-    parity = gate.compare(original, found, ({n: t[n] for n in made.inputs} for _, t in requests.compared()))
+    parity = gate.compare(original, found, (tensors for _, tensors in requests.compared()))
     progress(STEPS[5])
-    raced = [(rows, {name: tensors[name] for name in made.inputs}) for rows, tensors in requests.raced()]
+    raced = list(requests.raced())
     with ThreadPoolExecutor(1) as worker:  # where servers call models; memory of the main thread is slower
         speed = worker.submit(gate.race, original, found, raced).result()
     return replace(made, parity=asdict(parity), speed=speed, faster=gate.is_faster(speed))
@@ -125,8 +133,8 @@ def _judged(
 class _Drawn:
     """Requests that features draw."""
 
-    def __init__(self, features: Generator) -> None:
-        self._requests = Requests(features)
+    def __init__(self, features: Generator, reads: Collection[str]) -> None:
+        self._requests = Requests(features, reads)
 
     def example(self) -> Mapping[str, NDArray[Any]]:
         return self._requests.example(_USUAL_ROWS)
@@ -156,16 +164,6 @@ class _Given:
 
 def _rows(tensors: Mapping[str, NDArray[Any]]) -> int:
     return max((len(tensor) for name, tensor in tensors.items() if name.endswith(".lengths")), default=1)
-
-
-def _requests(features: Generator | None, samples: Sequence[Mapping[str, NDArray[Any]]]) -> _Drawn | _Given:
-    if features is not None:
-        return _Drawn(features)
-    if not samples:
-        raise BundleError(
-            "the bundle has no fg.json to draw requests from; give a folder of recorded ones with --samples"
-        )
-    return _Given(samples)
 
 
 @contextmanager

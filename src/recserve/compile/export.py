@@ -32,7 +32,7 @@ _EQUAL = re.compile(r"L(\['[^']+'\])+\.size\(\)\[0\] == L(\['[^']+'\])+\.size\(\
 _MANY = 2**31
 
 #: What exported models take: a dict of tensors, and maybe the device.
-_CALLS = (["Dict[str, torch.Tensor]", "Device"], ["Dict[str, torch.Tensor]"])
+_CALLS = (["Dict[str, Tensor]", "Device"], ["Dict[str, Tensor]"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from recserve.engines.engine import BATCH_SIZE
 from recserve.features.generator import native_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from numpy.random import Generator as Random
     from numpy.typing import NDArray
@@ -34,9 +34,10 @@ LARGE = 100.0
 
 
 class Requests:
-    """Draws tensors as the features would lay them out."""
+    """Draws tensors as the features would lay them out, those of them that the model reads."""
 
-    def __init__(self, features: Generator) -> None:
+    def __init__(self, features: Generator, reads: Collection[str]) -> None:
+        self._reads = reads
         self._features = [feature for feature in features.plan.features if feature.is_output]
         self._limits = features.id_limits
         self._tile = features.plan.tile
@@ -68,7 +69,7 @@ class Requests:
             tensors |= self._tensors(feature, kind, count, steps=steps.get(group), random=random, least=least)
         if self._tile:
             tensors[BATCH_SIZE] = np.array([rows])
-        return tensors
+        return {name: tensor for name, tensor in tensors.items() if name in self._reads}
 
     def _tensors(
         self,
@@ -92,7 +93,7 @@ class Requests:
         else:
             tensors = {f"{name}.lengths": steps}
             lengths = steps
-            if record.value_dim != 1:
+            if f"{name}.key_lengths" in self._reads:
                 lengths = _counts(kind, int(steps.sum()), max(1, least), MOST_VALUES, random)
                 tensors[f"{name}.key_lengths"] = lengths
         total = int(lengths.sum())
