@@ -41,7 +41,12 @@ def measure(folder: Path, workload: str, *, seconds: float, rounds: int) -> dict
             load(server, bodies, LoadPlan(duration_s=2, concurrency=8))
         return {
             str(callers): _compare(
-                servers, bodies, callers, seconds, rounds, f"{workload}, {callers} callers"
+                servers,
+                bodies,
+                callers=callers,
+                seconds=seconds,
+                rounds=rounds,
+                title=f"{workload}, {callers} callers",
             )
             for callers in CALLERS
         }
