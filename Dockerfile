@@ -24,7 +24,8 @@ FROM python:${PYTHON}-slim
 ARG EXTRA=torch
 ARG SOURCES=postgres,redis,object-store,sql
 ARG TORCH_INDEX=
-# libgomp: torch's threads. tcmalloc: less CPU per request, see docs/operate.md. tini is not needed: recserve handles SIGTERM and has no children of its own.
+# libgomp: torch's threads. tcmalloc: less CPU per request (docs/operate.md). tini is not needed: recserve handles SIGTERM
+# and has no children of its own.
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends libgomp1 libtcmalloc-minimal4 \
  && rm -rf /var/lib/apt/lists/* \
