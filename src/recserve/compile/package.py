@@ -64,7 +64,7 @@ def _unpack(packed: Path, folder: Path) -> None:
 
 def build_runner(library: Path) -> None:
     """Build cpp/engines/torch_runner.cc against the torch that is installed."""
-    source = Path(str(files("recserve.engines"))) / "torch_runner.cc"
+    source = Path(str(files("recserve.engines") / "torch_runner.cc"))
     torch_folder = Path(torch.__file__).parent
     include = torch_folder / "include"
     command = [
