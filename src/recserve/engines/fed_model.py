@@ -6,12 +6,17 @@ meanwhile (`benchmarks.stages`, *run*: 170 to 95 µs at rank-200, the model that
 """
 
 # Without annotations from __future__: TorchScript reads types, not their texts.
+import threading
 from typing import TYPE_CHECKING, Any
 
 from recserve.engines.torch_arrays import torch
 
 if TYPE_CHECKING:
     from recserve.columns import ModelInputs, TensorNames
+
+
+#: torch compiles one class on two threads at once into an error, or into a crash.
+_compiling = threading.Lock()
 
 
 class _Cut(torch.nn.Module):
@@ -62,9 +67,11 @@ class FedModel:
     def takes(self, inputs: "ModelInputs") -> bool:
         """Whether inputs have the names of the first ones."""
         if self._names is None:
-            cut = _Cut(self._model, inputs.names, takes_device=self._takes_device)
-            self._cut = torch.jit.script(cut.eval()).forward
-            self._names = inputs.names
+            with _compiling:
+                if self._names is None:
+                    cut = _Cut(self._model, inputs.names, takes_device=self._takes_device)
+                    self._cut = torch.jit.script(cut.eval()).forward
+                    self._names = inputs.names  # last: who sees it calls what is compiled
         return inputs.names is self._names
 
     def __call__(self, inputs: "ModelInputs") -> dict[str, torch.Tensor]:
