@@ -30,7 +30,7 @@ KINDS = ("shortest", "longest", "drawn")
 MOST_VALUES = 5  # of one cell
 STEPS = 50  # of a sequence whose length nothing limits
 UNKNOWN_IDS = 10  # ids below this are in every table, where nothing says how large it is
-LARGE = 100.0
+LARGE = 10.0
 
 
 class Requests:

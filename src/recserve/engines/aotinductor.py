@@ -181,10 +181,8 @@ class _Arguments:
         """Addresses and sizes in the two buffers of generated inputs, which say themselves what they are."""
         layout = self._layout
         if layout is None or not layout.fits(inputs):
-            self._layout = layout = _Layout(inputs, self._positions)
-        arguments = self._template.copy()
-        layout.fill(arguments, inputs)
-        return arguments
+            self._layout = layout = _Layout(inputs, self._positions, self._template)
+        return layout.filled(inputs)
 
     def of_arrays(self, given: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """Addresses and sizes of arrays by name."""
@@ -194,40 +192,49 @@ class _Arguments:
 
 
 class _Layout:
-    """Where the tensors of feature generation go among the arguments; the same for all requests of a plan."""
+    """Where the tensors of feature generation go among the arguments; the same for all requests of a plan.
 
-    def __init__(self, inputs: ModelInputs, positions: Mapping[str, int]) -> None:
+    Everything is computed for all tensors at once, of both buffers, one behind the other.
+    """
+
+    def __init__(self, inputs: ModelInputs, positions: Mapping[str, int], template: NDArray[Any]) -> None:
         self._names = inputs.names
-        self._ints = np.array([positions.get(name, -1) for name in inputs.int_names], np.int64)
-        self._floats = np.array([positions.get(name, -1) for name in inputs.float_names], np.int64)
-        self._widths = np.array(inputs.float_widths, np.int64)
+        names = [*inputs.int_names, *inputs.float_names]
+        ints = len(inputs.int_names)
+        widths = np.array([0] * ints + list(inputs.float_widths), np.int64)  # 0: a flat tensor
+        at = np.array([positions.get(name, -1) for name in names], np.int64)
+        self._read = np.flatnonzero(at >= 0)  # a model leaves out tensors that it has no use for
+        self._at = at[self._read]
+        self._is_float = np.arange(len(names)) >= ints
+        self._bytes = np.where(self._is_float, 4, 8)
+        self._widths = np.maximum(widths, 1)
+        self._template = template.copy()
+        self._template["type"][self._at] = np.where(self._is_float, TYPES["float32"], TYPES["int64"])[
+            self._read
+        ]
+        self._template["rank"][self._at] = (1 + (widths > 0))[self._read]
+        self._template["sizes"][self._at, 1] = widths[self._read]
 
     def fits(self, inputs: ModelInputs) -> bool:
         """Whether inputs have the names of the first ones."""
         return self._names is inputs.names
 
-    def fill(self, arguments: NDArray[Any], inputs: ModelInputs) -> None:
-        counts = np.array(inputs.int_sizes, np.int64)
-        _place(arguments, self._ints, inputs.ints, counts, np.zeros_like(counts))
-        _place(arguments, self._floats, inputs.floats, np.array(inputs.float_sizes, np.int64), self._widths)
+    def filled(self, inputs: ModelInputs) -> NDArray[Any]:
+        """Addresses and sizes of a request."""
+        counts = np.array(inputs.int_sizes + inputs.float_sizes, np.int64)
+        ends = counts * self._bytes
+        np.cumsum(ends, out=ends)
+        ints, floats = inputs.ints, inputs.floats
+        starts = np.where(self._is_float, _address(floats) - ints.nbytes, _address(ints))
+        arguments = self._template.copy()
+        arguments["data"][self._at] = (starts + ends - counts * self._bytes)[self._read]
+        arguments["sizes"][self._at, 0] = (counts // self._widths)[self._read]
+        return arguments
 
 
-def _place(
-    arguments: NDArray[Any],
-    positions: NDArray[np.int64],
-    buffer: NDArray[Any],
-    counts: NDArray[np.int64],
-    widths: NDArray[np.int64],
-) -> None:
-    """Write address, rank and sizes of tensors that lie one after the other; width 0 is a flat one."""
-    read = positions >= 0  # a model leaves out tensors that it has no use for
-    starts = np.cumsum(counts) - counts
-    at, widths = positions[read], widths[read]
-    arguments["data"][at] = buffer.ctypes.data + starts[read] * buffer.itemsize
-    arguments["type"][at] = TYPES[buffer.dtype.name]
-    arguments["rank"][at] = 1 + (widths > 0)
-    arguments["sizes"][at, 0] = counts[read] // np.maximum(widths, 1)
-    arguments["sizes"][at, 1] = widths
+def _address(array: NDArray[Any]) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
 
 
 def _number_of(size: sizes.Size, named: dict[str, int]) -> int:

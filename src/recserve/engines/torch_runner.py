@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
+import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 #: struct RecserveTensor; arrays of it are filled a column at a time.
 TENSOR = np.dtype([("data", np.int64), ("type", np.int64), ("rank", np.int64), ("sizes", np.int64, (4,))])
+
+_TENSOR = struct.Struct("7q")
 
 #: torch's numbers of types.
 TYPES = {
@@ -77,8 +81,8 @@ class TorchRunner:
         try:
             count = self._functions.recserve_outputs_count(found)
             address = self._functions.recserve_outputs_tensors(found)
-            tensors = np.frombuffer(_memory(address, count * TENSOR.itemsize), TENSOR)
-            return [_copied(tensor) for tensor in tensors]
+            outputs = ctypes.string_at(address, count * _TENSOR.size)
+            return [_copied(*tensor) for tensor in _TENSOR.iter_unpack(outputs)]
         finally:
             self._functions.recserve_outputs_free(found)
 
@@ -140,24 +144,19 @@ def _functions(library: Path) -> Any:
     return functions
 
 
-def _copied(tensor: Any) -> NDArray[Any]:
+def _copied(address: int, type_: int, rank: int, *sizes: int) -> NDArray[Any]:
     """An array of our own of an output, whose memory is about to go; half precision is widened to float32."""
-    shape = tuple(int(size) for size in tensor["sizes"][: tensor["rank"]])
-    dtype = _TYPE_OF.get(int(tensor["type"]))
+    dtype = _TYPE_OF.get(type_)
     if dtype is None or (dtype.name not in DTYPES and dtype != np.float16):
         raise ModelError(
-            f"the model failed: an output is {dtype or tensor['type']}, which cannot be sent; "
+            f"the model failed: an output is {dtype or f'torch type {type_}'}, which cannot be sent; "
             "cast it in the model"
         )
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    if size == 0:
-        return np.empty(shape, dtype)
-    array = np.frombuffer(_memory(int(tensor["data"]), size), dtype).reshape(shape)
-    return array.astype(np.float32 if dtype == np.float16 else dtype)
-
-
-def _memory(address: int, size: int) -> memoryview[int]:
-    return memoryview((ctypes.c_ubyte * size).from_address(address))
+    shape = sizes[:rank]
+    size = math.prod(shape) * dtype.itemsize
+    # A bytearray, because what is filled in for missing items is written into answers.
+    array = np.frombuffer(bytearray(ctypes.string_at(address, size)), dtype).reshape(shape)
+    return array.astype(np.float32) if dtype == np.float16 else array
 
 
 def _keys(spec: bytes) -> list[str]:
