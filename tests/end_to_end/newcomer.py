@@ -73,7 +73,8 @@ def serving(line: str, folder: Path) -> Iterator[str]:
     ) as process:
         assert process.stdout is not None
         try:
-            yield process.stdout.readline().partition("ready at ")[2].partition("/api/")[0]
+            ready = next(line for line in process.stdout if "ready at " in line)
+            yield ready.partition("ready at ")[2].partition("/api/")[0]
         finally:
             process.kill()
 

@@ -59,7 +59,7 @@ DOORS = [
 
 
 def test_every_door_gives_the_scores_of_the_eas_client_to_the_bit(demo: Demo) -> None:
-    rows = re.findall(r"^│ (.+?) +│ (\S.*?) +│ +(\d+\.\d) │$", demo.stdout, re.MULTILINE)
+    rows = re.findall(r"^│ (.+?) +│ (\S.*?) +│ (\d+\.\d) +│$", demo.stdout, re.MULTILINE)
 
     assert [(door, scores) for door, scores, _ in rows] == [(door, "equal") for door in DOORS]
 
