@@ -33,8 +33,9 @@ from recserve.engines.engine import (
     specs_by_name,
     tensors,
 )
+from recserve.engines.torch_arrays import array, reason, tensor, torch
 from recserve.engines.torch_runner import ANY, LEAST_RUNNERS, TorchRunner, expected, filled, fitting
-from recserve.engines.torchscript import SparseHalf, set_threads
+from recserve.engines.torchscript import WARM_UP_CALLS, Signature, load_script, set_threads
 from recserve.errors import BundleError, ConfigError, ModelError
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class AotExport:
     def warm_up(self, samples: Iterable[tuple[ModelInputs, int]]) -> None:
         """Run every sample often enough for the half that is TorchScript."""
         for inputs, rows in samples:
-            for _ in range(1 if self._sparse is None else self._sparse.warm_up_calls):
+            for _ in range(1 if self._sparse is None else WARM_UP_CALLS):
                 self.run(inputs, rows=rows)
 
     def run(
@@ -150,6 +151,29 @@ class AotExport:
         outputs = {name: answered[name] for name in self.outputs}
         self._no_rows.learn(outputs)
         return outputs
+
+
+class SparseHalf:
+    """The half of an AOTInductor export that looks embeddings up: forward(data, device) -> (dict, dict)."""
+
+    def __init__(self, path: Path) -> None:
+        self._script = load_script(path)
+        signature = Signature(self._script)
+        if not signature.by_dict:
+            raise BundleError(f"{path} takes no dict of tensors; export it again")
+        self._more = (torch.device("cpu"),) if signature.takes_device else ()
+        #: Tensors that it reads, sorted.
+        self.inputs = signature.inputs
+
+    def run(self, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Embeddings, and what is handed on as it is, by name."""
+        try:
+            with torch.inference_mode():
+                data = {name: tensor(name, value) for name, value in given.items()}
+                embedded, _ = self._script(data, *self._more)
+                return {name: array(value) for name, value in embedded.items()}
+        except (RuntimeError, TypeError, ValueError, torch.jit.Error) as e:
+            raise ModelError(f"the model failed: {reason(e)}") from e
 
 
 def check_machine(package: Path) -> None:

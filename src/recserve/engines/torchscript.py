@@ -52,7 +52,8 @@ class TorchScript:
         features: Mapping[str, TensorSpec] | None,
         limits: Mapping[str, int],
     ) -> None:
-        signature = _Signature(model)
+        _check_answers_tensors(model.forward.schema.returns[0].type)
+        signature = Signature(model)
         self._forward: Callable[..., Any] = model.forward
         self._by_dict = signature.by_dict
         self._takes_device = signature.takes_device
@@ -167,32 +168,6 @@ class TorchScript:
         return [*self._inputs] if self._reads_only_inputs else sorted({*self._inputs, *sent})
 
 
-class SparseHalf:
-    """The half of an AOTInductor export that looks embeddings up: forward(data, device) -> (dict, dict)."""
-
-    warm_up_calls = WARM_UP_CALLS
-
-    def __init__(self, path: Path) -> None:
-        self._script = load_script(path)
-        signature = _Signature(self._script)
-        if not signature.by_dict:
-            raise BundleError(f"{path} takes no dict of tensors; export it again")
-        self._more = (torch.device("cpu"),) if signature.takes_device else ()
-        #: Tensors that it reads, sorted.
-        self.inputs = signature.inputs
-
-    def run(self, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Embeddings, and what is handed on as it is, by name."""
-        try:
-            with torch.inference_mode():
-                found = self._script(
-                    {name: tensor(name, value) for name, value in given.items()}, *self._more
-                )
-                return {name: array(found_tensor) for name, found_tensor in found[0].items()}
-        except (RuntimeError, torch.jit.Error) as e:
-            raise ModelError(f"the model failed: {reason(e)}") from e
-
-
 def load_script(path: Path, device: torch.device | None = None) -> Any:
     """A TorchScript module, ready to run; BundleError if the file is none."""
     try:
@@ -217,7 +192,7 @@ def set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-class _Signature:
+class Signature:
     """What a TorchScript model reads and answers, taken from its graph.
 
     A model that takes a dict says nowhere which keys it reads, but its graph looks each up by a constant.
@@ -243,7 +218,6 @@ class _Signature:
             named = [argument for argument in arguments if _can_be_sent(argument)]
             self.inputs = [argument.name for argument in named]
             self.optional = tuple(argument.name for argument in named if argument.has_default_value())
-        _check_answers_tensors(model.forward.schema.returns[0].type)
         self.outputs = _keys_answered(graph)
 
 
