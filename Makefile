@@ -160,7 +160,7 @@ bench-client: $(VENV)/.installed $(EAS)/.installed
 reference: $(VENV)/.installed
 	@$(BIN)/python tools/reference.py
 
-# Ten minutes of good, bad and overload traffic: the server must stay right, and its memory where it was.
+# Good, bad and overload traffic at every door: the server must stay right, and its memory where it was.
 soak: MINUTES = 10
 soak: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)

@@ -59,4 +59,5 @@ def test_a_type_that_is_not_there_gets_a_hint() -> None:
 
 
 def test_make_writes_it() -> None:
-    assert "recserve.features.docs.reference" in (ROOT / "Makefile").read_text()
+    assert "tools/reference.py" in (ROOT / "Makefile").read_text()
+    assert "recserve.features.docs.reference" in (ROOT / "tools" / "reference.py").read_text()
