@@ -92,8 +92,8 @@ class PageRun:
     def _recserve(self, line: str) -> None:
         line, _, written = line.partition(" > ")
         arguments = shlex.split(line)[1:]
-        if arguments[0] == "serve" or (arguments[0] == "items" and "--url" in arguments):
-            # The server of this run is started by the same command; it has no admin port.
+        if arguments[0] in ("serve", "compile") or (arguments[0] == "items" and "--url" in arguments):
+            # The server of this run is started by the same command, and has no admin port; its model is a sum.
             check_options(arguments)
             return
         if arguments[0] in ("score", "bench"):
