@@ -93,7 +93,7 @@ class PageRun:
         line, _, written = line.partition(" > ")
         arguments = shlex.split(line)[1:]
         if arguments[0] in ("serve", "compile") or (arguments[0] == "items" and "--url" in arguments):
-            # The server of this run is started by the same command, and has no admin port; its model is a sum.
+            # The server of this run is started so, has no admin port, and its model is a sum.
             check_options(arguments)
             return
         if arguments[0] in ("score", "bench"):
