@@ -91,3 +91,23 @@ def test_a_model_that_takes_its_tensors_by_position_is_refused(tmp_path: Path) -
 
     with pytest.raises(BundleError, match=r"the model takes \(Tensor, Tensor, float\); .* a dict of tensors"):
         export(script, {"x": np.ones(2, np.float32), "y": np.ones(2, np.float32)})
+
+
+def test_sizes_of_0_and_1_in_the_example_are_no_special_cases(tmp_path: Path) -> None:
+    script = load_script(models.write(tmp_path, models.Rank(), traced=True) / "scripted_model.pt")
+    example = tensors(models.rank_inputs(1)) | {
+        "tags.lengths": np.zeros(1, np.int64),
+        "tags.values": np.zeros(0, np.int64),
+    }
+
+    exported = export(script, example)
+
+    assert exported.inputs["tags.values"] == TensorSpec("int64", 1, (Size(),))
+    assert exported.inputs["price.values"].shape == (Size("rows"), exactly(2))
+
+
+def test_an_example_that_does_not_tell_users_from_items_is_refused(tmp_path: Path) -> None:
+    script = load_script(models.write(tmp_path, models.Rank(tile=True), traced=True) / "scripted_model.pt")
+
+    with pytest.raises(BundleError, match="takes users of one row, and the requests have no other"):
+        export(script, tensors(models.rank_inputs(1, tile=True)))

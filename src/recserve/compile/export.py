@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recserve.compile.interpreter import Interpreter
-from recserve.engines.engine import TensorSpec
+from recserve.engines.engine import BATCH_SIZE, TensorSpec
 from recserve.engines.sizes import Size, exactly
 from recserve.engines.torch_arrays import torch
 from recserve.errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -70,8 +70,8 @@ class _Flat(torch.nn.Module):
 def export(script: Any, example: Mapping[str, NDArray[Any]]) -> Exported:
     """Export a model that takes a dict; BundleError if it has a part that cannot be compiled.
 
-    `example` has every input; where it has one row, that is taken for the only number (INPUT_TILE),
-    everywhere else any will do, 0 and 1 included. Dimensions behind the first are as in the example.
+    `example` has every input. Under INPUT_TILE what has one row has always one; all other first sizes may be
+    any, 0 and 1 included. Dimensions behind the first are as in the example.
     """
     data = {name: torch.from_numpy(example[name]) for name in sorted(example)}
     arguments = [argument.type.annotation_str for argument in script.forward.schema.arguments[1:]]
@@ -90,6 +90,18 @@ def export(script: Any, example: Mapping[str, NDArray[Any]]) -> Exported:
     return Exported(program, _specs(program, data, len(tables)), tuple(tables), tuple(sorted(flat)))
 
 
+def _fixed(data: Mapping[str, torch.Tensor]) -> set[str]:
+    """The tensors whose first size is 1 in every request: under INPUT_TILE those with a row for the user."""
+    if BATCH_SIZE not in data:
+        return set()
+    ones = {name for name in _of_rows(data) if data[name].size(0) == 1}
+    if len(ones) == len(_of_rows(data)):
+        raise BundleError(
+            "the model takes users of one row, and the requests have no other; give longer ones"
+        )
+    return ones | {BATCH_SIZE}
+
+
 @contextmanager
 def for_all_sizes() -> Iterator[None]:
     """How torch is to trace and compile: sizes of 0 and 1 are like any other.
@@ -106,7 +118,8 @@ def _export(
     module: torch.nn.Module, tables: dict[str, torch.Tensor], data: dict[str, torch.Tensor]
 ) -> torch.export.ExportedProgram:
     any_size = torch.export.Dim.DYNAMIC
-    sizes = {name: {} if tensor.size(0) == 1 else {0: any_size} for name, tensor in data.items()}
+    fixed = _fixed(data)
+    sizes = {name: {} if name in fixed else {0: any_size} for name in data}
     shapes = (dict.fromkeys(tables), sizes)
     with for_all_sizes():
         try:
@@ -136,8 +149,7 @@ def _check_sizes(program: torch.export.ExportedProgram) -> None:
 def _say_equal(data: Mapping[str, torch.Tensor]) -> None:
     """Make one symbol of sizes that are the same number; the sums of them that models take become simple.
 
-    By the naming of exported models all lengths, and values of features without lengths, have one entry for
-    each row; weights have one for each value.
+    Rows are as many for all features, and weights have an entry for each value.
     """
     check: Any = torch._check
     rows = _row_symbols(data)
@@ -150,19 +162,26 @@ def _say_equal(data: Mapping[str, torch.Tensor]) -> None:
 
 
 def _row_symbols(data: Mapping[str, Any]) -> list[Any]:
-    """First sizes of the tensors that have an entry for each row, where they are not fixed.
+    """Numbers of rows, where they are not fixed."""
+    sizes = [data[name].shape[0] for name in _of_rows(data)]
+    return [size for size in sizes if not isinstance(size, int)]
+
+
+def _of_rows(names: Collection[str]) -> list[str]:
+    """The tensors that have an entry for each row, by the naming of exported models.
 
     A member of a sequence whose lengths the model does not read has an entry for each step.
     """
-    counted = [name.removesuffix(".lengths") for name in data if name.endswith(".lengths")]
+    counted = [name.removesuffix(".lengths") for name in names if name.endswith(".lengths")]
     sequences = {feature.rpartition("__")[0] for feature in counted} - {""}
-    sizes = []
-    for name, tensor in data.items():
-        feature, _, part = name.rpartition(".")
-        alone = feature not in counted and feature.rpartition("__")[0] not in sequences
-        if part == "lengths" or (part == "values" and alone):
-            sizes.append(tensor.shape[0])
-    return [size for size in sizes if not isinstance(size, int)]
+
+    def alone(feature: str) -> bool:
+        return feature not in counted and feature.rpartition("__")[0] not in sequences
+
+    parts = ((name, *name.rpartition(".")) for name in names)
+    return [
+        name for name, feature, _, part in parts if part == "lengths" or (part == "values" and alone(feature))
+    ]
 
 
 def _compare(original: Mapping[str, torch.Tensor], flat: Mapping[str, torch.Tensor]) -> None:

@@ -47,7 +47,7 @@ class Requests:
         }
 
     def example(self, rows: int, seed: int = 1) -> dict[str, NDArray[Any]]:
-        """Tensors to export with: nothing that may vary has a size of 1, which would pass for fixed."""
+        """Tensors to export with: what may vary has sizes that are no special cases."""
         return self._draw("drawn", rows, np.random.default_rng(seed), least=2)
 
     def all(self, rows: tuple[int, ...], drawn: int) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
