@@ -110,6 +110,28 @@ def test_failures_are_counted_by_status_and_not_as_latencies(answering: Answerin
     assert len(result.latencies_ms) == 30
 
 
+def test_refusals_have_latencies_of_their_own(answering: Answering) -> None:
+    async def slow_refusals(_request: Received, number: int) -> Answer:
+        await asyncio.sleep(0.2 if number % 2 == 0 else 0)
+        return (450 if number % 2 == 0 else 200), {}, b"x"
+
+    with answering(slow_refusals) as server:
+        result = run_load(server.url, [b"a"], LoadPlan(requests=10))
+
+    assert 200 <= result.refused_p50_ms <= result.refused_p99_ms
+    assert int((result.latencies_ms >= 200).sum()) == 0
+
+
+def test_without_a_refusal_there_is_no_latency_of_one(answering: Answering) -> None:
+    async def echo(_request: Received, number: int) -> Answer:
+        return 200, {}, b"x"
+
+    with answering(echo) as server:
+        result = run_load(server.url, [b"a"], LoadPlan(requests=3))
+
+    assert result.to_json()["refused_p50_ms"] is None
+
+
 def test_after_a_timeout_the_connection_is_not_used_again(
     answering: Answering,
 ) -> None:
