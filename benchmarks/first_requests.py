@@ -37,7 +37,7 @@ from recserve.wire.torchrec import encode_request
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FOLLOWING = 300
+FOLLOWING = 150
 PAUSES = 8
 PAUSE_SECONDS = 0.5
 

@@ -144,7 +144,7 @@ class Rpc:
     def allocators(self) -> tuple[str, ...]:
         """Whom to take for memory: the first that is installed.
 
-        Ours: jemalloc only by its name. At 1,000 candidates it takes 1.7x the CPU of glibc's, tcmalloc never
-        more than a tenth more and at 200 a seventh less; see benchmarks/allocators.py.
+        Ours: jemalloc only by its name. Beside glibc's, measured on a busy machine, it takes 1.7x the CPU at
+        1,000 candidates; tcmalloc 0.86x at 200, 1.05x at 1,000, 1.10x at 20. See benchmarks/allocators.py.
         """
         return ("tcmalloc", "glibc") if self.allocator == "auto" else (self.allocator,)

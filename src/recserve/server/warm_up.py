@@ -70,7 +70,7 @@ async def warm_up(spec: ServiceSpec, endpoint: Endpoint, pool: WorkerPool, progr
 async def _prove(endpoint: Endpoint, replay: _Replay) -> None:
     """See that a request of which nothing is known is answered."""
     try:
-        await replay.answer(endpoint.sample(1))
+        await replay.answer(endpoint.sample(1), threads=1)
     except RecserveError as error:
         if endpoint.processor.answers == "features":
             raise BundleError(f"the model cannot answer a request of 1 unknown items: {error}") from error
@@ -111,16 +111,16 @@ class _Replay:
                     return
                 progress("warming up", calls, total)
                 try:
-                    rows[request] = await self.answer(request.body)
+                    rows[request] = await self.answer(request.body, threads=self._pool.threads)
                 except RecserveError as error:
                     self.broken[request.name] = str(error)
                     rows.pop(request, None)
                 calls += 1
         logger.info("warmed up", extra=_figures(began, calls, total, rows))
 
-    async def answer(self, body: bytes) -> int:
-        """Answer a request on every thread at once; its rows."""
-        barrier, deadline = Barrier(self._pool.threads), monotonic() + PATIENCE_SECONDS
+    async def answer(self, body: bytes, *, threads: int) -> int:
+        """Answer a request on so many threads at once; its rows."""
+        barrier, deadline = Barrier(threads), monotonic() + PATIENCE_SECONDS
 
         def answer() -> int:
             # Else a quick thread would answer for one that is still being woken.
@@ -131,8 +131,7 @@ class _Replay:
             return trace.rows
 
         calls = [
-            self._pool.submit(answer, deadline=deadline, budget=PATIENCE_SECONDS)
-            for _ in range(self._pool.threads)
+            self._pool.submit(answer, deadline=deadline, budget=PATIENCE_SECONDS) for _ in range(threads)
         ]
         return max(await asyncio.gather(*calls))
 
