@@ -82,7 +82,7 @@ $(PEERS)/.installed: Makefile
 	@echo "» creating $(PEERS) with BentoML, FastAPI, LitServe, Ray Serve and TorchServe"
 	@$(PYTHON) -m venv $(PEERS)
 	@$(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install torch==2.13.0 fbgemm-gpu-cpu==1.8.0
-	@$(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install numpy pyarrow orjson \
+	@$(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install numpy orjson \
 	  bentoml fastapi "uvicorn[standard]" litserve "ray[serve]" torchserve torch-model-archiver
 	@touch $@
 

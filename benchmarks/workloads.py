@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pyarrow as pa
     from numpy.random import Generator
     from numpy.typing import NDArray
 
@@ -94,6 +94,8 @@ class Workload:
 
     def item_table(self, items: int = ITEMS, seed: int = 1) -> pa.Table:
         """The item table; `item_id` is the key, and a feature as well."""
+        import pyarrow as pa  # here and below: the peers, who read the features alone, do without its memory
+
         rng = np.random.default_rng(seed)
         columns = {
             feature.name: _column(feature, items, rng) for feature in self.features if feature.side == "item"
@@ -159,6 +161,8 @@ def _affinities(rng: Generator) -> dict[str, float]:
 
 def _column(feature: Feature, rows: int, rng: Generator) -> pa.Array:
     """Random values of a user or item column."""
+    import pyarrow as pa
+
     if feature.kind == "string":
         values = ID_TABLE if feature.rows == ID_TABLE else KEYS if feature.name in _LOOKUP_KEYS else VALUES
         return _strings(rng.integers(0, values, rows))
@@ -174,6 +178,8 @@ def _column(feature: Feature, rows: int, rng: Generator) -> pa.Array:
 
 
 def _strings(numbers: NDArray[np.int64]) -> pa.Array:
+    import pyarrow as pa
+
     return pa.array([f"v{number}" for number in numbers.tolist()], pa.string())
 
 

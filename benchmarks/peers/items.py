@@ -1,17 +1,19 @@
 """What the peers know of items: their features, computed once and kept in files that processes map.
 
 items.parquet ──prepare──▶ <name>-arrays/*.npy ──open──▶ Items: a row per item, a column per feature
+                           <name>-arrays/warm_up.json    a few requests
 
 The nightly job that whoever serves with numpy would write.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import json
+import shutil
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pyarrow.parquet as pq
 from benchmarks.features.request_numpy import DEVIATION, LIMITS, MEAN, murmur
 from benchmarks.workloads import KEYS, MAX_TAGS, Feature, Workload
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+WARM_UP, WARM_UP_REQUESTS = "warm_up.json", 5
 WORD = 8  # bytes: no text of the workloads is longer
 
 #: Strings that the keys of lookups come from.
@@ -43,13 +46,18 @@ class Items:
     @classmethod
     def prepare(cls, table: Path, workload: Workload, folder: Path) -> None:
         """Write the arrays of a table, if they are not there yet."""
-        if folder.exists():
+        if (folder / WARM_UP).exists():
             return
+        import pyarrow.parquet as pq  # the job's, not that of the servers
+
         items = cls._of(pq.read_table(table), workload)
         written = folder.with_name(f"{folder.name}.new")
         written.mkdir(parents=True, exist_ok=True)
         for field in fields(cls):
             np.save(written / f"{field.name}.npy", getattr(items, field.name))
+        requests = [asdict(request) for request in workload.requests(WARM_UP_REQUESTS)]
+        (written / WARM_UP).write_text(json.dumps(requests))
+        shutil.rmtree(folder, ignore_errors=True)
         written.rename(folder)
 
     @classmethod

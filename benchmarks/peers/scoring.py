@@ -9,6 +9,7 @@ environment does not have it.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -18,7 +19,17 @@ import numpy as np
 import orjson
 import torch
 from benchmarks.features.request_numpy import murmur
-from benchmarks.peers.items import SINGLE, VOCABULARY, Items, bucketised, features, hashes, normalized, packed
+from benchmarks.peers.items import (
+    SINGLE,
+    VOCABULARY,
+    WARM_UP,
+    Items,
+    bucketised,
+    features,
+    hashes,
+    normalized,
+    packed,
+)
 from benchmarks.workloads import WORKLOADS, Workload
 
 if TYPE_CHECKING:
@@ -30,7 +41,6 @@ if TYPE_CHECKING:
 #: Where a peer's processes find what they serve: the folder of benchmarks.models, and the workload's name.
 FOLDER, WORKLOAD = "BENCHMARK_PEERS_FOLDER", "BENCHMARK_PEERS_WORKLOAD"
 CPU = torch.device("cpu")
-WARM_UP_CALLS = 5
 
 
 class Scorer:
@@ -68,9 +78,10 @@ class Scorer:
         folder, workload = Path(os.environ[FOLDER]), WORKLOADS[os.environ[WORKLOAD]]
         name = "tiny" if workload.name == "tiny" else "rank"
         model = torch.jit.load(folder / name / "scripted_model.pt").eval()  # type: ignore[no-untyped-call]
-        scorer = cls(model, Items.open(folder / f"{name}-arrays"), workload)
-        for request in workload.requests(WARM_UP_CALLS):
-            scorer.score(request.user, request.item_ids)
+        arrays = folder / f"{name}-arrays"
+        scorer = cls(model, Items.open(arrays), workload)
+        for request in json.loads((arrays / WARM_UP).read_text()):
+            scorer.score(request["user"], request["item_ids"])
         return scorer
 
     def score(self, user: Mapping[str, Any], item_ids: Sequence[str]) -> NDArray[np.float32]:

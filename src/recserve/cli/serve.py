@@ -41,6 +41,9 @@ def serve(
     spec = load(config)
     if context.obj == OWN_PROCESS:
         relaunch(spec.rpc.allocators, process_environ())
+    from recserve.server.without_pandas import do_without_pandas
+
+    do_without_pandas()  # before anything converts something
     from recserve.server.serve import run
 
     try:
