@@ -60,6 +60,31 @@ def test_inputs_say_their_types_and_what_is_fixed_of_their_sizes(tmp_path: Path)
     assert exported.inputs["batch_size"] == TensorSpec("int64", 1, (exactly(1),))
 
 
+class RepeatsTheUser(torch.nn.Module):
+    """Takes the number of rows from batch_size, and a branch that all sizes take alike."""
+
+    def forward(self, data: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        rows = int(data["batch_size"])
+        both = torch.cat([data["age.values"].repeat(rows, 1), data["price.values"]])
+        return {"sum": both.sum(dim=1) if both.numel() > 0 else data["price.values"]}
+
+
+def test_the_number_of_rows_is_one_with_batch_size(tmp_path: Path) -> None:
+    script = load_script(models.write(tmp_path, RepeatsTheUser()) / "scripted_model.pt")
+
+    def request(rows: int) -> dict[str, NDArray[Any]]:
+        prices = np.arange(2 * rows, dtype=np.float32).reshape(rows, 2)
+        ages = np.array([[7, 8]], np.float32)
+        return {"age.values": ages, "batch_size": np.array(rows), "price.values": prices}
+
+    exported = export(script, request(6))
+
+    for rows in (1, 2, 9):
+        data = {name: torch.from_numpy(array) for name, array in request(rows).items()}
+        found = exported.program.module()({}, data)["sum"]
+        assert torch.equal(found, script(data)["sum"])
+
+
 class OfItsValues(torch.nn.Module):
     """Takes a branch by what its input holds."""
 

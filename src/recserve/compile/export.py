@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-#: Conditions that the runner checks for each call: two inputs are as long as one another.
-_EQUAL = re.compile(r"L(\['[^']+'\])+\.size\(\)\[0\] == L(\['[^']+'\])+\.size\(\)\[0\]")
-#: A limit above this is none.
-_MANY = 2**31
+_SIZE = r"L(\['[^']+'\])+\.size\(\)\[0\]"
+#: Conditions that are no limits: two inputs are as long as one another, which the runner checks for each
+#: call; or one is not broadcast, which comes to the same for one row, and the gate asks for one row.
+_HARMLESS = re.compile(rf"{_SIZE} == {_SIZE}|{_SIZE} != 1")
+#: Limits outside of these are none.
+_FEW, _MANY = 2, 2**31
 
 #: What exported models take: a dict of tensors, and maybe the device.
 _CALLS = (["Dict[str, Tensor]", "Device"], ["Dict[str, Tensor]"])
@@ -58,11 +60,12 @@ class _Flat(torch.nn.Module):
     def forward(
         self, tables: dict[str, torch.Tensor], data: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
-        _say_equal(data)
+        rows = _say_equal(data)
         constants = {path: getattr(self, name) for path, name in self._names.items()}
         self._interpreter.tensors = {**constants, **tables}
         try:
-            return self._interpreter.run(data)  # type: ignore[no-any-return]
+            # batch_size is the number of rows; as a number of its own it would be compared with it all along.
+            return self._interpreter.run(data, {BATCH_SIZE: rows})  # type: ignore[no-any-return]
         finally:
             self._interpreter.tensors = {}
 
@@ -127,8 +130,8 @@ def _export(
         except BundleError:
             raise
         except Exception as e:  # of any kind: torch's export has no root of its own
-            lines = [line.strip() for line in str(e).splitlines() if line.strip()]
-            why = " ".join(lines[:3])[:500] if lines else type(e).__name__
+            lines = [line.partition("Caused by")[0].strip() for line in str(e).splitlines()]
+            why = " ".join([line for line in lines if line][:3])[:500] or type(e).__name__
             raise BundleError(f"the model cannot be compiled for all sizes: {why}") from e
     _check_sizes(program)
     return program
@@ -136,19 +139,20 @@ def _export(
 
 def _check_sizes(program: torch.export.ExportedProgram) -> None:
     """Refuse a graph that was only found right for some sizes: it would answer nonsense for all others."""
-    conditions = [guard for guard in program._guards_code if not _EQUAL.fullmatch(guard)]
+    conditions = [guard for guard in program._guards_code if not _HARMLESS.fullmatch(guard)]
     conditions += [
         f"{symbol} in [{found.lower}, {found.upper}]"
         for symbol, found in program.range_constraints.items()
-        if not symbol.name.startswith("u") and (found.lower > 1 or found.upper < _MANY)
+        if not symbol.name.startswith("u") and (found.lower > _FEW or found.upper < _MANY)
     ]
     if conditions:
         raise BundleError(f"the model cannot be compiled for all sizes: it depends on {conditions[0][:300]}")
 
 
-def _say_equal(data: Mapping[str, torch.Tensor]) -> None:
-    """Make one symbol of sizes that are the same number; the sums of them that models take become simple.
+def _say_equal(data: Mapping[str, torch.Tensor]) -> Any:
+    """Make one symbol of sizes that are the same number, and return that of rows.
 
+    The sums of them that models take become simple.
     Rows are as many for all features, and weights have an entry for each value.
     """
     check: Any = torch._check
@@ -159,6 +163,7 @@ def _say_equal(data: Mapping[str, torch.Tensor]) -> None:
         values = data.get(f"{name.removesuffix('.weights')}.values")
         if name.endswith(".weights") and values is not None:
             check(tensor.size(0) == values.size(0))
+    return rows[0] if rows else None
 
 
 def _row_symbols(data: Mapping[str, Any]) -> list[Any]:

@@ -55,16 +55,25 @@ class Interpreter:
     def __init__(self, script: Any) -> None:
         self._script = script
         self._graph = script.inlined_graph
+        self._numbers: dict[int, Any] = {}  # by the identity of the tensor
         self.tensors: Mapping[str, torch.Tensor] = {}
         self.read: dict[str, torch.Tensor] = {}
         self.tables: dict[str, torch.Tensor] = {}
 
-    def run(self, data: Mapping[str, torch.Tensor]) -> Any:
-        """What the model answers; `data` is left as it is, which the model itself does not promise."""
+    def run(self, data: Mapping[str, torch.Tensor], numbers: Mapping[str, Any] | None = None) -> Any:
+        """What the model answers; `data` is left as it is, which the model itself does not promise.
+
+        `numbers` are those that tensors of `data` are known to hold, where the model takes them out.
+        """
         module, *arguments = (value.debugName() for value in self._graph.inputs())
         values: dict[str, Any] = dict.fromkeys(arguments, _CPU)
         values[module] = _Module("")
-        values[arguments[0]] = {name: _own(tensor) for name, tensor in data.items()}
+        owned = {name: _own(tensor) for name, tensor in data.items()}
+        values[arguments[0]] = owned
+        known = {
+            name: number for name, number in (numbers or {}).items() if number is not None and name in owned
+        }
+        self._numbers = {id(owned[name]): number for name, number in known.items()}
         self._run_block(self._graph, values)
         return values[next(iter(self._graph.outputs())).debugName()]
 
@@ -88,9 +97,14 @@ class Interpreter:
         if kind in _STRUCTURE:
             results: Sequence[Any] = _STRUCTURE[kind](self, node, arguments)
             return results
+        return self._run_operator(kind, node, arguments)
+
+    def _run_operator(self, kind: str, node: Any, arguments: list[Any]) -> Sequence[Any]:
         if kind == "fbgemm::bounds_check_indices" and _can_be_clamped(arguments):
             _clamp(*arguments[:3])
             return ()
+        if kind in ("aten::item", "aten::Int") and id(arguments[0]) in self._numbers:
+            return (self._numbers[id(arguments[0])],)
         self._note_tables(kind, node, arguments)
         of_tensor = bool(arguments) and isinstance(arguments[0], torch.Tensor)
         known = OF_TENSOR if of_tensor else PYTHON
