@@ -1,4 +1,4 @@
-"""Rolls, crashes and restarts, without a process: what is wanted comes to be, and what serves goes on serving."""
+"""Rolls, crashes and restarts, without a process: what is wanted comes to be, and what serves goes on."""
 
 from __future__ import annotations
 
@@ -160,13 +160,17 @@ def test_from_wherever_it_is_killed_it_ends_in_what_is_wanted(
     simulation.create(metadata={"instance": 3})
     simulation.step(8)
     for _ in range(data.draw(st.integers(1, 8))):
-        what = data.draw(st.sampled_from(["modify", "scale", "back", "restart", "lose", "end", "stop", "start"]))
+        what = data.draw(
+            st.sampled_from(["modify", "scale", "back", "restart", "lose", "end", "stop", "start"])
+        )
         if what == "modify":
             simulation.control.modify("tiny", {"model_path": f"/models/{data.draw(st.integers(0, 5))}"})
         elif what == "scale":
             simulation.control.scale("tiny", data.draw(st.integers(1, 5)))
         elif what == "back":
-            simulation.control.switch("tiny", data.draw(st.integers(1, simulation.store.services["tiny"].latest)))
+            simulation.control.switch(
+                "tiny", data.draw(st.integers(1, simulation.store.services["tiny"].latest))
+            )
         elif what == "restart":
             simulation.restart()
         elif what in ("stop", "start"):

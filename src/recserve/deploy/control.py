@@ -68,7 +68,7 @@ class Control:
         with self._store.change() as change:
             service = self._open(change, name)
             before = self._store.versions[service.name, service.version].document
-            # The document of a version says how many were wanted when it was made; since then, the service does.
+            # A version says how many were wanted when it was made; since then, the service does.
             before = merged(before, {"metadata": {"instance": service.instances}})
             after = dict(document) if whole else merged(before, document)
             after["name"] = name
@@ -104,11 +104,13 @@ class Control:
         return service
 
     def rollout(self, name: str, **changes: Any) -> Service:
-        """Change how the roll-out goes on: `partition`, `batch`, `interval_s`, `state` (rolling or paused)."""
+        """Change how the roll-out goes on: `partition`, `batch`, `interval_s`, `state`."""
         with self._store.change() as change:
             service = self._open(change, name)
             if service.rollout.state in (RolloutState.DONE, RolloutState.FAILED):
-                raise ConflictError(f"service {name} is not being rolled: its roll-out is {service.rollout.state}")
+                raise ConflictError(
+                    f"service {name} is not being rolled: its roll-out is {service.rollout.state}"
+                )
             service = replace(service, rollout=replace(service.rollout, **changes), updated_at=time.time())
             change.put(service)
             told = ", ".join(f"{key} {value}" for key, value in changes.items())

@@ -38,12 +38,12 @@ class Deployment:
     instances: int = 1
     group: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
-    resources: Resources = Resources()
+    resources: Resources = field(default_factory=Resources)
     pool: str = ""
     spread: str = "default"
     grace_s: float = 30.0
-    strategy: Strategy = Strategy()
-    readiness: Probe = Probe(path="/readyz")
+    strategy: Strategy = field(default_factory=Strategy)
+    readiness: Probe = field(default_factory=lambda: Probe(path="/readyz"))
     remarks: tuple[str, ...] = ()  # what a person should know of keys that do nothing here
 
     @property
@@ -60,7 +60,7 @@ def read(document: Mapping[str, Any]) -> Deployment:
     name = top.get("name") or metadata.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name):
         problems.append(
-            f"name is {name!r}; lower-case letters, digits, '_' and '-' are expected, beginning with a letter or digit"
+            f"name is {name!r}; lower-case letters, digits, '_' and '-' are expected, a letter or digit first"
         )
     instances = metadata.get("instance", 1)
     if not isinstance(instances, int) or isinstance(instances, bool) or not 0 <= instances <= 10_000:
@@ -134,4 +134,6 @@ def _share(value: Any, instances: int) -> int:
         return math.ceil(float(value[:-1]) / 100 * instances)
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    raise RefusedError([f"metadata.rolling_strategy: {value!r}; a number or a share such as \"25%\" is expected"])
+    raise RefusedError(
+        [f'metadata.rolling_strategy: {value!r}; a number or a share such as "25%" is expected']
+    )

@@ -113,7 +113,9 @@ def _judged(situation: Situation, living: Sequence[Instance]) -> Rollout:
     rollout, strategy = situation.service.rollout, situation.strategy
     if rollout.state not in (RolloutState.ROLLING, RolloutState.PAUSED) or rollout.stable == rollout.target:
         return rollout
-    new = [one for one in situation.instances if one.version == rollout.target and one.phase is not Phase.GONE]
+    new = [
+        one for one in situation.instances if one.version == rollout.target and one.phase is not Phase.GONE
+    ]
     for one in new:
         if one.ready_at:
             continue

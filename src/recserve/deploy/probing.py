@@ -40,7 +40,7 @@ class Answered:
 
 
 class Prober:
-    """Asks everybody, in a thread of its own, and calls `changed` when somebody becomes ready or ceases to be."""
+    """Asks everybody, in a thread of its own; calls `changed` when somebody becomes ready or ceases to be."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed

@@ -3,7 +3,7 @@
     observe (backend, prober) ──▶ note in the store ──▶ plan, per service ──▶ note ──▶ tell the backend
 
 Notes come before deeds: an instance is in the store before the backend is told of it, and whatever the
-store has and the backend lacks is told again. So a control plane that is killed anywhere goes on where it was.
+store has and the backend lacks is told again. So a control plane that is killed anywhere goes on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import secrets
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from recserve.deploy.backends.backend import Observed, State
 from recserve.deploy.document import order, read
@@ -28,13 +28,24 @@ if TYPE_CHECKING:
 
     from recserve.deploy.backends.backend import Backend, Order
     from recserve.deploy.document import Deployment
-    from recserve.deploy.probing import Prober
     from recserve.deploy.records import Service, Version
     from recserve.deploy.store import Change, Store
 
 log = logging.getLogger("recserve.deploy")
 
 _ENDED = (State.EXITED, State.LOST)
+
+
+class Readiness(Protocol):
+    """Who says whether instances are ready: `Prober`, or a test."""
+
+    def ask(self, wanted: Mapping[str, Asked], /) -> None:
+        """Ask these by id from now on, and nobody else."""
+        ...
+
+    def known(self, instance: str, /) -> Answered | None:
+        """What is known of one; None before its first answer."""
+        ...
 
 
 class Reconciler:
@@ -44,7 +55,7 @@ class Reconciler:
         self,
         store: Store,
         backend: Backend,
-        prober: Prober,
+        prober: Readiness,
         *,
         routes_changed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
@@ -120,7 +131,9 @@ class Reconciler:
         ready = found.state is State.RUNNING and answered.ready
         now = self._clock()
         if ready and one.phase is not Phase.READY:
-            change.tell("InstanceReady", one.service, f"version {one.version} at {one.address}", instance=one.id)
+            change.tell(
+                "InstanceReady", one.service, f"version {one.version} at {one.address}", instance=one.id
+            )
             return replace(one, phase=Phase.READY, since=now, ready_at=one.ready_at or now, message="")
         if not ready and one.phase is Phase.READY:
             why = found.message or answered.message
@@ -202,13 +215,15 @@ class Reconciler:
             for one in self._store.instances.values()
             if one.phase is Phase.READY
         )
-        services = [(s.name, s.group, s.grouped, s.weight, s.instances) for s in self._store.services.values()]
+        services = [
+            (s.name, s.group, s.grouped, s.weight, s.instances) for s in self._store.services.values()
+        ]
         if (routed, services) != self._routed:
             self._routed = (routed, services)
             self._routes_changed()
 
     def _deployment(self, service: str, version: int) -> Deployment:
-        """Documents never change, so each is read once; a name that was deleted may come back with another."""
+        """Documents never change, so each is read once; a deleted name may come back with another."""
         key = service, version
         known = self._store.versions[key]
         found = self._deployments.get(key)

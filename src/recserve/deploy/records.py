@@ -1,7 +1,7 @@
 """What the control plane remembers. Records are values: a change is a new record, written by the store.
 
-    Service ── versions ──▶ Version (immutable: the whole document)
-       └────── instances ─▶ Instance (one placement of one version; never placed again)
+Service ── versions ──▶ Version (immutable: the whole document)
+   └────── instances ─▶ Instance (one placement of one version; never placed again)
 """
 
 from __future__ import annotations

@@ -63,7 +63,12 @@ def endpoints(
 def discovered(found: Sequence[Endpoint], name: str) -> bytes:
     """The answer that clients in mode DIRECT read; an IPv6 address needs its brackets there."""
     items = [
-        {"app": name, "ip": f"[{one.host}]" if ":" in one.host else one.host, "port": one.port, "weight": one.weight}
+        {
+            "app": name,
+            "ip": f"[{one.host}]" if ":" in one.host else one.host,
+            "port": one.port,
+            "weight": one.weight,
+        }
         for one in found
     ]
     return json.dumps({"endpoints": {"items": items}}).encode()

@@ -43,28 +43,43 @@ def _word(
     ready: Sequence[Instance],
     most_restarts: int,
 ) -> tuple[str, str]:
-    rollout = service.rollout
     if service.wanted is Wanted.DELETED:
         return "Deleting", f"{len(instances)} instances are ending"
     if service.wanted is Wanted.STOPPED:
         return ("Stopping", f"{len(instances)} instances are ending") if instances else ("Stopped", "")
     if service.instances and not ready:
-        broken = next((one for one in living if not one.ready_at and one.restarts >= most_restarts), None)
-        if broken is not None:
-            return "Failed", f"{broken.id} ends again and again: {broken.reason} {broken.message}".strip()
-        waiting = next((one for one in living if one.message), None)
-        first = rollout.stable == rollout.target and rollout.state is not RolloutState.DONE
-        return ("Creating" if first else "Waiting"), waiting.message if waiting else "no instance is ready"
-    if rollout.state is RolloutState.FAILED:
-        why = f"version {rollout.target} did not get ready, version {rollout.stable} serves: {rollout.message}"
-        return "Running", why
-    if rollout.state is RolloutState.PAUSED:
-        return "Running", f"the roll-out of version {rollout.target} is paused"
-    on_target = [one for one in ready if one.version == rollout.target]
-    if rollout.state is RolloutState.ROLLING and rollout.stable != rollout.target:
-        if rollout.partition is not None and len(on_target) >= min(rollout.partition, service.instances):
-            return "Running", f"version {rollout.target} has {len(on_target)} instances, as its partition says"
-        return "Updating", f"{len(on_target)} of {service.instances} instances have version {rollout.target}"
+        return _nobody(service, living, most_restarts)
+    if service.rollout.state is not RolloutState.DONE:
+        rolling = _of_rollout(service, ready)
+        if rolling:
+            return rolling
     if len(ready) != service.instances or len(living) != service.instances:
         return "Scaling", f"{len(ready)} of {service.instances} instances are ready"
     return "Running", ""
+
+
+def _nobody(service: Service, living: Sequence[Instance], most_restarts: int) -> tuple[str, str]:
+    """No instance is ready."""
+    rollout = service.rollout
+    broken = next((one for one in living if not one.ready_at and one.restarts >= most_restarts), None)
+    if broken is not None:
+        return "Failed", f"{broken.id} ends again and again: {broken.reason} {broken.message}".strip()
+    waiting = next((one for one in living if one.message), None)
+    first = rollout.stable == rollout.target and rollout.state is not RolloutState.DONE
+    return ("Creating" if first else "Waiting"), waiting.message if waiting else "no instance is ready"
+
+
+def _of_rollout(service: Service, ready: Sequence[Instance]) -> tuple[str, str] | None:
+    """What a roll-out that is not done says of a service that is served."""
+    rollout, target = service.rollout, service.rollout.target
+    if rollout.state is RolloutState.FAILED:
+        why = f"version {target} did not get ready, version {rollout.stable} serves: {rollout.message}"
+        return "Running", why
+    if rollout.state is RolloutState.PAUSED:
+        return "Running", f"the roll-out of version {target} is paused"
+    if rollout.stable == target:
+        return None
+    count = sum(one.version == target for one in ready)
+    if rollout.partition is not None and count >= min(rollout.partition, service.instances):
+        return "Running", f"version {target} has {count} instances, as its partition says"
+    return "Updating", f"{count} of {service.instances} instances have version {target}"

@@ -25,7 +25,7 @@ from recserve.deploy.records import Event, Instance, Phase, Rollout, RolloutStat
 from recserve.errors import LoadError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -39,7 +39,9 @@ CREATE TABLE IF NOT EXISTS versions (
     service TEXT NOT NULL, number INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (service, number)
 );
 CREATE TABLE IF NOT EXISTS instances (id TEXT PRIMARY KEY, service TEXT NOT NULL, record TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY AUTOINCREMENT, service TEXT NOT NULL, record TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS events (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, service TEXT NOT NULL, record TEXT NOT NULL
+);
 CREATE INDEX IF NOT EXISTS events_of ON events (service, number);
 PRAGMA user_version = 1;
 """
@@ -62,7 +64,9 @@ class Store:
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.executescript(_SCHEMA)
         except sqlite3.DatabaseError as error:
-            raise LoadError(f"{path} is not a control plane's state: {error}; move it away to begin anew") from error
+            raise LoadError(
+                f"{path} is not a control plane's state: {error}; move it away to begin anew"
+            ) from error
         self.services: dict[str, Service] = {}
         self.versions: dict[tuple[str, int], Version] = {}
         self.instances: dict[str, Instance] = {}
@@ -91,7 +95,9 @@ class Store:
         """Those that are not gone, the oldest first."""
         with self._lock:
             found = [
-                one for one in self.instances.values() if one.service == service and one.phase is not Phase.GONE
+                one
+                for one in self.instances.values()
+                if one.service == service and one.phase is not Phase.GONE
             ]
         return sorted(found, key=lambda one: one.created_at)
 
@@ -99,7 +105,8 @@ class Store:
         """All that are remembered, the oldest first."""
         with self._lock:
             return sorted(
-                (one for one in self.instances.values() if one.service == service), key=lambda one: one.created_at
+                (one for one in self.instances.values() if one.service == service),
+                key=lambda one: one.created_at,
             )
 
     def events(self, service: str = "", *, most: int = 100) -> list[Event]:
@@ -126,33 +133,14 @@ class Store:
     def _write(self, change: Change) -> None:
         if not (change.services or change.versions or change.instances or change.events or change.forgotten):
             return
-        run = self._database.execute
-        run("BEGIN IMMEDIATE")
+        dropped = self._too_old(change)
+        self._database.execute("BEGIN IMMEDIATE")
         try:
-            for name in change.forgotten:
-                for table, key in (("services", "name"), ("versions", "service"), ("instances", "service")):
-                    run(f"DELETE FROM {table} WHERE {key} = ?", (name,))
-            for service in change.services.values():
-                run("INSERT OR REPLACE INTO services VALUES (?, ?)", (service.name, _text(service)))
-            for version in change.versions.values():
-                run("INSERT INTO versions VALUES (?, ?, ?)", (version.service, version.number, _text(version)))
-            for one in change.instances.values():
-                run("INSERT OR REPLACE INTO instances VALUES (?, ?, ?)", (one.id, one.service, _text(one)))
-            for event in change.events:
-                run("INSERT INTO events (service, record) VALUES (?, ?)", (event.service, _text(event)))
-            for name in {event.service for event in change.events}:
-                run(
-                    "DELETE FROM events WHERE service = ? AND number <= (SELECT number FROM events WHERE service = ?"
-                    " ORDER BY number DESC LIMIT 1 OFFSET ?)",
-                    (name, name, EVENTS_KEPT),
-                )
-            dropped = self._too_old(change)
-            for one in dropped:
-                run("DELETE FROM instances WHERE id = ?", (one,))
-            run("COMMIT")
+            self._write_rows(change, dropped)
+            self._database.execute("COMMIT")
         except BaseException:
             if self._database.in_transaction:
-                run("ROLLBACK")
+                self._database.execute("ROLLBACK")
             raise
         for name in change.forgotten:
             del self.services[name]
@@ -161,8 +149,30 @@ class Store:
         self.services |= change.services
         self.versions |= change.versions
         self.instances |= change.instances
-        for one in dropped:
-            self.instances.pop(one, None)
+        for gone in dropped:
+            self.instances.pop(gone, None)
+
+    def _write_rows(self, change: Change, dropped: Sequence[str]) -> None:
+        run = self._database.execute
+        for name in change.forgotten:
+            for table, key in (("services", "name"), ("versions", "service"), ("instances", "service")):
+                run(f"DELETE FROM {table} WHERE {key} = ?", (name,))
+        for service in change.services.values():
+            run("INSERT OR REPLACE INTO services VALUES (?, ?)", (service.name, _text(service)))
+        for version in change.versions.values():
+            run("INSERT INTO versions VALUES (?, ?, ?)", (version.service, version.number, _text(version)))
+        for one in change.instances.values():
+            run("INSERT OR REPLACE INTO instances VALUES (?, ?, ?)", (one.id, one.service, _text(one)))
+        for event in change.events:
+            run("INSERT INTO events (service, record) VALUES (?, ?)", (event.service, _text(event)))
+        for name in {event.service for event in change.events}:
+            run(
+                "DELETE FROM events WHERE service = ? AND number <= (SELECT number FROM events"
+                " WHERE service = ? ORDER BY number DESC LIMIT 1 OFFSET ?)",
+                (name, name, EVENTS_KEPT),
+            )
+        for gone in dropped:
+            run("DELETE FROM instances WHERE id = ?", (gone,))
 
     def _too_old(self, change: Change) -> list[str]:
         """Ended instances beyond those that are kept, of the services of which one has just ended."""
@@ -170,7 +180,9 @@ class Store:
         for name in {one.service for one in change.instances.values() if one.phase is Phase.GONE}:
             known = {key: one for key, one in self.instances.items() if one.service == name}
             known |= {key: one for key, one in change.instances.items() if one.service == name}
-            gone = sorted((one for one in known.values() if one.phase is Phase.GONE), key=lambda one: one.since)
+            gone = sorted(
+                (one for one in known.values() if one.phase is Phase.GONE), key=lambda one: one.since
+            )
             dropped += [one.id for one in gone[:-GONE_KEPT]]
         return dropped
 
@@ -221,7 +233,7 @@ def _hold(folder: Path) -> int:
         holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
         os.close(descriptor)
         raise ConflictError(
-            f"{folder} is in use by another control plane{f', process {holder}' if holder else ''}; stop that one,"
+            f"{folder} is in use by another control plane{f', process {holder}' if holder else ''}; stop it,"
             " or give this one a folder of its own (--state)"
         ) from None
     os.ftruncate(descriptor, 0)

@@ -142,7 +142,7 @@ class Backend(Protocol):
         ...
 
     def stop(self, instance: str, grace_s: float) -> None:
-        """SIGTERM, then SIGKILL after `grace_s`; one that is unknown or being stopped already is left alone."""
+        """SIGTERM, then SIGKILL after `grace_s`; one that is unknown or ending already is left alone."""
         ...
 
     def observe(self) -> Mapping[str, Observed]:
