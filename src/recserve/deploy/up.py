@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import socket
 from functools import partial
 from typing import TYPE_CHECKING
@@ -44,6 +45,9 @@ def up(
         _write_context(folder, url)
         config = uvicorn.Config(application(plane), log_config=None, access_log=False, lifespan="off")
         server = uvicorn.Server(config)
+        # uvicorn raises what it has caught once more when it has ended; by then there is our own end to do.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
         ready(url)
         server.run(sockets=[listener])
     finally:
