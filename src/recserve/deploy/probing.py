@@ -47,7 +47,7 @@ class Prober:
         self._loop = asyncio.new_event_loop()
         self._tasks: dict[str, tuple[Asked, asyncio.Task[None]]] = {}
         self._known: dict[str, Answered] = {}
-        self._thread = threading.Thread(target=self._loop.run_forever, name="prober", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="prober", daemon=True)
         self._thread.start()
 
     def ask(self, wanted: Mapping[str, Asked]) -> None:
@@ -60,9 +60,19 @@ class Prober:
 
     def close(self) -> None:
         """Ask nobody any more."""
-        self._loop.call_soon_threadsafe(self._replace, {})
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_forever()
+            tasks = asyncio.all_tasks(self._loop)
+            for task in tasks:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        finally:
+            self._known.clear()
+            self._loop.close()
 
     def _replace(self, wanted: dict[str, Asked]) -> None:
         for name, (asked, task) in list(self._tasks.items()):
