@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TINY = {
     "name": "tiny",
     "processor": "easyrec-torch-1.12",
-    "model_path": "/models/tiny",
+    "model_path": "/usr",
     "metadata": {"instance": 2},
 }
 

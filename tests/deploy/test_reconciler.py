@@ -42,7 +42,7 @@ def test_a_roll_never_leaves_fewer_ready_than_are_wanted(simulation: Simulation)
     simulation.step(8)
     simulation.watch()
 
-    simulation.control.modify("tiny", {"model_path": "/models/other"})
+    simulation.control.modify("tiny", {"model_path": "/etc"})
     simulation.step(60)
 
     assert simulation.ready() == {2: 4}
@@ -71,7 +71,7 @@ def test_a_version_that_does_not_get_ready_leaves_the_old_one_serving(simulation
     simulation.watch()
     simulation.prober.broken = lambda order: order.version == 2
 
-    simulation.control.modify("tiny", {"model_path": "/models/broken"})
+    simulation.control.modify("tiny", {"model_path": "/etc"})
     simulation.step(700)
 
     assert simulation.ready() == {1: 2}
@@ -88,7 +88,7 @@ def test_a_version_whose_processes_end_is_given_up(simulation: Simulation) -> No
     simulation.create()
     simulation.step(6)
     simulation.prober.broken = lambda order: order.version == 2
-    simulation.control.modify("tiny", {"model_path": "/models/broken"})
+    simulation.control.modify("tiny", {"model_path": "/etc"})
     simulation.step(1)
     (new,) = [one for one in simulation.instances() if one.version == 2]
 
@@ -126,7 +126,7 @@ def test_what_nobody_ordered_is_stopped(simulation: Simulation) -> None:
 def test_a_partition_stays_until_it_is_changed(simulation: Simulation) -> None:
     simulation.create(metadata={"instance": 4})
     simulation.step(8)
-    simulation.control.modify("tiny", {"model_path": "/models/other"})
+    simulation.control.modify("tiny", {"model_path": "/etc"})
     simulation.control.rollout("tiny", partition=1)
     simulation.step(30)
     assert simulation.ready() == {1: 3, 2: 1}
@@ -164,7 +164,9 @@ def test_from_wherever_it_is_killed_it_ends_in_what_is_wanted(
             st.sampled_from(["modify", "scale", "back", "restart", "lose", "end", "stop", "start"])
         )
         if what == "modify":
-            simulation.control.modify("tiny", {"model_path": f"/models/{data.draw(st.integers(0, 5))}"})
+            simulation.control.modify(
+                "tiny", {"model_path": data.draw(st.sampled_from(["/usr", "/etc", "/tmp", "/var"]))}
+            )
         elif what == "scale":
             simulation.control.scale("tiny", data.draw(st.integers(1, 5)))
         elif what == "back":

@@ -12,6 +12,7 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from recserve.deploy.aliases import plain
 from recserve.deploy.document import merged, read
 from recserve.deploy.errors import ConflictError, RefusedError
 from recserve.deploy.records import Rollout, RolloutState, Service, Version, Wanted
@@ -30,13 +31,16 @@ _NO_ROLL = (("metadata", "instance"), ("labels",), ("autoscaler",))
 class Control:
     """The verbs. `wake` is called after each, so that nobody waits for the reconciler's next pass."""
 
-    def __init__(self, store: Store, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, store: Store, wake: Callable[[], None], *, resolved: Callable[[str], str] = plain
+    ) -> None:
         self._store = store
+        self._resolved = resolved
         self._wake = wake
 
     def create(self, document: Mapping[str, Any]) -> Service:
         """Begin a service; ConflictError if its name is taken."""
-        deployment, now = read(document), time.time()
+        deployment, now = read(document, self._resolved), time.time()
         with self._store.change() as change:
             if change.service(deployment.name) is not None:
                 raise ConflictError(
@@ -72,10 +76,10 @@ class Control:
             before = merged(before, {"metadata": {"instance": service.instances}})
             after = dict(document) if whole else merged(before, document)
             after["name"] = name
-            deployment = read(after)
+            deployment = read(after, self._resolved)
             service = self._scaled(change, service, deployment.instances)
             service = replace(service, labels=dict(deployment.labels), updated_at=time.time())
-            if _rolls(before, deployment):
+            if _rest(before) != _rest(deployment.document):
                 service = self._new_version(change, service, deployment)
             change.put(service)
         self._wake()
@@ -204,13 +208,9 @@ class Control:
         return replace(service, version=target, rollout=rollout, updated_at=time.time())
 
 
-def _rolls(before: Mapping[str, Any], after: Deployment) -> bool:
-    """Whether another process is needed: anything differs but what `_NO_ROLL` names."""
-
-    def rest(document: Mapping[str, Any]) -> dict[str, Any]:
-        result = {key: value for key, value in document.items() if (key,) not in _NO_ROLL}
-        metadata = dict(result.get("metadata", {}))
-        metadata.pop("instance", None)
-        return {**result, "metadata": metadata}
-
-    return rest(read(before).document) != rest(after.document)
+def _rest(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything of a document that only another process can follow."""
+    result = {key: value for key, value in document.items() if (key,) not in _NO_ROLL}
+    metadata = dict(result.get("metadata", {}))
+    metadata.pop("instance", None)
+    return {**result, "metadata": metadata}

@@ -10,22 +10,25 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from recserve.config import forms
+from recserve.deploy.aliases import plain
 from recserve.deploy.backends.backend import Order, Probe, Resources
+from recserve.deploy.containers import mounts, order_fields, variables
 from recserve.deploy.errors import RefusedError
 from recserve.deploy.plan import Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+#: Where the platform has a service's model.
+MODEL_MOUNTS = ("/home/admin/docker_ml/workspace/model", "/eas/workspace/model")
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,127}")
-
-#: Where containers find what they are given; paths of the hosted product.
-MODEL_PATH, CODE_PATH = "/eas/workspace/model/", "/ml/usercode/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Deployment:
 
     name: str
     document: Mapping[str, Any] = field(repr=False)  # in one form: nested, name at the top
+    what_runs: Mapping[str, Any] = field(repr=False)  # those fields of an Order that say what, not where
     token: str | None = field(default=None, repr=False)  # None: one is made; "": everybody may ask
     instances: int = 1
     group: str = ""
@@ -43,8 +47,13 @@ class Deployment:
     spread: str = "default"
     grace_s: float = 30.0
     strategy: Strategy = field(default_factory=Strategy)
-    readiness: Probe = field(default_factory=lambda: Probe(path="/readyz"))
     remarks: tuple[str, ...] = ()  # what a person should know of keys that do nothing here
+
+    @property
+    def readiness(self) -> Probe:
+        """How its instances are asked whether they are ready."""
+        probe: Probe = self.what_runs["readiness"]
+        return probe
 
     @property
     def container(self) -> bool:
@@ -52,8 +61,11 @@ class Deployment:
         return "containers" in self.document
 
 
-def read(document: Mapping[str, Any]) -> Deployment:
-    """Check a document; RefusedError with everything that is wrong with it."""
+def read(document: Mapping[str, Any], resolved: Callable[[str], str] = plain) -> Deployment:
+    """Check a document; RefusedError with everything that is wrong with it.
+
+    `resolved` gives the directory of a path or of an object store's URI.
+    """
     problems: list[str] = []
     top = forms.nested(document, "")
     metadata = forms.nested(forms.section(top, "metadata"), "metadata")
@@ -69,10 +81,12 @@ def read(document: Mapping[str, Any]) -> Deployment:
         problems.append("neither processor nor containers: there is nothing to run; name one of them")
     if problems:
         raise RefusedError(problems)
+    top = {**top, "name": name, "metadata": metadata}
     rolling = forms.section(metadata, "rolling_strategy", "metadata.")
     return Deployment(
         name=str(name),
-        document={**top, "name": name, "metadata": metadata},
+        document=top,
+        what_runs=order_fields(top, resolved) if "containers" in top else _scorer(top, resolved),
         token=top.get("token", metadata.get("token")),
         instances=instances,
         group=str(metadata.get("group") or ""),
@@ -91,27 +105,48 @@ def read(document: Mapping[str, Any]) -> Deployment:
 
 
 def order(deployment: Deployment, version: int, instance: str, token: str) -> Order:
-    """What a backend has to do for one instance. The token is checked by the process itself."""
-    if deployment.container:
-        raise RefusedError(["containers are not deployed yet"])
-    document = {**deployment.document, "token": token or None}
-    model_path = str(document.get("model_path", ""))
-    command = ("{python}", "-m", "recserve", "serve", model_path)
-    listening = ("--config", "{root}/service.json", "--host", "{host}", "--port", "{port}")
+    """What a backend has to do for one instance. A scorer checks the token itself."""
+    fields = dict(deployment.what_runs)
+    if not deployment.container:
+        fields["files"] = {"service.json": json.dumps({**deployment.document, "token": token or None})}
     return Order(
         instance=instance,
         service=deployment.name,
         version=version,
-        command=(*command, *listening),
-        files={"service.json": json.dumps(document)},
         resources=deployment.resources,
         pool=deployment.pool,
         spread=deployment.spread,
-        readiness=deployment.readiness,
         start_seconds=deployment.strategy.start_seconds,
         grace_s=deployment.grace_s,
         document=deployment.document,
+        **fields,
     )
+
+
+def _scorer(document: Mapping[str, Any], resolved: Callable[[str], str]) -> dict[str, Any]:
+    """`recserve serve`, with the document as its service file.
+
+    The model is what `model_path` names; else what is mounted where the platform has models.
+    """
+    mounted = mounts(document.get("storage"), resolved)
+    model = next((one for one in mounted if one.path in MODEL_MOUNTS), None)
+    if document.get("model_path"):
+        path = resolved(str(document["model_path"]))
+    elif model is not None:
+        path = model.path
+    else:
+        known = " or ".join(MODEL_MOUNTS)
+        raise RefusedError([f"there is no model: give model_path, or storage that is mounted at {known}"])
+    source = path if model is None else model.source
+    if not os.path.isdir(source):
+        raise RefusedError([f"the model's directory does not exist: {source}"])
+    listening = ("--config", "{root}/service.json", "--host", "{host}", "--port", "{port}")
+    return {
+        "command": ("{python}", "-m", "recserve", "serve", path, *listening),
+        "environment": variables(document.get("processor_envs"), "processor_envs"),
+        "mounts": tuple(mounted),
+        "readiness": Probe(path="/readyz"),
+    }
 
 
 def merged(old: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,6 @@ class Strategy:
     start_seconds: float = 600.0  # to become ready in, from when it was ordered
     drain_seconds: float = 5.0  # until every client has forgotten an instance
     most_restarts: int = 3  # of one that never was ready; then its version is taken for broken
-    fixed_port: bool = False  # one per node: an old one makes room before a new one can start
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +140,8 @@ def _moves(service: Service, living: Sequence[Instance], situation: Situation) -
         want_old = service.instances - want_new
     moves: list[Start | Drain] = []
     room = service.instances + strategy.max_surge - len(living)
-    if strategy.fixed_port:
+    fixed = _fixed(situation)
+    if fixed:
         room = service.instances - len([one for one in situation.instances if one.phase is not Phase.GONE])
     for version, missing in (
         (rollout.target, want_new - len(target)),
@@ -151,7 +151,7 @@ def _moves(service: Service, living: Sequence[Instance], situation: Situation) -
         moves += [Start(version)] * started
         room -= started
     # What serves may only go while enough others are ready.
-    spare = len(_ready(living)) - (service.instances - _unavailable(service, strategy))
+    spare = len(_ready(living)) - (service.instances - max(strategy.max_unavailable, int(fixed)))
     for group, keep, why in (
         (others, 0, "its version is not wanted any more"),
         (stable, want_old, f"version {serving} takes its place"),
@@ -185,9 +185,9 @@ def _retry_at(situation: Situation, version: int) -> float:
     return last + min(_LONGEST_REST_S, _FIRST_REST_S * 2 ** (failures - 1)) if failures else 0.0
 
 
-def _unavailable(service: Service, strategy: Strategy) -> int:
-    """With a fixed port an old instance must go before a new one can listen."""
-    return max(strategy.max_unavailable, 1 if strategy.fixed_port else 0)
+def _fixed(situation: Situation) -> bool:
+    """Whether its app listens on a port of its own: then an old one goes before a new one can begin."""
+    return any(one.fixed_port for one in situation.instances if one.phase is not Phase.GONE)
 
 
 def _ready(living: Sequence[Instance], version: int | None = None) -> list[Instance]:

@@ -9,6 +9,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING, Self
 
+from recserve.deploy.aliases import Aliases
 from recserve.deploy.control import Control
 from recserve.deploy.probing import Prober
 from recserve.deploy.reconciler import Reconciler
@@ -33,8 +34,9 @@ class Plane:
         self.endpoint = endpoint  # where clients are told to send requests: the gateway, or discovery
         self.backend = backend(self.wake)
         self.prober = Prober(self.wake)
-        self.reconciler = Reconciler(self.store, self.backend, self.prober)
-        self.control = Control(self.store, self.wake)
+        aliases = Aliases(folder)
+        self.reconciler = Reconciler(self.store, self.backend, self.prober, resolved=aliases)
+        self.control = Control(self.store, self.wake, resolved=aliases)
 
     def __enter__(self) -> Self:
         self.reconciler.start()

@@ -15,6 +15,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from recserve.deploy.aliases import plain
 from recserve.deploy.backends.backend import Observed, State
 from recserve.deploy.document import order, read
 from recserve.deploy.errors import BackendError
@@ -57,12 +58,14 @@ class Reconciler:
         backend: Backend,
         prober: Readiness,
         *,
+        resolved: Callable[[str], str] = plain,
         routes_changed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._backend = backend
         self._prober = prober
+        self._resolved = resolved
         self._routes_changed = routes_changed
         self._clock = clock
         self._deployments: dict[tuple[str, int], tuple[Version, Deployment]] = {}
@@ -106,7 +109,14 @@ class Reconciler:
                 self._note(change, service, observed)
         with self._store.change() as change:
             for service in list(self._store.services.values()):
-                self._plan(change, service, observed)
+                try:
+                    self._plan(change, service, observed)
+                except (
+                    RecserveError
+                ) as error:  # its document cannot be followed any more: not the others' fault
+                    if str(error) != service.message:
+                        change.put(replace(service, message=str(error)))
+                        change.tell("CannotPlan", service.name, str(error), warning=True)
         self._tell(observed)
         self._prober.ask(self._asked())
         self._tell_routes()
@@ -228,7 +238,7 @@ class Reconciler:
         known = self._store.versions[key]
         found = self._deployments.get(key)
         if found is None or found[0] is not known:
-            found = self._deployments[key] = known, read(known.document)
+            found = self._deployments[key] = known, read(known.document, self._resolved)
         return found[1]
 
 
@@ -241,6 +251,7 @@ def _seen(one: Instance, found: Observed) -> Instance:
         node=found.node,
         host=found.host,
         port=found.port,
+        fixed_port=found.fixed_port,
         pid=found.pid,
         restarts=found.restarts,
         reason=found.reason,

@@ -109,6 +109,7 @@ class Instance:
     node: str = ""
     host: str = ""
     port: int = 0
+    fixed_port: bool = False  # see backends/backend.py, Observed
     pid: int = 0
     restarts: int = 0
     ready_at: float = 0.0  # 0: it never was

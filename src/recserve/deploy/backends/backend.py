@@ -67,8 +67,8 @@ class Mount:
 class Order:
     """One instance to run, in words that every backend understands.
 
-    `script` is run by /bin/sh; otherwise `command` is executed. In both, in `environment` and in `files`,
-    `{port}`, `{host}`, `{root}` and `{python}` stand for what the backend chose.
+    `script` is run by /bin/sh; otherwise `command` is executed, in which `{port}`, `{host}`, `{root}` and
+    `{python}` stand for what the backend chose. The variable LISTENING_PORT has the port too.
     """
 
     instance: str
@@ -83,7 +83,7 @@ class Order:
     workdir: str = ""  # a mount's path, or one below it; "" is {root}
     requirements: tuple[str, ...] = ()  # of pip
     requirements_path: str = ""  # a file below a mount
-    port: int = 0  # 0: any free one; otherwise the only one that it can listen on
+    port: int = 0  # where it listens if it does not read LISTENING_PORT; 0: it does
     resources: Resources = Resources()
     pool: str = ""  # nodes that it may run on; "" is any
     spread: str = "default"  # host: no two instances of a service on one node, where there are enough
@@ -102,6 +102,7 @@ class Observed:
     state: State
     host: str = ""  # where it is reached; "" until it is known
     port: int = 0
+    fixed_port: bool = False  # it listens where it wants, not where it was told: one for each node
     node: str = ""
     pid: int = 0
     restarts: int = 0

@@ -40,7 +40,13 @@ class MemoryBackend:
         self._ports += 1
         self.orders[order.instance] = order
         self._observed[order.instance] = Observed(
-            State.RUNNING, "127.0.0.1", order.port or self._ports, "memory", 1, started_at=self._clock()
+            State.RUNNING,
+            "127.0.0.1",
+            order.port or self._ports,
+            fixed_port=bool(order.port),
+            node="memory",
+            pid=1,
+            started_at=self._clock(),
         )
         self._on_change()
 
