@@ -13,6 +13,7 @@ from recserve.deploy.aliases import Aliases
 from recserve.deploy.control import Control
 from recserve.deploy.probing import Prober
 from recserve.deploy.reconciler import Reconciler
+from recserve.deploy.scaling import Scaler
 from recserve.deploy.store import Store
 
 if TYPE_CHECKING:
@@ -37,13 +38,19 @@ class Plane:
         aliases = Aliases(folder)
         self.reconciler = Reconciler(self.store, self.backend, self.prober, resolved=aliases)
         self.control = Control(self.store, self.wake, resolved=aliases)
+        self.scaler = Scaler(self.store, self.control)
 
     def __enter__(self) -> Self:
-        self.reconciler.start()
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close(keep=False)
+
+    def start(self) -> None:
+        """Reconcile and scale, in threads."""
+        self.reconciler.start()
+        self.scaler.start()
 
     def wake(self) -> None:
         """Something has changed."""
@@ -53,6 +60,7 @@ class Plane:
 
     def close(self, *, keep: bool) -> None:
         """Stop reconciling, and end all instances, or leave them to the next control plane."""
+        self.scaler.close()
         self.reconciler.close()
         self.prober.close()
         self.backend.close(keep=keep)

@@ -41,7 +41,7 @@ def up(
     backend = partial(LocalBackend, folder / "instances", host=host)
     plane = Plane(folder, backend, endpoint=url)
     try:
-        plane.reconciler.start()
+        plane.start()
         _write_context(folder, url)
         config = uvicorn.Config(application(plane), log_config=None, access_log=False, lifespan="off")
         server = uvicorn.Server(config)
