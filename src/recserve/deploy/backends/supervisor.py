@@ -67,8 +67,12 @@ class Supervisor:
         self._visible_gpus = visible_gpus
         self._limits = Limits(self.order.instance, self.order.resources)
         self._stopping = threading.Event()
+        self._let_go = False
         self._grace_s = 0.0
         self._identity: Identity | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._listens = False
+        self._python = ""
         self._thread = threading.Thread(target=self._live, name=self.order.instance, daemon=True)
 
     def start(self) -> None:
@@ -91,7 +95,7 @@ class Supervisor:
 
     def let_go(self) -> None:
         """Watch no longer; its process goes on."""
-        self._on_change = lambda: None
+        self._let_go = True
 
     def logs(self, lines: int) -> list[str]:
         """The last lines that it wrote."""
@@ -148,7 +152,7 @@ class Supervisor:
             if self._identity is None and not self._begun():
                 return
             code = self._watched()
-            if self._stopping.is_set():
+            if self._stopping.is_set() or self._let_go:
                 return
             self._ended(code)
             if not self.order.restart:
@@ -166,7 +170,7 @@ class Supervisor:
             environment["CUDA_VISIBLE_DEVICES"] = self._visible_gpus
         try:
             with self._root.log.open("ab") as output:
-                self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
+                self._process = subprocess.Popen(
                     self._root.command(chosen),
                     cwd=self._root.workdir(),
                     env=environment,
@@ -206,13 +210,9 @@ class Supervisor:
             return self._process.wait()
         return None
 
-    _process: subprocess.Popen[bytes] | None = None
-
     def _looks_for_port(self) -> bool:
         """Whether it may listen somewhere else than it was told, and was not seen to listen yet."""
         return bool(self.order.port) and not self._listens
-
-    _listens = False
 
     def _find_port(self) -> None:
         assert self._identity is not None
