@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 from benchmarks import models, serving, stages
-from benchmarks.machine import commit, machine, table
+from benchmarks.machine import commit, machine, recorded, table
 from benchmarks.workloads import WORKLOADS
 from rich.console import Console
 
@@ -71,6 +71,7 @@ def item_store(rows: int) -> dict[str, float]:
 
 def page(figures: dict[str, Any]) -> str:
     """The figures as tables."""
+    pages = "\n".join(f"- [{title}]({name})" for name, title in recorded())
     return f"""# Results
 
 Machine: {figures["machine"]}, load before the run {figures["load_before"]:.2f}.
@@ -105,9 +106,9 @@ another, and each finds the caches full of the others' data. Alone, one call aft
 
 {items_table(figures["items"])}
 
-## Feature generation
+## More
 
-Beside numpy, numba, polars and pandas: [results-features.md](results-features.md), `make bench-features`.
+{pages}
 """
 
 

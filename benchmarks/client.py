@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from benchmarks.machine import commit, machine, table
+from benchmarks.machine import commit, machine, record, table
 
 from recserve.client import RequestBuilder
 from recserve.wire.descriptors import message_class
@@ -169,7 +169,9 @@ def read(body: bytes) -> Any:
 def report(items: int, median_ms: dict[str, float]) -> None:
     sdk, ours = median_ms["EAS SDK"], median_ms["recserve, lists"]
     rows = [[name, f"{ms:.2f}", f"{sdk / ms:.1f}"] for name, ms in median_ms.items()]
-    print(table(["builds a request", "ms (median)", "times the SDK's speed"], rows), file=sys.stderr)
+    shown = table(["builds a request", "ms (median)", "times the SDK's speed"], rows)
+    print(shown, file=sys.stderr)
+    record("client", f"Building a request of {items} items", "make bench-client", shown)
     figures = {
         "machine": machine(),
         "commit": commit(),

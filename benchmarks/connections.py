@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import psutil
 import urllib3
 from benchmarks import models
-from benchmarks.machine import commit, machine, table
+from benchmarks.machine import commit, machine, record, table
 from benchmarks.service import requests, service
 from benchmarks.workloads import WORKLOADS, Workload
 from rich.console import Console
@@ -64,7 +64,9 @@ def main() -> int:
         [name, f"at most {most:g}", f"{value:.3g}", "yes" if value <= most else "**no**"]
         for name, value, most in targets
     ]
-    console.print(table(["figure", "target", "measured", "met"], rows), markup=False, soft_wrap=True)
+    shown = table(["figure", "target", "measured", "met"], rows)
+    console.print(shown, markup=False, soft_wrap=True)
+    record("connections", f"{arguments.count} idle connections", "make bench-connections", shown)
     print(json.dumps(figures))
     return 0 if all(value <= most for _, value, most in targets) else 1
 

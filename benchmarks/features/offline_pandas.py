@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from benchmarks.features.tables import BOUNDARIES, COPIES, DEVIATION, IDS, INTEGERS, MEAN, STEPS
-
 from recserve._core import murmur64a
 
 if TYPE_CHECKING:

@@ -1,0 +1,32 @@
+"""`recserve up`: the control plane of this machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def up(
+    *,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Folder of its state; RECSERVE_HOME or ~/.recserve.", show_default=False),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on, and where instances listen.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.")] = 8088,
+    keep: Annotated[bool, typer.Option(help="Leave instances running when it ends.")] = False,
+) -> None:
+    """Run services that `recserve create` begins, until SIGTERM or Ctrl-C."""
+    from recserve.deploy import up as plane
+    from recserve.deploy.client import home
+
+    folder = state or home()
+    plane.up(
+        folder,
+        host=host,
+        port=port,
+        keep=keep,
+        ready=lambda url: typer.echo(f"recserve control plane is ready at {url} (token: {folder / 'token'})"),
+    )

@@ -1,0 +1,216 @@
+"""What users can do to services: each is one transaction that changes what is wanted; the reconciler does it.
+
+A document that changes anything but the number of instances, labels and weights makes a new, immutable
+version, and a roll-out of it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from recserve.deploy.aliases import plain
+from recserve.deploy.document import merged, read
+from recserve.deploy.errors import ConflictError, RefusedError
+from recserve.deploy.records import Rollout, RolloutState, Service, Version, Wanted
+from recserve.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from recserve.deploy.document import Deployment
+    from recserve.deploy.store import Change, Store
+
+#: Changes of these need no other process.
+_NO_ROLL = (("metadata", "instance"), ("labels",), ("autoscaler",))
+
+
+class Control:
+    """The verbs. `wake` is called after each, so that nobody waits for the reconciler's next pass."""
+
+    def __init__(
+        self, store: Store, wake: Callable[[], None], *, resolved: Callable[[str], str] = plain
+    ) -> None:
+        self._store = store
+        self._resolved = resolved
+        self._wake = wake
+
+    def create(self, document: Mapping[str, Any]) -> Service:
+        """Begin a service; ConflictError if its name is taken."""
+        deployment, now = read(document, self._resolved), time.time()
+        with self._store.change() as change:
+            if change.service(deployment.name) is not None:
+                raise ConflictError(
+                    f"service {deployment.name} exists; modify it, or delete it first, or choose another name"
+                )
+            if any(one.group == deployment.name for one in self._store.services.values()):
+                raise ConflictError(f"{deployment.name} is the name of a group; choose another name")
+            token = secrets.token_hex(20) if deployment.token is None else str(deployment.token)
+            service = Service(
+                name=deployment.name,
+                uid=f"eas-{uuid.uuid4().hex[:12]}",
+                token=token,
+                version=1,
+                instances=deployment.instances,
+                rollout=Rollout(target=1, stable=1, began_at=now),
+                labels=dict(deployment.labels),
+                group=deployment.group,
+                created_at=now,
+                updated_at=now,
+            )
+            change.put(service)
+            change.put(Version(service.name, 1, dict(deployment.document), now))
+            change.tell("Created", service.name, f"{service.instances} instances of version 1 are wanted")
+        self._wake()
+        return service
+
+    def modify(self, name: str, document: Mapping[str, Any], *, whole: bool = False) -> Service:
+        """Lay a change over the document of the version that is wanted (`whole`: instead of it)."""
+        with self._store.change() as change:
+            service = self._open(change, name)
+            before = self._store.versions[service.name, service.version].document
+            # A version says how many were wanted when it was made; since then, the service does.
+            before = merged(before, {"metadata": {"instance": service.instances}})
+            after = dict(document) if whole else merged(before, document)
+            after["name"] = name
+            deployment = read(after, self._resolved)
+            service = self._scaled(change, service, deployment.instances)
+            service = replace(service, labels=dict(deployment.labels), updated_at=time.time())
+            if _rest(before) != _rest(deployment.document):
+                service = self._new_version(change, service, deployment)
+            change.put(service)
+        self._wake()
+        return service
+
+    def scale(self, name: str, instances: int) -> Service:
+        """Want so many instances, without a new version."""
+        if not 0 <= instances <= 10_000:
+            raise RefusedError([f"{instances} instances; from 0 to 10,000 are possible"])
+        with self._store.change() as change:
+            service = self._scaled(change, self._open(change, name), instances)
+            change.put(service)
+        self._wake()
+        return service
+
+    def switch(self, name: str, version: int) -> Service:
+        """Roll to a version that exists already, older or newer."""
+        with self._store.change() as change:
+            service = self._open(change, name)
+            if (name, version) not in self._store.versions:
+                known = sorted(number for owner, number in self._store.versions if owner == name)
+                raise NotFoundError(f"service {name} has no version {version}; it has {known}")
+            service = self._rolling(change, service, version)
+            change.put(service)
+        self._wake()
+        return service
+
+    def rollout(self, name: str, **changes: Any) -> Service:
+        """Change how the roll-out goes on: `partition`, `batch`, `interval_s`, `state`."""
+        with self._store.change() as change:
+            service = self._open(change, name)
+            if service.rollout.state in (RolloutState.DONE, RolloutState.FAILED):
+                raise ConflictError(
+                    f"service {name} is not being rolled: its roll-out is {service.rollout.state}"
+                )
+            service = replace(service, rollout=replace(service.rollout, **changes), updated_at=time.time())
+            change.put(service)
+            told = ", ".join(f"{key} {value}" for key, value in changes.items())
+            change.tell("RolloutChanged", name, f"roll-out of version {service.rollout.target}: {told}")
+        self._wake()
+        return service
+
+    def release(self, name: str, *, weight: int | None = None, grouped: bool | None = None) -> Service:
+        """Say how much of its group's traffic comes here: −1 is by its instances, 0 is none."""
+        if weight is not None and not -1 <= weight <= 1000:
+            raise RefusedError([f"weight {weight}; from -1 (by instances) to 1000 is possible"])
+        with self._store.change() as change:
+            service = self._open(change, name)
+            if not service.group:
+                raise ConflictError(f"service {name} is in no group; give it metadata.group first")
+            if weight is not None:
+                service = replace(service, weight=None if weight < 0 else weight)
+            if grouped is not None:
+                service = replace(service, grouped=grouped)
+            change.put(replace(service, updated_at=time.time()))
+            state = "takes part in" if service.grouped else "stands apart from"
+            change.tell("Released", name, f"it {state} group {service.group}, weight {service.weight}")
+        self._wake()
+        return service
+
+    def stop(self, name: str) -> Service:
+        """Want no instance until `start`."""
+        return self._want(name, Wanted.STOPPED, "Stopped", "it is being stopped")
+
+    def start(self, name: str) -> Service:
+        """Want its instances again."""
+        return self._want(name, Wanted.RUNNING, "Started", "it is being started")
+
+    def delete(self, name: str) -> Service:
+        """Want it gone; its name is free when its instances have ended."""
+        return self._want(name, Wanted.DELETED, "Deleted", "it is being deleted")
+
+    def lock(self, name: str, what: str) -> Service:
+        """Protect a service: "all", "dangerous" (stop and delete) or "none"."""
+        if what not in ("all", "dangerous", "none"):
+            raise RefusedError([f"lock {what!r}; all, dangerous and none are possible"])
+        with self._store.change() as change:
+            service = replace(self._known(change, name), locked="" if what == "none" else what)
+            change.put(service)
+            change.tell("Locked" if service.locked else "Unlocked", name, f"safety lock: {what}")
+        return service
+
+    def _want(self, name: str, wanted: Wanted, reason: str, message: str) -> Service:
+        with self._store.change() as change:
+            service = self._known(change, name)
+            if service.locked and wanted is not Wanted.RUNNING:
+                raise ConflictError(f"service {name} is locked ({service.locked}); unlock it first")
+            if service.wanted is Wanted.DELETED and wanted is not Wanted.DELETED:
+                raise ConflictError(f"service {name} is being deleted")
+            service = replace(service, wanted=wanted, updated_at=time.time())
+            change.put(service)
+            change.tell(reason, name, message)
+        self._wake()
+        return service
+
+    def _known(self, change: Change, name: str) -> Service:
+        service = change.service(name)
+        if service is None:
+            raise NotFoundError(f"there is no service {name}")
+        return service
+
+    def _open(self, change: Change, name: str) -> Service:
+        """A service that may be changed."""
+        service = self._known(change, name)
+        if service.wanted is Wanted.DELETED:
+            raise ConflictError(f"service {name} is being deleted")
+        if service.locked == "all":
+            raise ConflictError(f"service {name} is locked (all); unlock it first")
+        return service
+
+    def _scaled(self, change: Change, service: Service, instances: int) -> Service:
+        if instances == service.instances:
+            return service
+        change.tell("Scaled", service.name, f"from {service.instances} to {instances} instances")
+        return replace(service, instances=instances, updated_at=time.time())
+
+    def _new_version(self, change: Change, service: Service, deployment: Deployment) -> Service:
+        number = service.latest + 1
+        change.put(Version(service.name, number, dict(deployment.document), time.time()))
+        return self._rolling(change, replace(service, latest=number, group=deployment.group), number)
+
+    def _rolling(self, change: Change, service: Service, target: int) -> Service:
+        """Whatever has served last stays until the target does."""
+        rollout = Rollout(target=target, stable=service.rollout.stable, began_at=time.time())
+        change.tell("Rolling", service.name, f"from version {rollout.stable} to version {target}")
+        return replace(service, version=target, rollout=rollout, updated_at=time.time())
+
+
+def _rest(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything of a document that only another process can follow."""
+    result = {key: value for key, value in document.items() if (key,) not in _NO_ROLL}
+    metadata = dict(result.get("metadata", {}))
+    metadata.pop("instance", None)
+    return {**result, "metadata": metadata}

@@ -1,0 +1,77 @@
+"""A control plane, put together: store, backend, prober, reconciler, and the verbs on them.
+
+with Plane(folder, backend=…) as plane: …      # reconciles until it is closed
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING, Self
+
+from recserve.deploy.aliases import Aliases
+from recserve.deploy.control import Control
+from recserve.deploy.probing import Prober
+from recserve.deploy.reconciler import Reconciler
+from recserve.deploy.scaling import Scaler
+from recserve.deploy.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from recserve.deploy.backends.backend import Backend
+
+
+class Plane:
+    """Everything that one control plane has."""
+
+    def __init__(
+        self, folder: Path, backend: Callable[[Callable[[], None]], Backend], *, endpoint: str
+    ) -> None:
+        """`backend` is made with what it calls when something has changed."""
+        self.store = Store(folder)
+        self.token = _token(folder)
+        self.endpoint = endpoint  # where clients are told to send requests: the gateway, or discovery
+        self.backend = backend(self.wake)
+        self.prober = Prober(self.wake)
+        aliases = Aliases(folder)
+        self.reconciler = Reconciler(self.store, self.backend, self.prober, resolved=aliases)
+        self.control = Control(self.store, self.wake, resolved=aliases)
+        self.scaler = Scaler(self.store, self.control)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close(keep=False)
+
+    def start(self) -> None:
+        """Reconcile and scale, in threads."""
+        self.reconciler.start()
+        self.scaler.start()
+
+    def wake(self) -> None:
+        """Something has changed."""
+        reconciler: Reconciler | None = getattr(self, "reconciler", None)  # the backend is made before it
+        if reconciler is not None:
+            reconciler.wake()
+
+    def close(self, *, keep: bool) -> None:
+        """Stop reconciling, and end all instances, or leave them to the next control plane."""
+        self.scaler.close()
+        self.reconciler.close()
+        self.prober.close()
+        self.backend.close(keep=keep)
+        self.store.close()
+
+
+def _token(folder: Path) -> str:
+    """Made at the first start, and kept where only its owner reads."""
+    path = folder / "token"
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(32))
+    return path.read_text().strip()

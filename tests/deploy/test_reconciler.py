@@ -1,0 +1,191 @@
+"""Rolls, crashes and restarts, without a process: what is wanted comes to be, and what serves goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.deploy.simulation import Simulation
+
+from recserve.deploy.records import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def simulation(tmp_path: Path) -> Iterator[Simulation]:
+    made = Simulation(tmp_path)
+    yield made
+    made.store.close()
+
+
+def test_what_is_created_runs_and_what_is_deleted_is_gone(simulation: Simulation) -> None:
+    simulation.create()
+    assert simulation.status().status == "Creating"
+    simulation.step(4)
+    assert simulation.status().status == "Running"
+    assert simulation.ready() == {1: 2}
+
+    simulation.control.delete("tiny")
+    simulation.step(10)
+
+    assert "tiny" not in simulation.store.services
+    assert not simulation.backend.observe()
+
+
+def test_a_roll_never_leaves_fewer_ready_than_are_wanted(simulation: Simulation) -> None:
+    simulation.create(metadata={"instance": 4})
+    simulation.step(8)
+    simulation.watch()
+
+    simulation.control.modify("tiny", {"model_path": "/etc"})
+    simulation.step(60)
+
+    assert simulation.ready() == {2: 4}
+    assert simulation.least_ready == 4
+    assert simulation.most_living <= 5
+    assert simulation.status().status == "Running"
+
+
+def test_scaling_makes_no_version(simulation: Simulation) -> None:
+    simulation.create()
+    simulation.step(4)
+
+    simulation.control.modify("tiny", {"metadata": {"instance": 4}})
+    simulation.step(8)
+    assert simulation.ready() == {1: 4}
+
+    simulation.control.scale("tiny", 1)
+    simulation.step(10)
+    assert simulation.ready() == {1: 1}
+    assert simulation.store.services["tiny"].latest == 1
+
+
+def test_a_version_that_does_not_get_ready_leaves_the_old_one_serving(simulation: Simulation) -> None:
+    simulation.create()
+    simulation.step(6)
+    simulation.watch()
+    simulation.prober.broken = lambda order: order.version == 2
+
+    simulation.control.modify("tiny", {"model_path": "/etc"})
+    simulation.step(700)
+
+    assert simulation.ready() == {1: 2}
+    assert simulation.least_ready == 2
+    assert "version 2 did not get ready, version 1 serves" in simulation.status().message
+
+    simulation.control.switch("tiny", 1)
+    simulation.step(5)
+    assert simulation.status().status == "Running"
+    assert simulation.status().message == ""
+
+
+def test_a_version_whose_processes_end_is_given_up(simulation: Simulation) -> None:
+    simulation.create()
+    simulation.step(6)
+    simulation.prober.broken = lambda order: order.version == 2
+    simulation.control.modify("tiny", {"model_path": "/etc"})
+    simulation.step(1)
+    (new,) = [one for one in simulation.instances() if one.version == 2]
+
+    simulation.backend.end(new.id)
+    simulation.step(3)
+
+    assert simulation.ready() == {1: 2}
+    assert f"{new.id} ended: Error" in simulation.status().message
+
+
+def test_a_lost_instance_is_replaced_and_never_routed_to_again(simulation: Simulation) -> None:
+    simulation.create()
+    simulation.step(4)
+    lost = simulation.instances()[0]
+
+    simulation.backend.lose(lost.id)
+    simulation.step(6)
+
+    assert simulation.ready() == {1: 2}
+    assert lost.id not in {one.id for one in simulation.instances()}
+    assert lost.id not in simulation.backend.observe()
+
+
+def test_what_nobody_ordered_is_stopped(simulation: Simulation) -> None:
+    simulation.create()
+    simulation.step(4)
+    order = next(iter(simulation.backend.orders.values()))
+    simulation.backend._observed["stray-1-abcdef"] = simulation.backend.observe()[order.instance]
+
+    simulation.step(1)
+
+    assert "stray-1-abcdef" not in simulation.backend.observe()
+
+
+def test_a_partition_stays_until_it_is_changed(simulation: Simulation) -> None:
+    simulation.create(metadata={"instance": 4})
+    simulation.step(8)
+    simulation.control.modify("tiny", {"model_path": "/etc"})
+    simulation.control.rollout("tiny", partition=1)
+    simulation.step(30)
+    assert simulation.ready() == {1: 3, 2: 1}
+
+    simulation.control.rollout("tiny", partition=None)
+    simulation.step(30)
+
+    assert simulation.ready() == {2: 4}
+
+
+def test_a_version_that_cannot_begin_is_tried_less_and_less_often(simulation: Simulation) -> None:
+    simulation.prober.broken = lambda order: True
+    simulation.create(metadata={"instance": 1})
+    begun = set()
+    for _ in range(120):
+        simulation.step()
+        for one in simulation.instances():
+            if one.phase is Phase.STARTING and one.id in simulation.backend.observe():
+                begun.add(one.id)
+                simulation.backend.end(one.id)
+
+    assert 4 <= len(begun) <= 10
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_from_wherever_it_is_killed_it_ends_in_what_is_wanted(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    simulation = Simulation(tmp_path_factory.mktemp("state"))
+    simulation.create(metadata={"instance": 3})
+    simulation.step(8)
+    for _ in range(data.draw(st.integers(1, 8))):
+        what = data.draw(
+            st.sampled_from(["modify", "scale", "back", "restart", "lose", "end", "stop", "start"])
+        )
+        if what == "modify":
+            simulation.control.modify(
+                "tiny", {"model_path": data.draw(st.sampled_from(["/usr", "/etc", "/tmp", "/var"]))}
+            )
+        elif what == "scale":
+            simulation.control.scale("tiny", data.draw(st.integers(1, 5)))
+        elif what == "back":
+            simulation.control.switch(
+                "tiny", data.draw(st.integers(1, simulation.store.services["tiny"].latest))
+            )
+        elif what == "restart":
+            simulation.restart()
+        elif what in ("stop", "start"):
+            getattr(simulation.control, what)("tiny")
+        elif running := sorted(simulation.backend.observe()):
+            one = data.draw(st.sampled_from(running))
+            (simulation.backend.lose if what == "lose" else simulation.backend.end)(one)
+        simulation.step(data.draw(st.integers(0, 6)))
+    simulation.control.start("tiny")
+    simulation.step(300)
+
+    service = simulation.store.services["tiny"]
+    serving = service.rollout.stable if service.rollout.state == "failed" else service.version
+    assert simulation.ready() == {serving: service.instances}
+    assert len(simulation.backend.observe()) == service.instances
+    simulation.store.close()
