@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from recserve.config import forms
 from recserve.deploy.aliases import plain
 from recserve.deploy.backends.backend import Order, Probe, Resources
-from recserve.deploy.containers import mounts, order_fields, variables
+from recserve.deploy.containers import crash_block, mounts, order_fields, start_seconds, variables
 from recserve.deploy.errors import RefusedError
 from recserve.deploy.plan import Strategy
 
@@ -56,6 +56,12 @@ class Deployment:
         return probe
 
     @property
+    def startup(self) -> Probe | None:
+        """What they are asked before that, until the first success."""
+        probe: Probe | None = self.what_runs.get("startup")
+        return probe
+
+    @property
     def container(self) -> bool:
         """Whether it is an app of the user's own."""
         return "containers" in self.document
@@ -83,10 +89,11 @@ def read(document: Mapping[str, Any], resolved: Callable[[str], str] = plain) ->
         raise RefusedError(problems)
     top = {**top, "name": name, "metadata": metadata}
     rolling = forms.section(metadata, "rolling_strategy", "metadata.")
+    what_runs = order_fields(top, resolved) if "containers" in top else _scorer(top, resolved)
     return Deployment(
         name=str(name),
         document=top,
-        what_runs=order_fields(top, resolved) if "containers" in top else _scorer(top, resolved),
+        what_runs=what_runs,
         token=top.get("token", metadata.get("token")),
         instances=instances,
         group=str(metadata.get("group") or ""),
@@ -100,6 +107,8 @@ def read(document: Mapping[str, Any], resolved: Callable[[str], str] = plain) ->
         strategy=Strategy(
             max_surge=max(1, _share(rolling.get("max_surge", "2%"), instances)),
             max_unavailable=_share(rolling.get("max_unavailable", 0), instances),
+            start_seconds=start_seconds(what_runs.get("startup")),
+            crash_block=crash_block(top),
         ),
     )
 
@@ -118,6 +127,7 @@ def order(deployment: Deployment, version: int, instance: str, token: str) -> Or
         spread=deployment.spread,
         start_seconds=deployment.strategy.start_seconds,
         grace_s=deployment.grace_s,
+        restart=not deployment.strategy.crash_block,
         document=deployment.document,
         **fields,
     )
