@@ -13,6 +13,7 @@ from recserve.cli.check import check
 from recserve.cli.compile import compile
 from recserve.cli.config.app import app as config
 from recserve.cli.deploy.create import create
+from recserve.cli.deploy.render import render
 from recserve.cli.deploy.up import up
 from recserve.cli.doctor import doctor
 from recserve.cli.features.app import app as features
@@ -72,6 +73,7 @@ for _command, _example in (
     (replay, "recserve replay request_log --against http://127.0.0.1:8000,http://127.0.0.1:8001"),
     (up, "recserve up --port 8088"),
     (create, "recserve create service.json"),
+    (render, "recserve render service.json -o manifests"),
     (version, "recserve version --json"),
 ):
     app.command(epilog=f"[bold]Example[/bold]: {_example}")(_command)
