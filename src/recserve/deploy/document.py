@@ -21,6 +21,7 @@ from recserve.deploy.backends.backend import Order, Probe, Resources
 from recserve.deploy.containers import crash_block, mounts, order_fields, start_seconds, variables
 from recserve.deploy.errors import RefusedError
 from recserve.deploy.plan import Strategy
+from recserve.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,6 +73,13 @@ def read(document: Mapping[str, Any], resolved: Callable[[str], str] = plain) ->
 
     `resolved` gives the directory of a path or of an object store's URI.
     """
+    try:
+        return _read(document, resolved)
+    except ConfigError as error:  # what `recserve serve` would say of it too
+        raise RefusedError([str(error)]) from error
+
+
+def _read(document: Mapping[str, Any], resolved: Callable[[str], str]) -> Deployment:
     problems: list[str] = []
     top = forms.nested(document, "")
     metadata = forms.nested(forms.section(top, "metadata"), "metadata")

@@ -156,11 +156,13 @@ def _moves(service: Service, living: Sequence[Instance], situation: Situation) -
     strategy, rollout = situation.strategy, service.rollout
     want_new, want_old = counts(service, situation.now)
     serving = rollout.stable if rollout.state is RolloutState.FAILED else rollout.target
-    target = [one for one in living if one.version == rollout.target]
-    stable = [one for one in living if one.version == rollout.stable and one.version != rollout.target]
-    others = [one for one in living if one.version not in (rollout.target, rollout.stable)]
+    staying = [one for one in living if not one.retired]
+    target = [one for one in staying if one.version == rollout.target]
+    stable = [one for one in staying if one.version == rollout.stable and one.version != rollout.target]
+    retired = [one for one in living if one.retired]
+    others = [one for one in staying if one.version not in (rollout.target, rollout.stable)]
     if rollout.state is RolloutState.PAUSED:  # what is, stays; what ended is replaced
-        want_new = min(want_new, len(target))
+        want_new = min(want_new, sum(one.version == rollout.target for one in living))
         want_old = service.instances - want_new
     moves: list[Start | Drain] = []
     room = service.instances + strategy.max_surge - len(living)
@@ -177,6 +179,7 @@ def _moves(service: Service, living: Sequence[Instance], situation: Situation) -
     # What serves may only go while enough others are ready.
     spare = len(_ready(living)) - (service.instances - max(strategy.max_unavailable, int(fixed)))
     for group, keep, why in (
+        (retired, 0, "another one takes its place"),
         (others, 0, "its version is not wanted any more"),
         (stable, want_old, f"version {serving} takes its place"),
         (target, want_new, "fewer instances are wanted" if want_old == 0 else f"version {serving} stays"),

@@ -112,6 +112,7 @@ class Instance:
     fixed_port: bool = False  # see backends/backend.py, Observed
     pid: int = 0
     restarts: int = 0
+    retired: bool = False  # a user wants another one in its place
     ready_at: float = 0.0  # 0: it never was
     reason: str = ""  # of its last end, or why it is not ready: OOMKilled, Error, ProbeFailed, …
     message: str = ""
