@@ -25,6 +25,7 @@ log = logging.getLogger("recserve.deploy")
 
 #: Where clients on this machine find out how to reach the control plane.
 CONTEXT = "context.json"
+_BACKLOG = 1024
 
 
 def up(
@@ -45,9 +46,10 @@ def up(
         _write_context(folder, url)
         config = uvicorn.Config(application(plane), log_config=None, access_log=False, lifespan="off")
         server = uvicorn.Server(config)
-        # uvicorn raises what it has caught once more when it has ended; by then there is our own end to do.
+        # uvicorn catches signals only while it runs: one that comes before ends it all the same, and the one
+        # that it raises once more when it has ended leaves us time for our own end.
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: None)
+            signal.signal(number, lambda *_: setattr(server, "should_exit", True))
         ready(url)
         server.run(sockets=[listener])
     finally:
@@ -60,6 +62,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(_BACKLOG)  # who is told that it is ready may connect, even if it is not asked yet
     except OSError as error:
         listener.close()
         raise LoadError(
