@@ -17,6 +17,17 @@ def up(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.")] = 8088,
     keep: Annotated[bool, typer.Option(help="Leave instances running when it ends.")] = False,
+    gateway: Annotated[bool, typer.Option(help="One address for all services, by HAProxy.")] = True,
+    gateway_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Where the gateway listens; 0 takes a free one.")
+    ] = 8089,
+    tls_certificate: Annotated[
+        Path | None,
+        typer.Option(help="PEM file with the gateway's certificate chain.", show_default=False),
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="PEM file with the certificate's key.", show_default=False)
+    ] = None,
 ) -> None:
     """Run services that `recserve create` begins, until SIGTERM or Ctrl-C."""
     from recserve.deploy import up as plane
@@ -28,5 +39,8 @@ def up(
         host=host,
         port=port,
         keep=keep,
+        gateway=gateway,
+        gateway_port=gateway_port,
+        tls=plane.tls(tls_certificate, tls_key),
         ready=lambda url: typer.echo(f"recserve control plane is ready at {url} (token: {folder / 'token'})"),
     )
