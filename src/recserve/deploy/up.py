@@ -39,14 +39,17 @@ def up(
     port: int = 0,
     keep: bool = False,
     gateway: bool = True,
-    gateway_port: int = 0,
+    gateway_port: int | None = None,
     tls: Tls | None = None,
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Run a control plane until SIGTERM or Ctrl-C; `ready` is told its URL.
 
-    `gateway`: with one, if HAProxy is installed; `tls` is the gateway's.
+    `gateway`: with one, if HAProxy is installed; it listens on the port after `port` (0: on a free one).
+    `tls` is the gateway's.
     """
+    if gateway_port is None:
+        gateway_port = port and port + 1
     listener = _listen(host, port)
     url = f"http://{host}:{listener.getsockname()[1]}"
     backend = partial(LocalBackend, folder / "instances", host=host)

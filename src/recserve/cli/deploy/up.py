@@ -19,8 +19,11 @@ def up(
     keep: Annotated[bool, typer.Option(help="Leave instances running when it ends.")] = False,
     gateway: Annotated[bool, typer.Option(help="One address for all services, by HAProxy.")] = True,
     gateway_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Where the gateway listens; 0 takes a free one.")
-    ] = 8089,
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Where the gateway listens; the port after --port.", show_default=False
+        ),
+    ] = None,
     tls_certificate: Annotated[
         Path | None,
         typer.Option(help="PEM file with the gateway's certificate chain.", show_default=False),
