@@ -84,6 +84,7 @@ EXTRAS = {
     "sentencepiece",
     "opencc",
     "matplotlib",
+    "kubernetes",
 }
 
 #: Feature types that a Python library computes (features/python_step.py): there is no kernel of their name.

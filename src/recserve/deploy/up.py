@@ -51,6 +51,7 @@ def up(
         ready(url)
         server.run(sockets=[listener])
     finally:
+        (folder / CONTEXT).unlink(missing_ok=True)
         plane.close(keep=keep)
 
 

@@ -7,6 +7,7 @@ import typer
 
 
 def up(
+    context: typer.Context,
     *,
     state: Annotated[
         Path | None,
@@ -17,12 +18,20 @@ def up(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.")] = 8088,
     keep: Annotated[bool, typer.Option(help="Leave instances running when it ends.")] = False,
+    detach: Annotated[bool, typer.Option(help="Run it in the background, until `recserve down`.")] = False,
 ) -> None:
-    """Run services that `recserve create` begins, until SIGTERM or Ctrl-C."""
-    from recserve.deploy import up as plane
+    """Run services that `recserve create` begins, until SIGTERM, Ctrl-C or `recserve down`."""
     from recserve.deploy.client import home
 
     folder = state or home()
+    if detach:
+        from recserve.deploy.background import begin
+
+        url, log = begin(folder, _again(context))
+        typer.echo(f"recserve control plane is ready at {url} (token: {folder / 'token'}, log: {log})")
+        return
+    from recserve.deploy import up as plane
+
     plane.up(
         folder,
         host=host,
@@ -30,3 +39,15 @@ def up(
         keep=keep,
         ready=lambda url: typer.echo(f"recserve control plane is ready at {url} (token: {folder / 'token'})"),
     )
+
+
+def _again(context: typer.Context) -> list[str]:
+    """The options of this command, for the process that stays."""
+    options: list[str] = []
+    for name, value in context.params.items():
+        word = name.replace("_", "-")
+        if isinstance(value, bool):
+            options.append(f"--{word}" if value and name != "detach" else f"--no-{word}")
+        elif value is not None:
+            options += [f"--{word}", str(value)]
+    return options
