@@ -64,15 +64,15 @@ def up(
     )
     started = False
     try:
-        plane.start()
-        started = True
-        _write_context(folder, url)
         config = uvicorn.Config(application(plane), log_config=None, access_log=False, lifespan="off")
         server = uvicorn.Server(config)
         # uvicorn catches signals only while it runs: one that comes before ends it all the same, and the one
         # that it raises once more when it has ended leaves us time for our own end.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+        plane.start()
+        started = True
+        _write_context(folder, url)
         ready(url)
         server.run(sockets=[listener])
     finally:
