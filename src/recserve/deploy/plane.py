@@ -37,7 +37,7 @@ class Plane:
         self.prober = Prober(self.wake)
         aliases = Aliases(folder)
         self.reconciler = Reconciler(self.store, self.backend, self.prober, resolved=aliases)
-        self.control = Control(self.store, self.wake, resolved=aliases)
+        self.control = Control(self.store, self.wake, resolved=aliases, nodes=self.backend.nodes)
         self.scaler = Scaler(self.store, self.control)
 
     def __enter__(self) -> Self:

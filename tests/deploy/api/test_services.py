@@ -80,9 +80,9 @@ def test_a_service_is_created_described_changed_and_deleted(api: Api) -> None:
 
 
 def test_replacing_a_document_drops_what_it_does_not_have(api: Api) -> None:
-    api.create(labels={"team": "search"}, processor_envs=[{"name": "INPUT_TILE", "value": "2"}])
+    api.create(labels={"team": "search"}, processor_envs=[{"name": "NO_GRAD_GUARD", "value": "1"}])
     api.of("PUT", "", TINY, UpdateType="replace")
-    assert "INPUT_TILE" not in api.of("GET", "")["ServiceConfig"]
+    assert "NO_GRAD_GUARD" not in api.of("GET", "")["ServiceConfig"]
     assert api.of("GET", "")["Labels"] == []
     api.of("PUT", "", TINY, UpdateType="other", status=400)
 
