@@ -83,7 +83,7 @@ def test_the_samples_of_the_hosted_product_are_taken_as_written(
     (mount,) = found.what_runs["mounts"]
     assert mount.source == str(state / "store" / "xxx" / "xxx" / "export")
     file = files_of(found)
-    assert file["token"] == ["made"]
+    assert file["token"] == "made"
     assert file["metadata"]["rpc"] == sample["metadata"]["rpc"]
     if "fs_project" in sample["model_config"]:
         assert file["model_config"]["fs_registry"] == str(state / "feature_store.yaml")
@@ -236,13 +236,13 @@ def test_secrets_are_in_no_error_and_no_repr() -> None:
 @pytest.mark.parametrize(
     ("change", "own", "expected"),
     [
-        ({}, "made", ["made"]),
-        ({"token": "mine"}, "mine", ["mine"]),
-        ({"metadata": {"token": "mine"}}, "mine", ["mine"]),
+        ({}, "made", "made"),
+        ({"token": "mine"}, "mine", "mine"),
+        ({"metadata": {"token": "mine"}}, "mine", "mine"),
         ({"token": ["new", "old"]}, "new", ["new", "old"]),
         ({"token": ""}, "", None),
         ({"generate_token": "false"}, "", None),
-        ({"generate_token": False, "token": "mine"}, "mine", ["mine"]),
+        ({"generate_token": False, "token": "mine"}, "mine", "mine"),
     ],
 )
 def test_instances_get_the_services_token(change: dict[str, Any], own: str, expected: Any) -> None:
@@ -273,7 +273,7 @@ def test_an_instances_file_has_nothing_of_the_control_plane() -> None:
         "warm_up_data_path": ["/data/warm.bin"],
         "metadata": {"rpc": {"worker_threads": 2}, "group": None},
         "model_config": {"fg_mode": "bypass"},
-        "token": ["made"],
+        "token": "made",
     }
 
 
@@ -281,7 +281,7 @@ def test_both_ways_to_say_how_an_instance_ends_are_taken() -> None:
     assert read({**GOOD, "metadata": {"eas.termination_grace_period": 7}}).grace_s == 7
     assert read({**GOOD, "runtime": {"termination_grace_period": 8}}).grace_s == 8
     assert read(GOOD).grace_s == 30
-    assert not read({**GOOD, "runtime": {"enable_crash_block": True}}).restart
+    assert read({**GOOD, "runtime": {"enable_crash_block": True}}).strategy.crash_block
 
 
 def test_a_version_that_nobody_knows_is_taken_for_the_newest() -> None:

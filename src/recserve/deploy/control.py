@@ -58,11 +58,11 @@ class Control:
                 )
             if any(one.group == deployment.name for one in self._store.services.values()):
                 raise ConflictError(f"{deployment.name} is the name of a group; choose another name")
-            tokens = (secrets.token_hex(20),) if deployment.tokens is None else deployment.tokens
+            token = secrets.token_hex(20) if deployment.token is None else deployment.token
             service = Service(
                 name=deployment.name,
                 uid=f"eas-{uuid.uuid4().hex[:12]}",
-                token=next(iter(tokens), ""),
+                token=token,
                 version=1,
                 instances=deployment.instances,
                 rollout=Rollout(target=1, stable=1, began_at=now),
@@ -321,8 +321,8 @@ class Control:
 
     def _rolling(self, change: Change, service: Service, target: int, deployment: Deployment) -> Service:
         """Whatever has served last stays until the target does. Token and group are the target's at once."""
-        if deployment.tokens is not None:
-            service = replace(service, token=next(iter(deployment.tokens), ""))
+        if deployment.token is not None:
+            service = replace(service, token=deployment.token)
         service = self._in_group(service, deployment.group)
         rollout = Rollout(target=target, stable=service.rollout.stable, began_at=time.time())
         change.tell("Rolling", service.name, f"from version {rollout.stable} to version {target}")

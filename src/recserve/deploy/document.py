@@ -19,7 +19,9 @@ from recserve.deploy import autoscaler, containers, cron, keys, processors, scor
 from recserve.deploy import resources as sizes
 from recserve.deploy.aliases import plain
 from recserve.deploy.backends.backend import Order, Probe, Resources
+from recserve.deploy.containers import crash_block, start_seconds
 from recserve.deploy.errors import RefusedError
+from recserve.deploy.gateway.policy import policy
 from recserve.deploy.plan import Strategy
 from recserve.errors import ConfigError
 
@@ -53,14 +55,24 @@ class Deployment:
     strict: bool = False  # whether what no machine has is refused
     spread: str = "default"
     grace_s: float = 30.0
-    restart: bool = True
     strategy: Strategy = field(default_factory=Strategy)
     remarks: tuple[str, ...] = ()  # what a person should know of keys that do nothing here
+
+    @property
+    def token(self) -> str | None:
+        """The one that clients are given; "": they need none; None: one is to be made."""
+        return None if self.tokens is None else next(iter(self.tokens), "")
 
     @property
     def readiness(self) -> Probe:
         """How its instances are asked whether they are ready."""
         probe: Probe = self.what_runs["readiness"]
+        return probe
+
+    @property
+    def startup(self) -> Probe | None:
+        """What they are asked before that, until the first success."""
+        probe: Probe | None = self.what_runs.get("startup")
         return probe
 
     @property
@@ -99,15 +111,16 @@ def _read(document: Mapping[str, Any], resolved: Callable[[str], str], folder: P
     problems += unserved or _problems(top)
     tokens = _gathered(problems, _tokens, top)
     found = _gathered(problems, sizes.asked, top, folder)
-    strategy = _gathered(problems, _strategy, metadata)
+    _gathered(problems, policy, top)  # followed by the gateway, and refused here, where somebody reads it
     kind: Any = None
     if not unserved:
         kind = _gathered(problems, _container if "containers" in top else _scorer, top, resolved, folder)
+    strategy = _gathered(problems, _strategy, top, kind[0] if kind else {})
     if problems or kind is None or found is None or strategy is None:
         raise RefusedError(list(dict.fromkeys(problems)))
     what_runs, service_file, said = kind
     runtime, eas = forms.section(top, "runtime"), forms.section(metadata, "eas", "metadata.")
-    policy = forms.section(forms.section(metadata, "scheduling"), "spread").get("policy")
+    spread = forms.section(forms.section(metadata, "scheduling"), "spread").get("policy")
     return Deployment(
         name=top["name"],
         document=top,
@@ -121,9 +134,8 @@ def _read(document: Mapping[str, Any], resolved: Callable[[str], str], folder: P
         pool=str(metadata.get("resource") or ""),
         burstable=bool(metadata.get("resource_burstable")),
         strict=bool(metadata.get("strict_resources")),
-        spread=_SPREADS[policy or ""],
+        spread=_SPREADS[spread or ""],
         grace_s=float(eas.get("termination_grace_period", runtime.get("termination_grace_period", 30))),
-        restart=not runtime.get("enable_crash_block"),
         strategy=strategy,
         remarks=(*remarks, *said),
     )
@@ -151,7 +163,7 @@ def _problems(top: Mapping[str, Any]) -> list[str]:
     instances, kind = metadata.get("instance", 1), metadata.get("type") or "Standard"
     runtime, eas = forms.section(top, "runtime"), forms.section(metadata, "eas", "metadata.")
     scheduling = forms.section(metadata, "scheduling", "metadata.")
-    policy = forms.section(scheduling, "spread", "metadata.scheduling.").get("policy") or ""
+    spread = forms.section(scheduling, "spread", "metadata.scheduling.").get("policy") or ""
     grace = eas.get("termination_grace_period", runtime.get("termination_grace_period", 30))
     size = forms.section(top, "unit").get("size", 1)
     what = "lower-case letters, digits, '_' and '-' are expected, a letter or digit first"
@@ -175,8 +187,8 @@ def _problems(top: Mapping[str, Any]) -> list[str]:
             f"termination_grace_period is {grace!r}; seconds from 0 to 86,400 are expected",
         ),
         (
-            not isinstance(policy, str) or policy not in _SPREADS,
-            f"metadata.scheduling.spread.policy is {policy!r}; host, zone and default are possible",
+            not isinstance(spread, str) or spread not in _SPREADS,
+            f"metadata.scheduling.spread.policy is {spread!r}; host, zone and default are possible",
         ),
         (
             labels is not None
@@ -227,8 +239,9 @@ def order(
     if not deployment.container:
         own = (token,) if deployment.tokens is None else deployment.tokens
         # Where everybody may ask, they may by the group's name too.
-        tokens = list(dict.fromkeys((*own, *filter(None, (group_token,))))) if any(own) else None
-        fields["files"] = {"service.json": json.dumps({**deployment.service_file, "token": tokens})}
+        tokens = list(dict.fromkeys(filter(None, (*own, group_token)))) if any(own) else [None]
+        wanted = tokens if len(tokens) > 1 else tokens[0]
+        fields["files"] = {"service.json": json.dumps({**deployment.service_file, "token": wanted})}
     found, pool = deployment.resources, deployment.pool
     if not deployment.strict:
         found, pool, _ = deployment.fitted(nodes)
@@ -241,7 +254,7 @@ def order(
         spread=deployment.spread,
         start_seconds=deployment.strategy.start_seconds,
         grace_s=deployment.grace_s,
-        restart=deployment.restart,
+        restart=not deployment.strategy.crash_block,
         document=deployment.document,
         **fields,
     )
@@ -285,13 +298,16 @@ def _tokens(top: Mapping[str, Any]) -> tuple[str, ...] | None:
     return tuple(one for one in tokens if one)
 
 
-def _strategy(metadata: Mapping[str, Any]) -> Strategy:
+def _strategy(top: Mapping[str, Any], what_runs: Mapping[str, Any]) -> Strategy:
+    metadata = top["metadata"]
     rolling = forms.section(metadata, "rolling_strategy", "metadata.")
     instances = metadata.get("instance", 1)
     count = instances if isinstance(instances, int) else 1
     return Strategy(
         max_surge=max(1, _share("max_surge", rolling.get("max_surge", "2%"), count)),
         max_unavailable=_share("max_unavailable", rolling.get("max_unavailable", 0), count),
+        start_seconds=start_seconds(what_runs.get("startup")),
+        crash_block=crash_block(top),
     )
 
 
