@@ -58,7 +58,7 @@ class Plane:
             resolved=aliases,
             routes_changed=self.gateway.wake if self.gateway is not None else lambda: None,
         )
-        self.control = Control(self.store, self.wake, resolved=aliases)
+        self.control = Control(self.store, self.wake, resolved=aliases, nodes=self.backend.nodes)
         self.scaler = Scaler(self.store, self.control)
 
     def __enter__(self) -> Self:

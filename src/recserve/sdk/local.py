@@ -187,7 +187,7 @@ def run_locally(
                 model.as_uri() if spec.is_container_serving() else str(model), session=session
             )
         name = spec.to_dict().get("name") or "local"
-        deployment = read({**spec.to_dict(), "name": name}, session.aliases)
+        deployment = read({**spec.to_dict(), "name": name}, session.aliases, session.home)
         instance = f"{name}-1-{secrets.token_hex(3)}"
         wanted = replace(order(deployment, 1, instance, token=""), restart=False)
         environments = Environments(session.home / "environments")
