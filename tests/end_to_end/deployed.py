@@ -67,7 +67,8 @@ class Deployed:
             time.sleep(0.05)
 
     def kill_one(self, service: str) -> None:
-        """End the process of a ready instance as the system does when memory is short."""
+        """End the process of a ready instance as the system does when memory is short; wait for it again."""
+        before = self._became_ready(service)
         ready = next(one for one in self.instances(service) if one["Status"] == "Ready")
         name = str(ready["InstanceName"])
         found = [
@@ -76,6 +77,12 @@ class Deployed:
         assert found, f"{name} has no process"
         for process in found:
             process.kill()
+        self.wait(service, lambda seen: seen["Status"] == "Running" and self._became_ready(service) > before)
+
+    def _became_ready(self, service: str) -> int:
+        """How often an instance has."""
+        events = self.client.get(service, "events")["Events"]
+        return sum(event["Reason"] == "InstanceReady" for event in events)
 
     def answered(self, *services: str) -> dict[str, int]:
         """How many predictions the instances of each service have answered so far."""
@@ -268,6 +275,7 @@ def _eas(
     script = __file__.replace("deployed.py", _EAS_TRAFFIC)
     values = (url, service, token, json.dumps(calls), str(pause_s), str(count))
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environ["PYTHONWARNINGS"] = "ignore::FutureWarning"  # of urllib3, for each URL of the client
     return subprocess.Popen(
         [str(eas_python()), script, *values],
         stdin=subprocess.PIPE,
