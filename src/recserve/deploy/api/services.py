@@ -198,7 +198,8 @@ class Services:
         if version is None:  # its last instance has ended just now
             raise NotFoundError(f"there is no service {service.name}")
         endpoint = f"{self._plane.endpoint}/api/predict/{service.name}"
-        return shown.service(service, version, instances, endpoint=endpoint, secrets=secrets)
+        found = shown.service(service, version, instances, endpoint=endpoint, secrets=secrets)
+        return found | ({"Advice": self._plane.advice} if self._plane.advice else {})
 
 
 def known(plane: Plane, name: str) -> Service:
