@@ -50,7 +50,7 @@ def up(
     `tls` is the gateway's.
     """
     if gateway_port is None:
-        gateway_port = port and port + 1
+        gateway_port = port and min(port + 1, 65_535)
     listener = _listen(host, port)
     url = f"http://{host}:{listener.getsockname()[1]}"
     backend = partial(LocalBackend, folder / "instances", host=host)
