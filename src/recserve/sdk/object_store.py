@@ -55,8 +55,10 @@ class ObjectStore:
         place = self.path(uri) or self._new_bucket(uri)
         if place is None:
             filesystem, key = _filesystem(uri)
-            end = "" if source.is_dir() else source.name
-            filesystem.put(f"{source}/" if source.is_dir() else str(source), key + end, recursive=True)
+            if source.is_dir():
+                filesystem.put(f"{source}/", key, recursive=True)
+            else:
+                filesystem.put_file(str(source), f"{key.rstrip('/')}/{source.name}")
         else:
             _copied(source, place)
         return uri if source.is_dir() else uri + source.name

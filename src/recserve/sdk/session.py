@@ -38,8 +38,8 @@ log = logging.getLogger("recserve.sdk")
 
 #: Where uploads go unless a session says otherwise; <home>/store/recserve on disk.
 DEFAULT_BUCKET = "recserve"
-#: Another program's control plane that is not ready by then is given up; so is one that does not end.
-OTHERS_START_SECONDS, END_SECONDS = 60.0, 120.0
+#: A control plane that does not answer by then is given up; so is one that does not end.
+START_SECONDS, END_SECONDS = 60.0, 120.0
 
 
 class Session:
@@ -100,10 +100,13 @@ class Session:
         return ControlClient.found(named, self._token) if named and named != "local" else None
 
     def _running(self) -> ControlClient | None:
-        """This machine's, if it answers."""
+        """This machine's, if it answers; what an earlier one has left is not asked, and told no token."""
         try:
-            url = str(json.loads((self.home / "context.json").read_text())["url"])
+            context = json.loads((self.home / "context.json").read_text())
+            url, pid = str(context["url"]), context["pid"]
             token = (self.home / "token").read_text().strip()
+            if pid != holder(self.home):
+                return None
             with urllib3.PoolManager(timeout=3, retries=False) as pool:
                 answer = pool.request("GET", f"{url}/healthz")
         except (OSError, ValueError, KeyError, urllib3.exceptions.HTTPError):
@@ -112,24 +115,15 @@ class Session:
 
     def _start(self) -> ControlClient:
         """Run `recserve up` and wait until it answers; another program's that was faster will do as well."""
-        command = [
-            sys.executable,
-            "-m",
-            "recserve",
-            "up",
-            "--detach",
-            "--state",
-            str(self.home),
-            "--port",
-            "0",
-        ]
+        options = ["up", "--detach", "--state", str(self.home), "--port", "0"]
+        command = [sys.executable, "-m", "recserve", *options]
         environ = {**process_environ(), "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
         ended = subprocess.run(
             command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
-        give_up_at = time.monotonic() + OTHERS_START_SECONDS
+        give_up_at = time.monotonic() + START_SECONDS
         while (client := self._running()) is None:
-            if ended.returncode == 0 or not holder(self.home) or time.monotonic() > give_up_at:
+            if not holder(self.home) or time.monotonic() > give_up_at:
                 said = ended.stderr.strip()[-500:]
                 raise PAIException(f"no control plane could be started in {self.home}: {said}")
             time.sleep(0.05)
