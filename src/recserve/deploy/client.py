@@ -111,9 +111,9 @@ class ControlClient:
         """One."""
         return self._ask_of(name, "GET")
 
-    def modify(self, name: str, change: Mapping[str, Any]) -> dict[str, Any]:
-        """Lay a change over its document."""
-        return self._ask_of(name, "PUT", body=change)
+    def modify(self, name: str, change: Mapping[str, Any], **query: Any) -> dict[str, Any]:
+        """Lay a change over its document; `query` may hold `Partition`, `BatchSize`, `Interval`, `Paused`."""
+        return self._ask_of(name, "PUT", body=change, **query)
 
     def delete(self, name: str, what: str = "", **query: Any) -> dict[str, Any]:
         """End it, or its `autoscaler`, `cronscaler`, `mirror`, `instances`."""

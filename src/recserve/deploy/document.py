@@ -20,6 +20,7 @@ from recserve.deploy.aliases import plain
 from recserve.deploy.backends.backend import Order, Probe, Resources
 from recserve.deploy.containers import crash_block, mounts, order_fields, start_seconds, variables
 from recserve.deploy.errors import RefusedError
+from recserve.deploy.gateway.policy import policy
 from recserve.deploy.plan import Strategy
 from recserve.errors import ConfigError
 
@@ -96,6 +97,7 @@ def _read(document: Mapping[str, Any], resolved: Callable[[str], str]) -> Deploy
     if problems:
         raise RefusedError(problems)
     top = {**top, "name": name, "metadata": metadata}
+    policy(top)  # followed by the gateway, and refused here, where somebody reads it
     rolling = forms.section(metadata, "rolling_strategy", "metadata.")
     what_runs = order_fields(top, resolved) if "containers" in top else _scorer(top, resolved)
     return Deployment(

@@ -251,7 +251,8 @@ class Reconciler:
             if one.phase is Phase.READY
         )
         services = [
-            (s.name, s.group, s.grouped, s.weight, s.instances) for s in self._store.services.values()
+            (s.name, s.group, s.grouped, s.weight, s.instances, s.version, s.wanted, s.mirror)
+            for s in self._store.services.values()
         ]
         if (routed, services) != self._routed:
             self._routed = (routed, services)

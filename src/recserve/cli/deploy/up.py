@@ -19,6 +19,20 @@ def up(
     port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.")] = 8088,
     keep: Annotated[bool, typer.Option(help="Leave instances running when it ends.")] = False,
     detach: Annotated[bool, typer.Option(help="Run it in the background, until `recserve down`.")] = False,
+    gateway: Annotated[bool, typer.Option(help="One address for all services, by HAProxy.")] = True,
+    gateway_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Where the gateway listens; the port after --port.", show_default=False
+        ),
+    ] = None,
+    tls_certificate: Annotated[
+        Path | None,
+        typer.Option(help="PEM file with the gateway's certificate chain.", show_default=False),
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="PEM file with the certificate's key.", show_default=False)
+    ] = None,
 ) -> None:
     """Run services that `recserve create` begins, until SIGTERM, Ctrl-C or `recserve down`."""
     from recserve.deploy.client import home
@@ -37,6 +51,9 @@ def up(
         host=host,
         port=port,
         keep=keep,
+        gateway=gateway,
+        gateway_port=gateway_port,
+        tls=plane.tls(tls_certificate, tls_key),
         ready=lambda url: typer.echo(f"recserve control plane is ready at {url} (token: {folder / 'token'})"),
     )
 

@@ -194,11 +194,12 @@ class Services:
         store = self._plane.store
         with store.reading():
             version = store.versions.get((service.name, service.version))
-            instances = store.instances_of(service.name)
+            instances = self._plane.instances_of(service.name)
         if version is None:  # its last instance has ended just now
             raise NotFoundError(f"there is no service {service.name}")
         endpoint = f"{self._plane.endpoint}/api/predict/{service.name}"
-        return shown.service(service, version, instances, endpoint=endpoint, secrets=secrets)
+        found = shown.service(service, version, instances, endpoint=endpoint, secrets=secrets)
+        return found | ({"Advice": self._plane.advice} if self._plane.advice else {})
 
 
 def known(plane: Plane, name: str) -> Service:
