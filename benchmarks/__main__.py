@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 RESULTS = Path(__file__).parent / "results.md"
+PEERS = RESULTS.with_name("results-peers.md")
 console = Console(stderr=True)
 
 
@@ -106,10 +107,23 @@ another, and each finds the caches full of the others' data. Alone, one call aft
 
 {items_table(figures["items"])}
 
+## Beside other servers
+
+{tables_of(PEERS)}
+
 ## More
 
 {pages}
 """
+
+
+def tables_of(page: Path) -> str:
+    """The sections of another benchmark's page, one level further down, and where the rest of it is."""
+    if not page.exists():
+        return "Not measured: `make bench-peers`."
+    sections = page.read_text().partition("\n## ")[2].strip()
+    shown = f"## {sections}".replace("\n## ", "\n### ").replace("## ", "### ", 1)
+    return f"Of [{page.name}]({page.name}), which says how, and on which commit.\n\n{shown}"
 
 
 SERVING = {

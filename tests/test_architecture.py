@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "pyfg": {"features"},
     "client": {"wire"},
     "deploy": {"client"},
-    "sdk": {"deploy", "client"},
+    "sdk": {"deploy", "client", "wire"},
     "console": {"deploy", "client"},
     # A test's own server: it starts `recserve serve` as a process, and talks to it as a client does.
     "testing": {"client"},

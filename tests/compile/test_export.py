@@ -85,6 +85,23 @@ def test_the_number_of_rows_is_one_with_batch_size(tmp_path: Path) -> None:
         assert torch.equal(found, script(data)["sum"])
 
 
+class Rejecting(torch.nn.Module):
+    """Takes no ages below 0."""
+
+    def forward(self, data: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        assert bool((data["age.values"] >= 0).all()), "an age is negative"
+        return {"sum": data["age.values"]}
+
+
+def test_a_model_that_rejects_the_example_is_told_with_the_way_out(tmp_path: Path) -> None:
+    script = load_script(models.write(tmp_path, Rejecting()) / "scripted_model.pt")
+
+    with pytest.raises(
+        BundleError, match=r"rejects a request .* an age is negative; give a folder of recorded"
+    ):
+        export(script, {"age.values": -np.ones((5, 2), np.float32)})
+
+
 class OfItsValues(torch.nn.Module):
     """Takes a branch by what its input holds."""
 

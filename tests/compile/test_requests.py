@@ -52,6 +52,25 @@ def test_what_may_vary_in_the_example_has_a_size_of_more_than_1(features: Genera
     assert {name for name, tensor in example.items() if len(tensor) == 1} == fixed
 
 
+def test_what_always_has_one_value_has_exactly_one(tmp_path: Path) -> None:
+    bundle = write_rank(tmp_path)
+    document = json.loads((tmp_path / "fg.json").read_text())
+    record = next(one for one in document["features"] if one.get("feature_name") == "item_id")
+    record |= {"value_dim": 1, "default_value": "0"}
+    (tmp_path / "fg.json").write_text(json.dumps(document))
+    features = features_of(bundle)
+    requests = Requests(features, features.tensors)
+
+    drawn = [requests.example(6), *(tensors for _, tensors in requests.all((1, 9), 2))]
+
+    assert all((tensors["item_id.lengths"] == 1).all() for tensors in drawn)
+    (alike,) = [names for names in requests.alike() if "item_id.values" in names]
+    assert "item_id.lengths" in alike
+    for tensors in drawn:
+        for names in requests.alike():
+            assert len({len(tensors[name]) for name in names}) == 1
+
+
 def test_a_step_has_one_value_where_the_model_reads_no_key_lengths(tmp_path: Path) -> None:
     bundle = write_rank(tmp_path)
     document = json.loads((tmp_path / "fg.json").read_text())

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from recserve._core import murmur64a
 from tests.end_to_end.conftest import Eas
 from tests.end_to_end.echo import USERS
 from tests.end_to_end.samples import CLICK, JAVA_SAMPLE, PYTHON_SAMPLE, RAW_3, RAW_4
 from tests.processors.conftest import service_of
 from tests.processors.conftest import write_bundle as write_sums
 
+from recserve._core import murmur64a
 from recserve.columns import Batch, batch_from_arrow, column_from_arrow
 from recserve.messages import ScoreRequest
 from recserve.testing import serve

@@ -13,8 +13,8 @@ from conformance.plain.hash import hash_double, hash_float
 from conformance.write import FOLDER, Case, bucketizers, decode
 from hypothesis import given
 from hypothesis import strategies as st
-from recserve._core import Bucketizer, Normalizer, Vocabulary
 
+from recserve._core import Bucketizer, Normalizer, Vocabulary
 from recserve.errors import ConfigError
 
 VECTORS: dict[str, list[Case]] = json.loads((FOLDER / "bucketize.json").read_text())

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from recserve._core import murmur64a
 
+from recserve._core import murmur64a
 from recserve.columns import Batch, batch_from_arrow, to_arrow
 from recserve.errors import ConfigError, DataError, RequestError
 from recserve.features import config, offline

@@ -12,8 +12,8 @@ from conformance.plain.expression import ELEMENTS, LEVELS, REDUCTIONS, evaluate
 from conformance.write import FOLDER, Case, decode, vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recserve._core import Expression
 
+from recserve._core import Expression
 from recserve.errors import ConfigError
 
 VECTORS: dict[str, list[Case]] = json.loads((FOLDER / "expression.json").read_text())

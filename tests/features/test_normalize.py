@@ -12,8 +12,8 @@ from conformance.plain.normalize import normalize
 from conformance.write import FOLDER, Case, decode
 from hypothesis import given
 from hypothesis import strategies as st
-from recserve._core import Normalizer
 
+from recserve._core import Normalizer
 from recserve.errors import ConfigError
 
 VECTORS: list[Case] = json.loads((FOLDER / "normalize.json").read_text())["cases"]

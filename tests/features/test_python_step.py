@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from recserve._core import Bucketizer, FeaturePlan, PythonStep, Rules, Side, Step, StepInput
 
+from recserve._core import Bucketizer, FeaturePlan, PythonStep, Rules, Side, Step, StepInput
 from recserve.columns import Batch, Column, batch_from_arrow, column_from_arrow, to_arrow
 from recserve.errors import DataError, RequestError
 from recserve.features.python_step import Unit, kernel, texts_of

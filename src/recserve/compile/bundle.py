@@ -80,7 +80,7 @@ def compile_bundle(
     requests = _Given(samples) if features is None else _Drawn(features, original.inputs)
     sha256 = sha256_of(bundle.model_path)
     progress(STEPS[1])
-    exported = export(load_script(bundle.model_path), requests.example())
+    exported = export(load_script(bundle.model_path), requests.example(), alike=requests.alike())
     target = (output or bundle.path) / compiled.FOLDER / Machine.this().key
     with _replaced(target) as folder:
         progress(STEPS[2])
@@ -139,6 +139,9 @@ class _Drawn:
     def example(self) -> Mapping[str, NDArray[Any]]:
         return self._requests.example(_USUAL_ROWS)
 
+    def alike(self) -> list[list[str]]:
+        return self._requests.alike()
+
     def compared(self) -> Iterator[tuple[int, Mapping[str, NDArray[Any]]]]:
         return self._requests.all(ROWS, _DRAWN)
 
@@ -154,6 +157,9 @@ class _Given:
 
     def example(self) -> Mapping[str, NDArray[Any]]:
         return self._samples[-1]
+
+    def alike(self) -> list[list[str]]:
+        return []  # what is equal in some requests may differ in others
 
     def compared(self) -> Iterator[tuple[int, Mapping[str, NDArray[Any]]]]:
         return ((_rows(tensors), tensors) for tensors in self._samples)

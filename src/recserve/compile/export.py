@@ -22,7 +22,7 @@ from recserve.engines.torch_arrays import torch
 from recserve.errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -50,8 +50,14 @@ class Exported:
 class _Flat(torch.nn.Module):
     """What torch.export runs."""
 
-    def __init__(self, interpreter: Interpreter, constants: Mapping[str, torch.Tensor]) -> None:
+    def __init__(
+        self,
+        interpreter: Interpreter,
+        constants: Mapping[str, torch.Tensor],
+        alike: Sequence[Sequence[str]],
+    ) -> None:
         super().__init__()
+        self._alike = alike
         self._interpreter = interpreter
         self._names = {path: f"constant_{k}" for k, path in enumerate(constants)}
         for path, name in self._names.items():
@@ -60,7 +66,7 @@ class _Flat(torch.nn.Module):
     def forward(
         self, tables: dict[str, torch.Tensor], data: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
-        rows = _say_equal(data)
+        rows = _say_equal(data, self._alike)
         constants = {path: getattr(self, name) for path, name in self._names.items()}
         self._interpreter.tensors = {**constants, **tables}
         try:
@@ -70,11 +76,14 @@ class _Flat(torch.nn.Module):
             self._interpreter.tensors = {}
 
 
-def export(script: Any, example: Mapping[str, NDArray[Any]]) -> Exported:
+def export(
+    script: Any, example: Mapping[str, NDArray[Any]], *, alike: Sequence[Sequence[str]] = ()
+) -> Exported:
     """Export a model that takes a dict; BundleError if it has a part that cannot be compiled.
 
     `example` has every input. Under INPUT_TILE what has one row has always one; all other first sizes may be
-    any, 0 and 1 included. Dimensions behind the first are as in the example.
+    any, 0 and 1 included. Dimensions behind the first are as in the example. `alike`: names of tensors that
+    are as long as one another in every request.
     """
     data = {name: torch.from_numpy(example[name]) for name in sorted(example)}
     arguments = [argument.type.annotation_str for argument in script.forward.schema.arguments[1:]]
@@ -84,13 +93,25 @@ def export(script: Any, example: Mapping[str, NDArray[Any]]) -> Exported:
         )
     interpreter = Interpreter(script)
     with torch.no_grad():
-        original = script(dict(data), *[torch.device("cpu")][: len(arguments) - 1])
+        original = _answer(script, data, len(arguments))
         flat = interpreter.run(data)
     _compare(original, flat)
     tables = {path: interpreter.tables[path] for path in sorted(interpreter.tables)}
     constants = {path: tensor for path, tensor in interpreter.read.items() if path not in tables}
-    program = _export(_Flat(interpreter, constants), tables, data)
+    program = _export(_Flat(interpreter, constants, alike), tables, data)
     return Exported(program, _specs(program, data, len(tables)), tuple(tables), tuple(sorted(flat)))
+
+
+def _answer(script: Any, data: Mapping[str, torch.Tensor], arguments: int) -> Mapping[str, torch.Tensor]:
+    try:
+        answer: Mapping[str, torch.Tensor] = script(dict(data), *[torch.device("cpu")][: arguments - 1])
+    except Exception as e:  # whatever a model of somebody else's raises
+        why = str(e).strip().splitlines()[-1:] or [type(e).__name__]
+        raise BundleError(
+            f"the model rejects a request that its features could make: {why[0][:300]}; give a folder of"
+            " recorded ones with --samples"
+        ) from e
+    return answer
 
 
 def _fixed(data: Mapping[str, torch.Tensor]) -> set[str]:
@@ -149,11 +170,11 @@ def _check_sizes(program: torch.export.ExportedProgram) -> None:
         raise BundleError(f"the model cannot be compiled for all sizes: it depends on {conditions[0][:300]}")
 
 
-def _say_equal(data: Mapping[str, torch.Tensor]) -> Any:
+def _say_equal(data: Mapping[str, torch.Tensor], alike: Sequence[Sequence[str]]) -> Any:
     """Make one symbol of sizes that are the same number, and return that of rows.
 
     The sums of them that models take become simple.
-    Rows are as many for all features, and weights have an entry for each value.
+    Rows are as many for all features, weights have an entry for each value, and `alike` says the rest.
     """
     check: Any = torch._check
     rows = _row_symbols(data)
@@ -163,6 +184,9 @@ def _say_equal(data: Mapping[str, torch.Tensor]) -> Any:
         values = data.get(f"{name.removesuffix('.weights')}.values")
         if name.endswith(".weights") and values is not None:
             check(tensor.size(0) == values.size(0))
+    for names in alike:
+        for name in names[1:]:
+            check(data[name].size(0) == data[names[0]].size(0))
     return rows[0] if rows else None
 
 

@@ -46,6 +46,24 @@ class Requests:
             for feature in self._features
         }
 
+    def alike(self) -> list[list[str]]:
+        """Names of tensors that are as long as one another in every request, beside those with rows.
+
+        What always has one value has as many values as rows, and members of a group as many as steps.
+        """
+        groups: dict[str, list[str]] = {}
+        for feature in self._features:
+            name, values = feature.name, f"{feature.name}.values"
+            if feature.feature.is_sequence:
+                if f"{name}.key_lengths" not in self._reads:
+                    group = feature.feature.group.name if feature.feature.group else name
+                    groups.setdefault(group, []).append(values)
+            elif self._has_one_value(feature) and feature.feature.type.sparse:
+                user = self._tile and feature.is_user
+                groups.setdefault("" if user else ".", []).extend([f"{name}.lengths", values])
+        found = [[name for name in names if name in self._reads] for names in groups.values()]
+        return [names for names in found if len(names) > 1]
+
     def example(self, rows: int, seed: int = 1) -> dict[str, NDArray[Any]]:
         """Tensors to export with: what may vary has sizes that are no special cases."""
         return self._draw("drawn", rows, np.random.default_rng(seed), least=2)
@@ -87,8 +105,10 @@ class Requests:
             values = {f"{name}.values": _floats(kind, (cells, max(1, record.width)), random)}
             return values if steps is None else values | {f"{name}.lengths": steps}
         if steps is None:
-            most = max(least, 1 if self._single[name] else MOST_VALUES)
-            lengths = _counts(kind, rows, least, most, random)
+            if self._single[name]:
+                lengths = _counts(kind, rows, int(self._has_one_value(feature)), 1, random)
+            else:
+                lengths = _counts(kind, rows, least, MOST_VALUES, random)
             tensors = {f"{name}.lengths": lengths}
         else:
             tensors = {f"{name}.lengths": steps}
@@ -101,6 +121,10 @@ class Requests:
         if record.is_weighted:
             return tensors | {f"{name}.weights": np.abs(_floats(kind, (total,), random))}
         return tensors
+
+    def _has_one_value(self, feature: PlannedFeature) -> bool:
+        """Neither more nor less: what is missing is its default, and models rely on that."""
+        return self._single[feature.name] and bool(getattr(feature.feature.type, "default_value", ""))
 
 
 def _counts(kind: str, count: int, least: int, most: int, random: Random) -> NDArray[np.int64]:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from recserve.deploy.backends.backend import Mount, Probe
 from recserve.deploy.errors import RefusedError
+from recserve.deploy.plan import Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -102,6 +103,21 @@ def probe(values: Any, where: str) -> Probe:
         success_threshold=_number(values, "success_threshold", 1, where, least=1, most=1_000),
         failure_threshold=_number(values, "failure_threshold", 3, where, least=1, most=1_000),
     )
+
+
+def start_seconds(startup: Probe | None) -> float:
+    """How long an instance may take to become ready once its process has begun."""
+    if startup is None:
+        return Strategy().start_seconds
+    return startup.initial_delay_s + startup.period_s * startup.failure_threshold
+
+
+def crash_block(document: Mapping[str, Any]) -> bool:
+    """Whether a process that has ended is left as it is, for a look at it: `runtime.enable_crash_block`."""
+    value = _object(document.get("runtime"), "runtime").get("enable_crash_block", False)
+    if not isinstance(value, bool):
+        raise RefusedError([f"runtime.enable_crash_block is {value!r}; true or false is expected"])
+    return value
 
 
 def mounts(storage: Any, resolved: Callable[[str], str]) -> list[Mount]:

@@ -12,6 +12,7 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from recserve.deploy import autoscaler, cron
 from recserve.deploy.aliases import plain
 from recserve.deploy.document import merged, read
 from recserve.deploy.errors import ConflictError, RefusedError
@@ -19,13 +20,14 @@ from recserve.deploy.records import Rollout, RolloutState, Service, Version, Wan
 from recserve.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from recserve.deploy.document import Deployment
     from recserve.deploy.store import Change, Store
 
-#: Changes of these need no other process.
-_NO_ROLL = (("metadata", "instance"), ("labels",), ("autoscaler",))
+#: Changes of these need no other process: the service has them, not its versions.
+_NO_ROLL = ("labels", "autoscaler")
+_MOST_INSTANCES = 10_000
 
 
 class Control:
@@ -58,6 +60,7 @@ class Control:
                 rollout=Rollout(target=1, stable=1, began_at=now),
                 labels=dict(deployment.labels),
                 group=deployment.group,
+                autoscaler=dict(deployment.document.get("autoscaler") or {}),
                 created_at=now,
                 updated_at=now,
             )
@@ -67,60 +70,133 @@ class Control:
         self._wake()
         return service
 
-    def modify(self, name: str, document: Mapping[str, Any], *, whole: bool = False) -> Service:
-        """Lay a change over the document of the version that is wanted (`whole`: instead of it)."""
+    def modify(
+        self,
+        name: str,
+        document: Mapping[str, Any],
+        *,
+        whole: bool = False,
+        rollout: Mapping[str, Any] | None = None,
+    ) -> Service:
+        """Lay a change over the document of the version that is wanted (`whole`: instead of it).
+
+        `rollout` says how a new version begins: `partition`, `batch`, `interval_s`, `paused`.
+        """
         with self._store.change() as change:
             service = self._open(change, name)
-            before = self._store.versions[service.name, service.version].document
-            # A version says how many were wanted when it was made; since then, the service does.
-            before = merged(before, {"metadata": {"instance": service.instances}})
+            before = _as_wanted(self._store.versions[service.name, service.version].document, service)
             after = dict(document) if whole else merged(before, document)
             after["name"] = name
             deployment = read(after, self._resolved)
+            if deployment.document.get("autoscaler") != before.get("autoscaler"):
+                service = replace(service, autoscaler=dict(deployment.document.get("autoscaler") or {}))
             service = self._scaled(change, service, deployment.instances)
             service = replace(service, labels=dict(deployment.labels), updated_at=time.time())
             if _rest(before) != _rest(deployment.document):
                 service = self._new_version(change, service, deployment)
+                service = replace(service, rollout=_guided(service.rollout, rollout or {}, 0))
             change.put(service)
         self._wake()
         return service
 
     def scale(self, name: str, instances: int) -> Service:
         """Want so many instances, without a new version."""
-        if not 0 <= instances <= 10_000:
-            raise RefusedError([f"{instances} instances; from 0 to 10,000 are possible"])
+        _check_count("instances", instances)
         with self._store.change() as change:
             service = self._scaled(change, self._open(change, name), instances)
             change.put(service)
         self._wake()
         return service
 
-    def switch(self, name: str, version: int) -> Service:
+    def switch(self, name: str, version: int, *, rollout: Mapping[str, Any] | None = None) -> Service:
         """Roll to a version that exists already, older or newer."""
         with self._store.change() as change:
             service = self._open(change, name)
             if (name, version) not in self._store.versions:
                 known = sorted(number for owner, number in self._store.versions if owner == name)
                 raise NotFoundError(f"service {name} has no version {version}; it has {known}")
+            if version == service.version and service.rollout.state is not RolloutState.FAILED:
+                return service
             service = self._rolling(change, service, version)
+            service = replace(service, rollout=_guided(service.rollout, rollout or {}, 0))
             change.put(service)
         self._wake()
         return service
 
     def rollout(self, name: str, **changes: Any) -> Service:
-        """Change how the roll-out goes on: `partition`, `batch`, `interval_s`, `state`."""
+        """Change how the roll-out goes on: `partition`, `batch`, `interval_s`, `paused`."""
         with self._store.change() as change:
             service = self._open(change, name)
             if service.rollout.state in (RolloutState.DONE, RolloutState.FAILED):
                 raise ConflictError(
-                    f"service {name} is not being rolled: its roll-out is {service.rollout.state}"
+                    f"service {name} is not being rolled, its last roll-out is {service.rollout.state};"
+                    " modify it, or switch to another version, with the roll-out's options"
                 )
-            service = replace(service, rollout=replace(service.rollout, **changes), updated_at=time.time())
+            target = service.rollout.target
+            there = sum(one.version == target and one.living for one in self._store.instances_of(name))
+            service = replace(
+                service, rollout=_guided(service.rollout, changes, there), updated_at=time.time()
+            )
             change.put(service)
             told = ", ".join(f"{key} {value}" for key, value in changes.items())
-            change.tell("RolloutChanged", name, f"roll-out of version {service.rollout.target}: {told}")
+            change.tell("RolloutChanged", name, f"roll-out of version {target}: {told}")
         self._wake()
         return service
+
+    def replace_instances(self, name: str, instances: Iterable[str]) -> Service:
+        """Put others in the place of these: as in a roll, nobody goes before another one is ready."""
+        with self._store.change() as change:
+            service = self._open(change, name)
+            known = {one.id: one for one in self._store.instances_of(name)}
+            for instance in dict.fromkeys(instances):
+                if instance not in known:
+                    raise NotFoundError(f"service {name} has no instance {instance}; it has {sorted(known)}")
+                change.put(replace(known[instance], retired=True))
+                change.tell("InstanceRetired", name, "another one takes its place", instance=instance)
+        self._wake()
+        return service
+
+    def autoscaler(self, name: str, values: Mapping[str, Any]) -> Service:
+        """Scale by what instances measure; {} no more. See autoscaler.py for both forms."""
+        if values:
+            autoscaler.rule(values)
+            for one in values.get("scaleStrategies") or []:
+                if one.get("service") not in (None, "", name):
+                    raise RefusedError([f"scaleStrategies: {name} is scaled by what it measures itself"])
+        return self._set(name, "autoscaler", values)
+
+    def cronscaler(self, name: str, values: Mapping[str, Any]) -> Service:
+        """Scale by the clock; {} no more. See cron.py."""
+        if values:
+            cron.timetable(values)
+        return self._set(name, "cronscaler", values)
+
+    def mirror(self, name: str, values: Mapping[str, Any]) -> Service:
+        """Send `ratio` percent of its requests to `target` services too, whose answers nobody waits for."""
+        if values:
+            ratio, target = values.get("ratio"), values.get("target")
+            if not isinstance(ratio, int) or isinstance(ratio, bool) or not 0 <= ratio <= 100:
+                raise RefusedError([f"mirror: ratio is {ratio!r}; percent, from 0 to 100, are expected"])
+            if not isinstance(target, list) or not target or not all(isinstance(one, str) for one in target):
+                raise RefusedError([f"mirror: target is {target!r}; a list of services is expected"])
+            for one in target:
+                if one == name or one not in self._store.services:
+                    raise RefusedError([f"mirror: target {one!r} is no other service"])
+        return self._set(name, "mirror", values)
+
+    def label(self, name: str, labels: Mapping[str, str], *, without: Iterable[str] = ()) -> Service:
+        """Add labels, or change them, and take others away."""
+        with self._store.change() as change:
+            service = self._open(change, name)
+            kept = {key: value for key, value in service.labels.items() if key not in set(without)}
+            service = replace(service, labels=kept | dict(labels), updated_at=time.time())
+            change.put(service)
+        return service
+
+    def remarks(self, service: Service) -> tuple[str, ...]:
+        """What a person should know of the document that is wanted."""
+        document = self._store.versions[service.name, service.version].document
+        return read(document, self._resolved).remarks
 
     def release(self, name: str, *, weight: int | None = None, grouped: bool | None = None) -> Service:
         """Say how much of its group's traffic comes here: −1 is by its instances, 0 is none."""
@@ -175,6 +251,15 @@ class Control:
         self._wake()
         return service
 
+    def _set(self, name: str, what: str, values: Mapping[str, Any]) -> Service:
+        with self._store.change() as change:
+            changed: dict[str, Any] = {what: dict(values), "updated_at": time.time()}
+            service = replace(self._open(change, name), **changed)
+            change.put(service)
+            change.tell(f"{what.capitalize()}Changed", name, f"its {what} is {'set' if values else 'gone'}")
+        self._wake()
+        return service
+
     def _known(self, change: Change, name: str) -> Service:
         service = change.service(name)
         if service is None:
@@ -208,9 +293,41 @@ class Control:
         return replace(service, version=target, rollout=rollout, updated_at=time.time())
 
 
+def _guided(rollout: Rollout, changes: Mapping[str, Any], there: int) -> Rollout:
+    """A roll-out with what is changed of it; `there` is how many instances have its target by now."""
+    unknown = changes.keys() - {"partition", "batch", "interval_s", "paused"}
+    assert not unknown, unknown
+    partition, batch = changes.get("partition"), changes.get("batch")
+    if partition is not None:
+        _check_count("partition", partition)
+    if batch is not None:
+        _check_count("batch", batch, least=1)
+    values = {key: value for key, value in changes.items() if key != "paused"}
+    if "paused" in changes:
+        values["state"] = RolloutState.PAUSED if changes["paused"] else RolloutState.ROLLING
+    result = replace(rollout, **values)
+    if result.batch and there:  # batches go on from here, whatever time has passed in a pause
+        steps = max(0, -(-there // result.batch) - 1)
+        result = replace(result, began_at=time.time() - steps * result.interval_s)
+    return result
+
+
+def _check_count(what: str, count: int, *, least: int = 0) -> None:
+    if not least <= count <= _MOST_INSTANCES:
+        raise RefusedError([f"{count} {what}; from {least} to {_MOST_INSTANCES:,} are possible"])
+
+
+def _as_wanted(document: Mapping[str, Any], service: Service) -> dict[str, Any]:
+    """A version says what was wanted when it was made; since then, the service does."""
+    now = {"labels": dict(service.labels), "autoscaler": dict(service.autoscaler)}
+    rest = {key: value for key, value in document.items() if key not in _NO_ROLL}
+    rest["metadata"] = {**rest.get("metadata", {}), "instance": service.instances}
+    return rest | {key: value for key, value in now.items() if value}
+
+
 def _rest(document: Mapping[str, Any]) -> dict[str, Any]:
     """Everything of a document that only another process can follow."""
-    result = {key: value for key, value in document.items() if (key,) not in _NO_ROLL}
+    result = {key: value for key, value in document.items() if key not in _NO_ROLL}
     metadata = dict(result.get("metadata", {}))
     metadata.pop("instance", None)
     return {**result, "metadata": metadata}

@@ -104,7 +104,11 @@ def timetable(values: Mapping[str, Any]) -> Timetable:
         except RefusedError as error:
             problems += [f"cronscaler.scaleJobs[{place}].schedule: {one}" for one in error.problems]
     excluded = []
-    for place, text in enumerate(values.get("excludeDates") or []):
+    dates = values.get("excludeDates") or []
+    if not isinstance(dates, list):
+        problems.append(f"cronscaler.excludeDates is {dates!r}; a list of schedules is expected")
+        dates = []
+    for place, text in enumerate(dates):
         try:
             excluded.append(schedule(text))
         except RefusedError as error:

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 from recserve.config import forms
 from recserve.deploy.aliases import plain
 from recserve.deploy.backends.backend import Order, Probe, Resources
-from recserve.deploy.containers import mounts, order_fields, variables
+from recserve.deploy.containers import crash_block, mounts, order_fields, start_seconds, variables
 from recserve.deploy.errors import RefusedError
+from recserve.deploy.gateway.policy import policy
 from recserve.deploy.plan import Strategy
+from recserve.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,6 +58,12 @@ class Deployment:
         return probe
 
     @property
+    def startup(self) -> Probe | None:
+        """What they are asked before that, until the first success."""
+        probe: Probe | None = self.what_runs.get("startup")
+        return probe
+
+    @property
     def container(self) -> bool:
         """Whether it is an app of the user's own."""
         return "containers" in self.document
@@ -66,6 +74,13 @@ def read(document: Mapping[str, Any], resolved: Callable[[str], str] = plain) ->
 
     `resolved` gives the directory of a path or of an object store's URI.
     """
+    try:
+        return _read(document, resolved)
+    except ConfigError as error:  # what `recserve serve` would say of it too
+        raise RefusedError([str(error)]) from error
+
+
+def _read(document: Mapping[str, Any], resolved: Callable[[str], str]) -> Deployment:
     problems: list[str] = []
     top = forms.nested(document, "")
     metadata = forms.nested(forms.section(top, "metadata"), "metadata")
@@ -82,11 +97,13 @@ def read(document: Mapping[str, Any], resolved: Callable[[str], str] = plain) ->
     if problems:
         raise RefusedError(problems)
     top = {**top, "name": name, "metadata": metadata}
+    policy(top)  # followed by the gateway, and refused here, where somebody reads it
     rolling = forms.section(metadata, "rolling_strategy", "metadata.")
+    what_runs = order_fields(top, resolved) if "containers" in top else _scorer(top, resolved)
     return Deployment(
         name=str(name),
         document=top,
-        what_runs=order_fields(top, resolved) if "containers" in top else _scorer(top, resolved),
+        what_runs=what_runs,
         token=top.get("token", metadata.get("token")),
         instances=instances,
         group=str(metadata.get("group") or ""),
@@ -100,6 +117,8 @@ def read(document: Mapping[str, Any], resolved: Callable[[str], str] = plain) ->
         strategy=Strategy(
             max_surge=max(1, _share(rolling.get("max_surge", "2%"), instances)),
             max_unavailable=_share(rolling.get("max_unavailable", 0), instances),
+            start_seconds=start_seconds(what_runs.get("startup")),
+            crash_block=crash_block(top),
         ),
     )
 
@@ -118,6 +137,7 @@ def order(deployment: Deployment, version: int, instance: str, token: str) -> Or
         spread=deployment.spread,
         start_seconds=deployment.strategy.start_seconds,
         grace_s=deployment.grace_s,
+        restart=not deployment.strategy.crash_block,
         document=deployment.document,
         **fields,
     )

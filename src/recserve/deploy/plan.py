@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: How long a version rests of which an instance could not even begin; doubled each time.
 _FIRST_REST_S, _LONGEST_REST_S = 1.0, 60.0
+#: Folders, requirements, a place on some machine: all before its process begins.
+_LONGEST_PREPARING_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +28,10 @@ class Strategy:
 
     max_surge: int = 1
     max_unavailable: int = 0
-    start_seconds: float = 600.0  # to become ready in, from when it was ordered
+    start_seconds: float = 600.0  # to become ready in, from when its process began
     drain_seconds: float = 5.0  # until every client has forgotten an instance
     most_restarts: int = 3  # of one that never was ready; then its version is taken for broken
+    crash_block: bool = False  # what has ended by itself stays as it is, for a person to look at
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Situation:
     strategy: Strategy
     now: float
     gone: frozenset[str] = frozenset()  # instances whose process has ended for good, or whose node is lost
+    serves_since: float = 0.0  # when this control plane began: nobody could ask it before
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +80,16 @@ def plan(situation: Situation) -> Plan:
     """What brings the service nearer to what is wanted of it, without harm to what serves now."""
     service = situation.service
     ended = [Stop(one.id) for one in situation.instances if _is_forgotten(one, situation)]
-    living = [one for one in situation.instances if one.living and one.id not in situation.gone]
-    lost = [
-        Drain(one.id, "its process has ended")
+    replaced = {
+        one.id
         for one in situation.instances
-        if one.living and one.id in situation.gone
+        if one.living and one.id in situation.gone and not (situation.strategy.crash_block and one.ended)
+    }
+    living = [one for one in situation.instances if one.living and one.id not in replaced]
+    lost = [
+        Drain(one.id, f"its process has ended: {one.reason} {one.message}".rstrip(" :"))
+        for one in situation.instances
+        if one.id in replaced
     ]
     if service.wanted is not Wanted.RUNNING:
         return Plan((*ended, *lost, *(Drain(one.id, f"the service is {service.wanted}") for one in living)))
@@ -107,6 +116,21 @@ def counts(service: Service, now: float) -> tuple[int, int]:
     return new, wanted - new
 
 
+def trouble(situation: Situation) -> str:
+    """Why the version that is wanted is not ready, where time alone will not help; else nothing."""
+    version, seconds = situation.service.version, situation.strategy.start_seconds
+    for one in failures(situation, version)[:1]:
+        return f"{one.id} could not begin: {one.reason} {one.message}".strip()
+    for one in situation.instances:
+        if one.living and one.version == version:
+            if one.ended and situation.strategy.crash_block:
+                left = f"{one.id} ended and is left as it is (runtime.enable_crash_block)"
+                return f"{left}: {one.reason} {one.message}".strip()
+            if not one.ready_at and _is_late(one, situation):
+                return f"{one.id} is not ready after {seconds:g} s: {one.message or 'no probe has succeeded'}"
+    return ""
+
+
 def _judged(situation: Situation, living: Sequence[Instance]) -> Rollout:
     """The rollout, failed if its version does not get ready where another one could serve."""
     rollout, strategy = situation.service.rollout, situation.strategy
@@ -120,7 +144,7 @@ def _judged(situation: Situation, living: Sequence[Instance]) -> Rollout:
             continue
         if one.id in situation.gone or one.restarts >= strategy.most_restarts:
             why = f"{one.id} ended: {one.reason or 'no reason is known'} {one.message}".strip()
-        elif one.living and situation.now - one.created_at > strategy.start_seconds:
+        elif one.living and _is_late(one, situation):
             why = f"{one.id} was not ready after {strategy.start_seconds:g} s {one.message}".strip()
         else:
             continue
@@ -132,11 +156,13 @@ def _moves(service: Service, living: Sequence[Instance], situation: Situation) -
     strategy, rollout = situation.strategy, service.rollout
     want_new, want_old = counts(service, situation.now)
     serving = rollout.stable if rollout.state is RolloutState.FAILED else rollout.target
-    target = [one for one in living if one.version == rollout.target]
-    stable = [one for one in living if one.version == rollout.stable and one.version != rollout.target]
-    others = [one for one in living if one.version not in (rollout.target, rollout.stable)]
+    staying = [one for one in living if not one.retired]
+    target = [one for one in staying if one.version == rollout.target]
+    stable = [one for one in staying if one.version == rollout.stable and one.version != rollout.target]
+    retired = [one for one in living if one.retired]
+    others = [one for one in staying if one.version not in (rollout.target, rollout.stable)]
     if rollout.state is RolloutState.PAUSED:  # what is, stays; what ended is replaced
-        want_new = min(want_new, len(target))
+        want_new = min(want_new, sum(one.version == rollout.target for one in living))
         want_old = service.instances - want_new
     moves: list[Start | Drain] = []
     room = service.instances + strategy.max_surge - len(living)
@@ -153,6 +179,7 @@ def _moves(service: Service, living: Sequence[Instance], situation: Situation) -
     # What serves may only go while enough others are ready.
     spare = len(_ready(living)) - (service.instances - max(strategy.max_unavailable, int(fixed)))
     for group, keep, why in (
+        (retired, 0, "another one takes its place"),
         (others, 0, "its version is not wanted any more"),
         (stable, want_old, f"version {serving} takes its place"),
         (target, want_new, "fewer instances are wanted" if want_old == 0 else f"version {serving} stays"),
@@ -167,22 +194,33 @@ def _moves(service: Service, living: Sequence[Instance], situation: Situation) -
     return moves
 
 
+def _is_late(one: Instance, situation: Situation) -> bool:
+    """Whether it has had the time to become ready; before its process begins, it may take longer."""
+    allowed = situation.strategy.start_seconds
+    if one.began_at:
+        return situation.now - one.began_at > allowed
+    return situation.now - one.created_at > max(allowed, _LONGEST_PREPARING_S)
+
+
+def failures(situation: Situation, version: int) -> list[Instance]:
+    """Those of a version that have ended before they were ready, since one was; the last one first."""
+    found = []
+    for one in sorted(situation.instances, key=lambda one: -one.created_at):
+        if one.version == version:
+            if one.ready_at:
+                break
+            if one.id in situation.gone or (one.phase is Phase.GONE and one.reason):
+                found.append(one)
+    return found
+
+
 def _retry_at(situation: Situation, version: int) -> float:
     """When a version may be tried again: later each time, if its instances end before they are ready."""
-    tried = sorted(
-        (one for one in situation.instances if one.version == version),
-        key=lambda one: one.created_at,
-        reverse=True,
-    )
-    failures = 0
-    last = 0.0
-    for one in tried:
-        if one.ready_at:
-            break
-        if one.id in situation.gone or (one.phase is Phase.GONE and one.reason):
-            failures += 1
-            last = max(last, one.since)
-    return last + min(_LONGEST_REST_S, _FIRST_REST_S * 2 ** (failures - 1)) if failures else 0.0
+    failed = failures(situation, version)
+    if not failed:
+        return 0.0
+    last = max(one.since for one in failed)
+    return last + min(_LONGEST_REST_S, _FIRST_REST_S * 2.0 ** (len(failed) - 1))
 
 
 def _fixed(situation: Situation) -> bool:
@@ -205,4 +243,4 @@ def _is_forgotten(one: Instance, situation: Situation) -> bool:
         return False
     if one.id in situation.gone or not one.ready_at:
         return True
-    return situation.now - one.since >= situation.strategy.drain_seconds
+    return situation.now - max(one.since, situation.serves_since) >= situation.strategy.drain_seconds

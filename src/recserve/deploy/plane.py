@@ -21,22 +21,40 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recserve.deploy.backends.backend import Backend
+    from recserve.deploy.gateway.gateway import Gateway
 
 
 class Plane:
     """Everything that one control plane has."""
 
     def __init__(
-        self, folder: Path, backend: Callable[[Callable[[], None]], Backend], *, endpoint: str
+        self,
+        folder: Path,
+        backend: Callable[[Callable[[], None]], Backend],
+        *,
+        endpoint: str,
+        gateway: Callable[[Store], Gateway] | None = None,
+        advice: str = "",
     ) -> None:
-        """`backend` is made with what it calls when something has changed."""
+        """`backend` is made with what it calls when something has changed.
+
+        `endpoint` is where clients are sent to if there is no gateway, and `advice` says how to get one.
+        """
         self.store = Store(folder)
         self.token = _token(folder)
-        self.endpoint = endpoint  # where clients are told to send requests: the gateway, or discovery
+        self._endpoint = endpoint
+        self.advice = advice
+        self.gateway = gateway(self.store) if gateway is not None else None
         self.backend = backend(self.wake)
         self.prober = Prober(self.wake)
         aliases = Aliases(folder)
-        self.reconciler = Reconciler(self.store, self.backend, self.prober, resolved=aliases)
+        self.reconciler = Reconciler(
+            self.store,
+            self.backend,
+            self.prober,
+            resolved=aliases,
+            routes_changed=self.gateway.wake if self.gateway is not None else lambda: None,
+        )
         self.control = Control(self.store, self.wake, resolved=aliases)
         self.scaler = Scaler(self.store, self.control)
 
@@ -48,9 +66,16 @@ class Plane:
         self.close(keep=False)
 
     def start(self) -> None:
-        """Reconcile and scale, in threads."""
+        """Open the gateway, reconcile and scale, in threads."""
+        if self.gateway is not None:
+            self.gateway.start()
         self.reconciler.start()
         self.scaler.start()
+
+    @property
+    def endpoint(self) -> str:
+        """Where clients are told to send requests: the gateway, or discovery."""
+        return self._endpoint if self.gateway is None else self.gateway.url
 
     def wake(self) -> None:
         """Something has changed."""
@@ -63,6 +88,8 @@ class Plane:
         self.scaler.close()
         self.reconciler.close()
         self.prober.close()
+        if self.gateway is not None:  # while instances still answer what it has let in
+            self.gateway.close(keep=keep)
         self.backend.close(keep=keep)
         self.store.close()
 

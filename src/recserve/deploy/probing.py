@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Asked:
     host: str
     port: int
     probe: Probe
+    startup: Probe | None = None  # asked first, until its first good answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class Prober:
             tasks = asyncio.all_tasks(self._loop)
             for task in tasks:
                 task.cancel()
-            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            if tasks:
+                self._loop.run_until_complete(asyncio.wait(tasks))
         finally:
             self._known.clear()
             self._loop.close()
@@ -87,6 +89,8 @@ class Prober:
     async def _watch(self, name: str, asked: Asked) -> None:
         probe = asked.probe
         good = bad = 0
+        if asked.startup is not None:
+            await self._start(name, asked, asked.startup)
         await asyncio.sleep(probe.initial_delay_s)
         while True:
             why = await question(asked)
@@ -98,6 +102,15 @@ class Prober:
                 self._tell(name, was, Answered(ready=False, message=why))
             is_ready = name in self._known and self._known[name].ready
             await asyncio.sleep(probe.period_s if is_ready else probe.period_s / _HASTE)
+
+    async def _start(self, name: str, asked: Asked, startup: Probe) -> None:
+        await asyncio.sleep(startup.initial_delay_s)
+        bad = 0
+        while why := await question(replace(asked, probe=startup)):
+            bad += 1
+            if bad >= startup.failure_threshold:
+                self._tell(name, self._known.get(name), Answered(ready=False, message=why))
+            await asyncio.sleep(startup.period_s / _HASTE)
 
     def _tell(self, name: str, was: Answered | None, now: Answered) -> None:
         self._known[name] = now

@@ -8,6 +8,7 @@ store has and the backend lacks is told again. So a control plane that is killed
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 import threading
@@ -18,8 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from recserve.deploy.aliases import plain
 from recserve.deploy.backends.backend import Observed, State
 from recserve.deploy.document import order, read
-from recserve.deploy.errors import BackendError
-from recserve.deploy.plan import Drain, Situation, Start, Stop, plan
+from recserve.deploy.plan import Drain, Situation, Start, Stop, Strategy, plan, trouble
 from recserve.deploy.probing import Answered, Asked
 from recserve.deploy.records import Instance, Phase, RolloutState, Wanted
 from recserve.errors import RecserveError
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("recserve.deploy")
 
 _ENDED = (State.EXITED, State.LOST)
+#: Of an instance whose document cannot be read any more.
+_GRACE_S = 30.0
 
 
 class Readiness(Protocol):
@@ -68,6 +70,7 @@ class Reconciler:
         self._resolved = resolved
         self._routes_changed = routes_changed
         self._clock = clock
+        self._serves_since = clock()
         self._deployments: dict[tuple[str, int], tuple[Version, Deployment]] = {}
         self._routed: object = None
         self._woken = threading.Event()
@@ -162,14 +165,28 @@ class Reconciler:
             if (one.id in observed and observed[one.id].state in _ENDED)
             or (one.id not in observed and one.phase not in (Phase.STARTING, Phase.GONE))
         )
-        strategy = self._deployment(service.name, service.version).strategy
-        made = plan(Situation(service, history, strategy, self._clock(), gone))
+        strategy = self._strategy(service)
+        situation = Situation(service, history, strategy, self._clock(), gone, self._serves_since)
+        made = plan(situation)
         for action in made.actions:
             self._act(change, service, action)
-        if made.rollout is not None:
-            change.put(replace(service, rollout=made.rollout))
-            if made.rollout.state is not service.rollout.state:
-                self._tell_of_rollout(change, service, made.rollout.state, made.rollout.message)
+        message = trouble(situation)
+        if message and not service.message:
+            change.tell("NotReady", service.name, message, warning=True)
+        after = replace(service, rollout=made.rollout or service.rollout, message=message)
+        if after != service:
+            change.put(after)
+        if after.rollout.state is not service.rollout.state:
+            self._tell_of_rollout(change, service, after.rollout.state, after.rollout.message)
+
+    def _strategy(self, service: Service) -> Strategy:
+        """Of the version that is wanted; one that cannot be read any more can be stopped all the same."""
+        try:
+            return self._deployment(service.name, service.version).strategy
+        except RecserveError:
+            if service.wanted is Wanted.RUNNING:
+                raise
+            return Strategy()
 
     def _act(self, change: Change, service: Service, action: Start | Drain | Stop) -> None:
         now = self._clock()
@@ -200,24 +217,32 @@ class Reconciler:
                 if one.phase is Phase.STARTING and one.id not in observed:
                     self._backend.start(self._order(one))
                 elif one.phase is Phase.STOPPING and one.id in observed:
-                    self._backend.stop(one.id, self._deployment(one.service, one.version).grace_s)
-            except BackendError as error:
+                    self._backend.stop(one.id, self._grace(one))
+            except RecserveError as error:  # a backend out of reach, a document that cannot be followed
                 log.warning("%s: %s", one.id, error)
         for name, found in observed.items():
             if name not in wanted and found.state is not State.STOPPING:
                 log.warning("%s runs and nobody wants it; it is stopped", name)
                 self._backend.stop(name, 0.0)
 
+    def _grace(self, one: Instance) -> float:
+        try:
+            return self._deployment(one.service, one.version).grace_s
+        except RecserveError:
+            return _GRACE_S
+
     def _order(self, one: Instance) -> Order:
         token = self._store.services[one.service].token
         return order(self._deployment(one.service, one.version), one.version, one.id, token)
 
     def _asked(self) -> dict[str, Asked]:
-        return {
-            one.id: Asked(one.host, one.port, self._deployment(one.service, one.version).readiness)
-            for one in self._store.instances.values()
-            if one.living and one.port
-        }
+        asked = {}
+        for one in self._store.instances.values():
+            if one.living and one.port:
+                with contextlib.suppress(RecserveError):  # whose document cannot be read stays as it is
+                    deployment = self._deployment(one.service, one.version)
+                    asked[one.id] = Asked(one.host, one.port, deployment.readiness, deployment.startup)
+        return asked
 
     def _tell_routes(self) -> None:
         routed: Sequence[object] = sorted(
@@ -226,7 +251,8 @@ class Reconciler:
             if one.phase is Phase.READY
         )
         services = [
-            (s.name, s.group, s.grouped, s.weight, s.instances) for s in self._store.services.values()
+            (s.name, s.group, s.grouped, s.weight, s.instances, s.version, s.wanted, s.mirror)
+            for s in self._store.services.values()
         ]
         if (routed, services) != self._routed:
             self._routed = (routed, services)
@@ -254,6 +280,8 @@ def _seen(one: Instance, found: Observed) -> Instance:
         fixed_port=found.fixed_port,
         pid=found.pid,
         restarts=found.restarts,
+        began_at=found.started_at,
+        ended=found.state is State.EXITED,
         reason=found.reason,
         last_exit=last,
     )

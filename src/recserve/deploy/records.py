@@ -112,10 +112,13 @@ class Instance:
     fixed_port: bool = False  # see backends/backend.py, Observed
     pid: int = 0
     restarts: int = 0
+    retired: bool = False  # a user wants another one in its place
     ready_at: float = 0.0  # 0: it never was
     reason: str = ""  # of its last end, or why it is not ready: OOMKilled, Error, ProbeFailed, …
     message: str = ""
     last_exit: dict[str, Any] = field(default_factory=dict)  # exitCode, finishedAt, reason
+    began_at: float = 0.0  # when its process did, the last time; 0: it has not yet
+    ended: bool = False  # its process has ended, and the backend does not start it again
 
     @property
     def address(self) -> str:

@@ -54,13 +54,16 @@ def _word(
         if rolling:
             return rolling
     if len(ready) != service.instances or len(living) != service.instances:
-        return "Scaling", f"{len(ready)} of {service.instances} instances are ready"
+        why = f"{len(ready)} of {service.instances} instances are ready"
+        return "Scaling", f"{why}; {service.message}" if service.message else why
     return "Running", ""
 
 
 def _nobody(service: Service, living: Sequence[Instance], most_restarts: int) -> tuple[str, str]:
     """No instance is ready."""
     rollout = service.rollout
+    if service.message:
+        return "Failed", service.message
     broken = next((one for one in living if not one.ready_at and one.restarts >= most_restarts), None)
     if broken is not None:
         return "Failed", f"{broken.id} ends again and again: {broken.reason} {broken.message}".strip()

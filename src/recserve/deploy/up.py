@@ -14,6 +14,9 @@ import uvicorn
 
 from recserve.deploy.api.app import application
 from recserve.deploy.backends.local import LocalBackend
+from recserve.deploy.gateway import program
+from recserve.deploy.gateway.gateway import Gateway
+from recserve.deploy.gateway.process import Address, Tls
 from recserve.deploy.plane import Plane
 from recserve.errors import LoadError
 
@@ -21,10 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from recserve.deploy.store import Store
+
 log = logging.getLogger("recserve.deploy")
 
 #: Where clients on this machine find out how to reach the control plane.
 CONTEXT = "context.json"
+_BACKLOG = 1024
 
 
 def up(
@@ -33,25 +39,61 @@ def up(
     host: str = "127.0.0.1",
     port: int = 0,
     keep: bool = False,
+    gateway: bool = True,
+    gateway_port: int | None = None,
+    tls: Tls | None = None,
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Run a control plane until SIGTERM or Ctrl-C; `ready` is told its URL."""
+    """Run a control plane until SIGTERM or Ctrl-C; `ready` is told its URL.
+
+    `gateway`: with one, if HAProxy is installed; it listens on the port after `port` (0: on a free one).
+    `tls` is the gateway's.
+    """
+    if gateway_port is None:
+        gateway_port = port and port + 1
     listener = _listen(host, port)
     url = f"http://{host}:{listener.getsockname()[1]}"
     backend = partial(LocalBackend, folder / "instances", host=host)
-    plane = Plane(folder, backend, endpoint=url)
+    haproxy = program.found() if gateway else None
+    plane = Plane(
+        folder,
+        backend,
+        endpoint=url,
+        gateway=partial(_gateway, haproxy, Address(host, gateway_port), url, tls) if haproxy else None,
+        advice=program.MISSING if gateway and haproxy is None else "",
+    )
+    started = False
     try:
         plane.start()
+        started = True
         _write_context(folder, url)
         config = uvicorn.Config(application(plane), log_config=None, access_log=False, lifespan="off")
         server = uvicorn.Server(config)
-        # uvicorn raises what it has caught once more when it has ended; by then there is our own end to do.
+        # uvicorn catches signals only while it runs: one that comes before ends it all the same, and the one
+        # that it raises once more when it has ended leaves us time for our own end.
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: None)
+            signal.signal(number, lambda *_: setattr(server, "should_exit", True))
         ready(url)
         server.run(sockets=[listener])
     finally:
-        plane.close(keep=keep)
+        (folder / CONTEXT).unlink(missing_ok=True)
+        plane.close(keep=keep or not started)  # what an earlier one left is not this one's to end
+
+
+def _gateway(haproxy: Path, address: Address, url: str, tls: Tls | None, store: Store) -> Gateway:
+    return Gateway(store, haproxy, address, control=url.removeprefix("http://"), tls=tls)
+
+
+def tls(certificate: Path | None, key: Path | None) -> Tls | None:
+    """Of two files that go together; LoadError if one is not named, or cannot be read."""
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise LoadError("--tls-certificate and --tls-key go together; name both")
+    for path in (certificate, key):
+        if not path.is_file():
+            raise LoadError(f"{path} does not exist; --tls-certificate and --tls-key name PEM files")
+    return Tls(certificate, key)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -59,6 +101,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(_BACKLOG)  # who is told that it is ready may connect, even if it is not asked yet
     except OSError as error:
         listener.close()
         raise LoadError(

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
+
 from recserve._core import murmur64a
 
 if TYPE_CHECKING:

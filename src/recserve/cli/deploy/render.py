@@ -22,7 +22,7 @@ def render(
     volume: Annotated[
         list[str] | None,
         typer.Option(
-            help="Where a directory is: /data=pvc:claim[/below] or …=nfs:server:/path; else on each node.",
+            help="Where a directory is: /data=pvc:claim/below or /data=nfs:server:/path; else on each node.",
             show_default=False,
         ),
     ] = None,

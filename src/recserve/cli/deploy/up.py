@@ -7,6 +7,7 @@ import typer
 
 
 def up(
+    context: typer.Context,
     *,
     state: Annotated[
         Path | None,
@@ -17,16 +18,53 @@ def up(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.")] = 8088,
     keep: Annotated[bool, typer.Option(help="Leave instances running when it ends.")] = False,
+    detach: Annotated[bool, typer.Option(help="Run it in the background, until `recserve down`.")] = False,
+    gateway: Annotated[bool, typer.Option(help="One address for all services, by HAProxy.")] = True,
+    gateway_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Where the gateway listens; the port after --port.", show_default=False
+        ),
+    ] = None,
+    tls_certificate: Annotated[
+        Path | None,
+        typer.Option(help="PEM file with the gateway's certificate chain.", show_default=False),
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="PEM file with the certificate's key.", show_default=False)
+    ] = None,
 ) -> None:
-    """Run services that `recserve create` begins, until SIGTERM or Ctrl-C."""
-    from recserve.deploy import up as plane
+    """Run services that `recserve create` begins, until SIGTERM, Ctrl-C or `recserve down`."""
     from recserve.deploy.client import home
 
     folder = state or home()
+    if detach:
+        from recserve.deploy.background import begin
+
+        url, log = begin(folder, _again(context))
+        typer.echo(f"recserve control plane is ready at {url} (token: {folder / 'token'}, log: {log})")
+        return
+    from recserve.deploy import up as plane
+
     plane.up(
         folder,
         host=host,
         port=port,
         keep=keep,
+        gateway=gateway,
+        gateway_port=gateway_port,
+        tls=plane.tls(tls_certificate, tls_key),
         ready=lambda url: typer.echo(f"recserve control plane is ready at {url} (token: {folder / 'token'})"),
     )
+
+
+def _again(context: typer.Context) -> list[str]:
+    """The options of this command, for the process that stays."""
+    options: list[str] = []
+    for name, value in context.params.items():
+        word = name.replace("_", "-")
+        if isinstance(value, bool):
+            options.append(f"--{word}" if value and name != "detach" else f"--no-{word}")
+        elif value is not None:
+            options += [f"--{word}", str(value)]
+    return options

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 import logging
 import sqlite3
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -13,7 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from recserve.deploy.api.groups import Groups
+from recserve.deploy.api.instances import Instances
+from recserve.deploy.api.operation import answer
 from recserve.deploy.api.services import Services
+from recserve.deploy.api.settings import Settings
 from recserve.deploy.api.upstreams import upstreams
 from recserve.errors import RecserveError, UnauthorizedError
 
@@ -25,8 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("recserve.deploy")
 
-#: Larger documents are not read.
-MAX_BODY_BYTES = 4 * 2**20
+_PARTS = (Services, Settings, Instances, Groups)
 
 
 class Guarded:
@@ -52,17 +54,15 @@ class Guarded:
 
 def application(plane: Plane) -> Any:
     """The ASGI application of a control plane."""
-    services = Services(plane)
+    operations = [one for part in _PARTS for one in part(plane).operations()]
     routes = [
-        *services.routes(),
+        *(operation.route() for operation in operations),
         *upstreams(plane),
         Route("/healthz", _healthy),
     ]
     handlers: dict[Any, Any] = {
         RecserveError: lambda _request, error: _failure(error),
-        HTTPException: lambda _request, error: _answer(
-            error.status_code, {"Code": "NotFound", "Message": error.detail}
-        ),
+        HTTPException: _no_route,
         sqlite3.OperationalError: _not_kept,
     }
     return Guarded(Starlette(routes=routes, exception_handlers=handlers), plane.token)
@@ -74,15 +74,18 @@ async def _healthy(_request: Request) -> Response:
 
 def _failure(error: RecserveError) -> Response:
     code = type(error).__name__.removesuffix("Error")
-    return _answer(error.status, {"Code": code, "Message": str(error)})
+    return answer({"Code": code, "Message": str(error)}, error.status)
+
+
+def _no_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = "MethodNotAllowed" if error.status_code == 405 else "NotFound"
+    message = f"{request.method} {request.url.path}: {error.detail}; /api/v2/openapi.json lists what there is"
+    return answer({"Code": code, "Message": message}, error.status_code)
 
 
 def _not_kept(_request: Request, error: Exception) -> Response:
     log.error("the state cannot be written: %s", error)
-    return _answer(
-        507, {"Code": "NotKept", "Message": f"nothing was changed: the state cannot be written: {error}"}
+    return answer(
+        {"Code": "NotKept", "Message": f"nothing was changed: the state cannot be written: {error}"}, 507
     )
-
-
-def _answer(status: int, body: dict[str, Any]) -> Response:
-    return JSONResponse({"RequestId": str(uuid.uuid4()).upper(), **body}, status)

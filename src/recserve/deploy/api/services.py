@@ -1,31 +1,23 @@
-"""/api/v2/services: what clients of the hosted platform's API ask of services."""
+"""/api/v2/services: services and their versions, and what is done to them as a whole."""
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Any
-
-from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
 from recserve.config.document import parse_json
 from recserve.deploy.api import shown
-from recserve.errors import NotFoundError, RequestError, TooLargeError
+from recserve.deploy.api.operation import LONGEST_PAGE, SERVICE, SERVICES, Operation, entry, seconds
+from recserve.errors import ConfigError, NotFoundError, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
-    from starlette.requests import Request
-    from starlette.responses import Response
-
+    from recserve.deploy.api.operation import Asked
     from recserve.deploy.plane import Plane
     from recserve.deploy.records import Service
 
-    Handler = Callable[[Request], Awaitable[Response]]
-
-ROOT = "/api/v2/services"
-MAX_BODY_BYTES = 4 * 2**20
+_DOCUMENT = {"type": "object", "description": "A service file."}
+PAGES = {"PageNumber": "Which page, from 1.", "PageSize": f"Entries of a page, {LONGEST_PAGE} at most."}
 
 
 class Services:
@@ -34,146 +26,215 @@ class Services:
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
 
-    def routes(self) -> list[Route]:
-        """`{cluster}` is the platform's region; any word will do."""
-        one = ROOT + "/{cluster}/{name}"
-        table: list[tuple[str, str, Handler]] = [
-            (ROOT, "GET", self._list),
-            (ROOT, "POST", self._create),
-            (one, "GET", self._describe),
-            (one, "PUT", self._modify),
-            (one, "DELETE", self._verb("delete")),
-            (f"{one}/start", "PUT", self._verb("start")),
-            (f"{one}/stop", "PUT", self._verb("stop")),
-            (f"{one}/release", "PUT", self._release),
-            (f"{one}/version", "PUT", self._switch),
-            (f"{one}/versions", "GET", self._versions),
-            (f"{one}/lock", "PUT", self._lock),
-            (f"{one}/rollout", "PUT", self._rollout),
-            (f"{one}/instances", "GET", self._instances),
-            (f"{one}/events", "GET", self._events),
-            (f"{one}/logs", "GET", self._logs),
+    def operations(self) -> list[Operation]:
+        """What can be asked."""
+        weights = {"Weight": {"type": "integer", "minimum": -1, "maximum": 1000}}
+        states = {"TrafficState": {"enum": ["grouping", "standalone"]}}
+        locks = {"Lock": {"enum": ["all", "dangerous", "none"]}}
+        filters = {
+            "Filter": "Services whose name contains it.",
+            "GroupName": "Services of this group.",
+            "ServiceStatus": "Services in this state, such as Running.",
+            "Label": 'Services with these labels: {"team": "search"}.',
+            "Sort": "ServiceName, CreateTime or UpdateTime.",
+            "Order": "asc or desc.",
+            **PAGES,
+        }
+        roll = {
+            "Partition": "So many instances get the new version (ours, as the next three).",
+            "BatchSize": "So many more of them at a time …",
+            "Interval": "… each so long after the last: 5m.",
+            "Paused": "true: none of them, until the roll-out is resumed.",
+        }
+        update = {"UpdateType": "merge (a change, the default) or replace (the whole document).", **roll}
+        return [
+            Operation("ListServices", "GET", SERVICES, self._list, "List services", query=filters),
+            Operation("CreateService", "POST", SERVICES, self._create, "Begin a service", _DOCUMENT),
+            Operation("DescribeService", "GET", SERVICE, self._describe, "Describe a service"),
+            Operation("UpdateService", "PUT", SERVICE, self._modify, "Change a service", _DOCUMENT, update),
+            Operation("DeleteService", "DELETE", SERVICE, self._verb("delete"), "End a service"),
+            Operation(
+                "StartService", "PUT", f"{SERVICE}/start", self._verb("start"), "Run its instances again"
+            ),
+            Operation(
+                "StopService",
+                "PUT",
+                f"{SERVICE}/stop",
+                self._verb("stop"),
+                "End its instances, keep the service",
+            ),
+            Operation(
+                "ReleaseService",
+                "PUT",
+                f"{SERVICE}/release",
+                self._release,
+                "Say what it gets of its group",
+                _object(weights | states),
+            ),
+            Operation(
+                "UpdateServiceVersion",
+                "PUT",
+                f"{SERVICE}/version",
+                self._switch,
+                "Roll to a version that exists",
+                _object({"Version": {"type": "integer", "minimum": 1}}),
+                roll,
+            ),
+            Operation(
+                "ListServiceVersions",
+                "GET",
+                f"{SERVICE}/versions",
+                self._versions,
+                "List versions",
+                query=PAGES,
+            ),
+            Operation(
+                "UpdateServiceSafetyLock",
+                "PUT",
+                f"{SERVICE}/lock",
+                self._lock,
+                "Protect a service",
+                _object(locks),
+            ),
+            Operation(
+                "UpdateServiceLabel",
+                "POST",
+                f"{SERVICE}/label",
+                self._label,
+                "Add labels",
+                _object({"Labels": {"type": "object", "additionalProperties": {"type": "string"}}}),
+            ),
+            Operation(
+                "DeleteServiceLabel",
+                "DELETE",
+                f"{SERVICE}/label",
+                self._unlabel,
+                "Take labels away",
+                query={"Keys": "Their keys, with commas between them."},
+            ),
         ]
-        return [Route(path, handler, methods=[method]) for path, method, handler in table]
 
-    async def _create(self, request: Request) -> Response:
-        service = await run_in_threadpool(self._plane.control.create, await body(request))
-        return answer(self._shown(service))
+    def _create(self, asked: Asked) -> dict[str, Any]:
+        return self._changed(self._plane.control.create(asked.body))
 
-    async def _list(self, request: Request) -> Response:
-        store = self._plane.store
-        wanted = request.query_params.get("Filter", "")
+    def _modify(self, asked: Asked) -> dict[str, Any]:
+        kind = asked.query.get("UpdateType") or "merge"
+        if kind not in ("merge", "replace"):
+            raise RequestError(f"UpdateType is {kind!r}; merge and replace are possible")
+        whole, rollout = kind == "replace", _rollout(asked)
+        return self._changed(self._plane.control.modify(asked.name, asked.body, whole=whole, rollout=rollout))
+
+    def _list(self, asked: Asked) -> dict[str, Any]:
+        store, query = self._plane.store, asked.query
+        labels = _labels(query.get("Label", ""))
         with store.reading():
-            found = [self._shown(one, secrets=False) for one in store.services.values() if wanted in one.name]
+            found = [
+                self._shown(one, secrets=False)
+                for one in store.services.values()
+                if query.get("Filter", "") in one.name
+                and query.get("GroupName") in (None, "", one.group)
+                and labels.items() <= one.labels.items()
+            ]
+        wanted = query.get("ServiceStatus", "").lower()
+        found = [one for one in found if wanted in ("", one["Status"].lower())]
+        key, order = query.get("Sort") or "ServiceName", query.get("Order") or "asc"
+        if key not in ("ServiceName", "CreateTime", "UpdateTime") or order.lower() not in ("asc", "desc"):
+            raise RequestError("Sort is ServiceName, CreateTime or UpdateTime; Order is asc or desc")
         found.sort(key=lambda one: one["ServiceName"])
-        return answer({"Services": found, "TotalCount": len(found), "PageNumber": 1, "PageSize": len(found)})
+        found.sort(key=lambda one: one[key], reverse=order.lower() == "desc")
+        return asked.page("Services", found)
 
-    async def _describe(self, request: Request) -> Response:
-        return answer(self._shown(self._service(request)))
+    def _describe(self, asked: Asked) -> dict[str, Any]:
+        return self._shown(known(self._plane, asked.name))
 
-    async def _modify(self, request: Request) -> Response:
-        service = await run_in_threadpool(self._plane.control.modify, name_of(request), await body(request))
-        return answer(self._shown(service))
+    def _switch(self, asked: Asked) -> dict[str, Any]:
+        number = entry(asked.body, "Version", int, "a whole number")
+        if number is None:
+            raise RequestError('Version is missing; {"Version": 1} is expected')
+        return self._shown(self._plane.control.switch(asked.name, number, rollout=_rollout(asked)))
 
-    async def _switch(self, request: Request) -> Response:
-        number = _number(await body(request), "Version")
-        service = await run_in_threadpool(self._plane.control.switch, name_of(request), number)
-        return answer(self._shown(service))
-
-    async def _release(self, request: Request) -> Response:
-        values = await body(request)
-        state = values.get("TrafficState")
+    def _release(self, asked: Asked) -> dict[str, Any]:
+        state = asked.body.get("TrafficState")
         if state not in (None, "grouping", "standalone"):
             raise RequestError(f"TrafficState is {state!r}; grouping and standalone are possible")
-        weight = _number(values, "Weight") if values.get("Weight") is not None else None
+        weight = entry(asked.body, "Weight", int, "a whole number")
+        if weight is None and state is None:
+            raise RequestError('{"Weight": 10} or {"TrafficState": "grouping"} is expected, or both')
         grouped = None if state is None else state == "grouping"
-        service = self._plane.control.release(name_of(request), weight=weight, grouped=grouped)
-        return answer(self._shown(service))
+        return self._shown(self._plane.control.release(asked.name, weight=weight, grouped=grouped))
 
-    async def _lock(self, request: Request) -> Response:
-        what = str((await body(request)).get("Lock", ""))
-        return answer(self._shown(self._plane.control.lock(name_of(request), what)))
+    def _lock(self, asked: Asked) -> dict[str, Any]:
+        return self._shown(self._plane.control.lock(asked.name, str(asked.body.get("Lock", ""))))
 
-    async def _rollout(self, request: Request) -> Response:
-        raise NotFoundError("roll-outs cannot be changed yet")
+    def _label(self, asked: Asked) -> dict[str, Any]:
+        labels = entry(asked.body, "Labels", dict, "an object of texts")
+        if not labels or not all(isinstance(value, str) for value in labels.values()):
+            raise RequestError('Labels: an object of texts is expected, such as {"team": "search"}')
+        return self._shown(self._plane.control.label(asked.name, labels))
 
-    async def _versions(self, request: Request) -> Response:
-        service = self._service(request)
-        found = [one for one in self._plane.store.versions.values() if one.service == service.name]
-        versions = [
-            {"Version": one.number, "BuildTime": shown.time(one.created_at)}
-            for one in sorted(found, key=lambda one: -one.number)
-        ]
-        return answer({"Versions": versions, "TotalCount": len(versions)})
+    def _unlabel(self, asked: Asked) -> dict[str, Any]:
+        keys = [key for key in asked.query.get("Keys", "").split(",") if key]
+        return self._shown(self._plane.control.label(asked.name, {}, without=keys))
 
-    async def _instances(self, request: Request) -> Response:
-        found = [shown.instance(one) for one in self._plane.store.instances_of(self._service(request).name)]
-        return answer({"Instances": found, "TotalCount": len(found)})
+    def _versions(self, asked: Asked) -> dict[str, Any]:
+        service = known(self._plane, asked.name)
+        with self._plane.store.reading():
+            found = [one for one in self._plane.store.versions.values() if one.service == service.name]
+        versions = [shown.version(one) for one in sorted(found, key=lambda one: -one.number)]
+        return asked.page("Versions", versions) | {"CurrentVersion": service.version}
 
-    async def _events(self, request: Request) -> Response:
-        name = name_of(request)
-        found = [shown.event(one) for one in self._plane.store.events(name)]
-        return answer({"Events": found, "TotalCount": len(found)})
+    def _verb(self, verb: str) -> Callable[[Asked], dict[str, Any]]:
+        return lambda asked: self._shown(getattr(self._plane.control, verb)(asked.name))
 
-    async def _logs(self, request: Request) -> Response:
-        service = self._service(request)
-        lines = int(request.query_params.get("PageSize", "100"))
-        found = {
-            one.id: await run_in_threadpool(self._plane.backend.logs, one.id, lines)
-            for one in self._plane.store.instances_of(service.name)
-        }
-        return answer({"Logs": [f"{name} {line}" for name, every in found.items() for line in every]})
-
-    def _verb(self, verb: str) -> Handler:
-        async def handle(request: Request) -> Response:
-            service = await run_in_threadpool(getattr(self._plane.control, verb), name_of(request))
-            return answer(self._shown(service))
-
-        return handle
-
-    def _service(self, request: Request) -> Service:
-        name = name_of(request)
-        found = self._plane.store.services.get(name)
-        if found is None:
-            raise NotFoundError(f"there is no service {name}")
-        return found
+    def _changed(self, service: Service) -> dict[str, Any]:
+        """With what a person should know of the document."""
+        return self._shown(service) | {"Remarks": list(self._plane.control.remarks(service))}
 
     def _shown(self, service: Service, *, secrets: bool = True) -> dict[str, Any]:
         store = self._plane.store
-        version = store.versions[service.name, service.version]
+        with store.reading():
+            version = store.versions.get((service.name, service.version))
+            instances = store.instances_of(service.name)
+        if version is None:  # its last instance has ended just now
+            raise NotFoundError(f"there is no service {service.name}")
         endpoint = f"{self._plane.endpoint}/api/predict/{service.name}"
-        return shown.service(
-            service, version, store.instances_of(service.name), endpoint=endpoint, secrets=secrets
-        )
+        found = shown.service(service, version, instances, endpoint=endpoint, secrets=secrets)
+        return found | ({"Advice": self._plane.advice} if self._plane.advice else {})
 
 
-def name_of(request: Request) -> str:
-    """The service that a path names."""
-    name: str = request.path_params["name"]
-    return name
+def known(plane: Plane, name: str) -> Service:
+    """The service of a name."""
+    found = plane.store.services.get(name)
+    if found is None:
+        raise NotFoundError(f"there is no service {name}")
+    return found
 
 
-async def body(request: Request) -> dict[str, Any]:
-    """A JSON object of bounded size."""
-    content = b""
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > MAX_BODY_BYTES:
-            raise TooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes")
+def _rollout(asked: Asked) -> dict[str, Any]:
+    """How the roll-out begins: what its body would say, in the query, as the body is the service's."""
+    query = asked.query
+    changes: dict[str, Any] = {}
+    if query.get("Partition"):
+        changes["partition"] = asked.number("Partition", 0, least=0, most=10_000)
+    if query.get("BatchSize"):
+        changes["batch"] = asked.number("BatchSize", 1, most=10_000)
+        changes["interval_s"] = seconds(query.get("Interval") or "0s")
+    if query.get("Paused", "false") not in ("true", "false"):
+        raise RequestError(f"Paused is {query['Paused']!r}; true and false are possible")
+    if query.get("Paused") == "true":
+        changes["paused"] = True
+    return changes
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties}
+
+
+def _labels(text: str) -> dict[str, str]:
+    """`{"team": "search"}`, as the platform's clients send it."""
+    if not text:
+        return {}
     try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        raise RequestError(f"the body is not UTF-8: byte {error.start}") from None
-    return parse_json(text, "the body")
-
-
-def answer(values: dict[str, Any]) -> Response:
-    """With the number that the platform gives each answer."""
-    return JSONResponse({"RequestId": str(uuid.uuid4()).upper(), **values})
-
-
-def _number(values: dict[str, Any], key: str) -> int:
-    value = values.get(key)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise RequestError(f"{key} is {value!r}; a whole number is expected")
-    return value
+        return {key: str(value) for key, value in parse_json(text, "Label").items()}
+    except ConfigError as error:
+        raise RequestError(f'{error}; {{"team": "search"}} is expected') from None

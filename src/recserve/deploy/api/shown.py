@@ -59,6 +59,16 @@ def service(
     return result
 
 
+def version(one: Version) -> dict[str, Any]:
+    """One version, without its document: that may hold secrets."""
+    return {
+        "Version": one.number,
+        "BuildTime": time(one.created_at),
+        "Processor": one.document.get("processor", ""),
+        "ModelPath": one.document.get("model_path", ""),
+    }
+
+
 def instance(one: Instance) -> dict[str, Any]:
     """What `showworkers` shows."""
     return {

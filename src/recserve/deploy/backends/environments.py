@@ -2,6 +2,8 @@
 
 <folder>/<hash>/bin/python     beside what this process has installed; what is asked for comes first
 <folder>/<hash>/.complete      it is whole: whoever finds none under the lock makes it anew
+<folder>/<hash>.lock           held by who makes it, and by its pip: one that a killed control plane has left
+                               behind is waited for, not written over
 """
 
 from __future__ import annotations
@@ -9,12 +11,16 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
+import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from recserve.errors import RecserveError
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
 INSTALL_SECONDS = 1800.0
 _COMPLETE = ".complete"
 _LAST_LINES = 6
+_LOOK_SECONDS = 0.1
 
 
 class RequirementsError(RecserveError):
@@ -40,11 +47,17 @@ class Environments:
         self._folder = folder
 
     def python_for(
-        self, requirements: Sequence[str], file: Path | None, log: Callable[[str], None] = lambda line: None
+        self,
+        requirements: Sequence[str],
+        file: Path | None,
+        log: Callable[[str], None] = lambda line: None,
+        *,
+        given_up: Callable[[], bool] = lambda: False,
     ) -> str:
         """The interpreter that has these requirements: this process's own if there are none.
 
-        Raises RequirementsError with pip's last lines, the secrets of index URLs left out.
+        Raises RequirementsError with pip's last lines, the secrets of index URLs left out, and when it is
+        `given_up` meanwhile.
         """
         if not requirements and file is None:
             return sys.executable
@@ -54,22 +67,22 @@ class Environments:
             raise RequirementsError(f"requirements cannot be read: {file}: {error.strerror}") from error
         made = self._folder / _hash(text)
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _locked(made.with_suffix(".lock")):
+        with _locked(made.with_suffix(".lock"), given_up) as lock:
             if not (made / _COMPLETE).exists():
                 shutil.rmtree(made, ignore_errors=True)
                 log(f"installing {len(text.split())} requirements into a new environment")
-                self._make(made, text, log)
+                self._make(made, text, partial(_run, log=log, given_up=given_up, lock=lock))
         return str(made / "bin" / "python")
 
-    def _make(self, made: Path, text: str, log: Callable[[str], None]) -> None:
-        _run([sys.executable, "-m", "venv", str(made)], log)
+    def _make(self, made: Path, text: str, run: Callable[[Sequence[str]], None]) -> None:
+        run([sys.executable, "-m", "venv", str(made)])
         site = next(made.glob("lib/python*/site-packages"))
         own = dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))
         (site / "_beside.pth").write_text("".join(f"{path}\n" for path in own))
         wanted = made / "requirements.txt"
         wanted.write_text(text + "\n")
         pip = [str(made / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
-        _run([*pip, "install", "--quiet", "-r", str(wanted)], log)
+        run([*pip, "install", "--quiet", "-r", str(wanted)])
         (made / _COMPLETE).touch()
 
 
@@ -80,24 +93,34 @@ def _hash(text: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:24]
 
 
-def _run(command: Sequence[str], log: Callable[[str], None]) -> None:
-    try:
-        ended = subprocess.run(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            timeout=INSTALL_SECONDS,
-            check=False,
-            text=True,
-            errors="replace",
-        )
-    except subprocess.TimeoutExpired:
-        raise RequirementsError(f"pip has not ended after {INSTALL_SECONDS:g} s") from None
-    lines = [_without_secrets(line) for line in ended.stdout.splitlines() if line.strip()]
+def _run(
+    command: Sequence[str], *, log: Callable[[str], None], given_up: Callable[[], bool], lock: int
+) -> None:
+    began = time.monotonic()
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        pass_fds=(lock,),
+        text=True,
+        errors="replace",
+    ) as process:
+        while True:
+            try:
+                output, _ = process.communicate(timeout=_LOOK_SECONDS)
+                break
+            except subprocess.TimeoutExpired:
+                late = time.monotonic() - began > INSTALL_SECONDS
+                if late or given_up():
+                    os.killpg(process.pid, signal.SIGKILL)
+                    why = f"pip has not ended after {INSTALL_SECONDS:g} s" if late else "given up"
+                    raise RequirementsError(f"requirements are not installed: {why}") from None
+    lines = [_without_secrets(line) for line in output.splitlines() if line.strip()]
     for line in lines:
         log(line)
-    if ended.returncode != 0:
+    if process.returncode != 0:
         raise RequirementsError("requirements cannot be installed: " + " ".join(lines[-_LAST_LINES:])[-800:])
 
 
@@ -106,8 +129,15 @@ def _without_secrets(line: str) -> str:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process, and one thread, at a time."""
+def _locked(path: Path, given_up: Callable[[], bool]) -> Iterator[int]:
+    """One process, and one thread, at a time; gives the lock, for children that should hold it too."""
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if given_up():
+                    raise RequirementsError("requirements are not installed: given up") from None
+                time.sleep(_LOOK_SECONDS)
+        yield file.fileno()

@@ -6,17 +6,18 @@ import shutil
 import subprocess
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recserve.cores import cores
 from recserve.deploy.backends.backend import Node
 from recserve.deploy.backends.environments import Environments
-from recserve.deploy.backends.root import Root
-from recserve.deploy.backends.supervisor import Supervisor, last_lines
+from recserve.deploy.backends.logs import last_lines
+from recserve.deploy.backends.root import Root, cleared
+from recserve.deploy.backends.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from recserve.deploy.backends.backend import Observed, Order
 
@@ -32,14 +33,15 @@ class LocalBackend:
     def __init__(
         self, folder: Path, on_change: Callable[[], None] = lambda: None, *, host: str = "127.0.0.1"
     ) -> None:
-        self._folder = folder
+        self._folder = folder = folder.absolute()  # processes start in other folders
         self._host = host
         self._on_change = on_change
         self._lock = threading.Lock()
         self._environments = Environments(folder.parent / "environments")
         self._running: dict[str, Supervisor] = {}
         self._cards: dict[str, tuple[str, ...]] = {}  # of the instances that have some
-        self._node = Node(_NODE, host, cpu=cores(), memory_mb=_memory_mb(), gpu=len(_gpus()))
+        self._every_card = _gpus()
+        self._node = Node(_NODE, host, cpu=cores(), memory_mb=_memory_mb(), gpu=len(self._every_card))
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for path in sorted(folder.iterdir()):
             root = Root.found(path)
@@ -48,6 +50,8 @@ class LocalBackend:
                 supervisor.adopt()
             elif path.is_dir() and time.time() - path.stat().st_mtime > LOGS_KEPT_S:
                 shutil.rmtree(path, ignore_errors=True)
+            elif path.is_dir():  # an earlier control plane was killed while it took this away
+                cleared(path)
 
     def nodes(self) -> list[Node]:
         """This machine."""
@@ -79,8 +83,9 @@ class LocalBackend:
 
     def logs(self, instance: str, lines: int) -> list[str]:
         """See backend.py."""
-        path = self._folder / instance / "log"
-        return last_lines(path, lines) if path.parent.parent == self._folder else []
+        if Path(instance).name != instance or instance == "..":
+            return []
+        return last_lines(self._folder / instance / "log", lines)
 
     def close(self, *, keep: bool) -> None:
         """See backend.py."""
@@ -107,7 +112,7 @@ class LocalBackend:
 
     def _taken(self, order: Order) -> str | None:
         """Cards that nobody else has; None leaves it to the process, as where there are none."""
-        every = _gpus()
+        every = self._every_card
         if not every or not (order.resources.gpu or order.resources.gpu_memory_gb):
             return None
         uses = {card: sum(card in cards for cards in self._cards.values()) for card in every}

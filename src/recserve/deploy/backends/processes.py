@@ -65,6 +65,18 @@ def family(pid: int) -> list[int]:
     return found
 
 
+def marked(variable: str, value: str) -> list[int]:
+    """The processes that began with this variable, also those in sessions of their own since."""
+    wanted = f"{variable}={value}".encode()
+    found = []
+    for entry in _PROC.iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+    return [pid for pid in found if identity(pid) is not None]
+
+
 def listening_ports(pids: Iterable[int]) -> set[int]:
     """The TCP ports that these processes listen on."""
     pids = list(pids)

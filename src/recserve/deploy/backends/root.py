@@ -28,11 +28,18 @@ from typing import TYPE_CHECKING, Any
 
 from recserve.config.environment import process_environ
 from recserve.deploy.backends.backend import Mount, Order, Probe, Resources
+from recserve.errors import RecserveError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+#: A variable by which every process of an instance is known, whatever has become of its parents.
+MARK = "RECSERVE_INSTANCE_FOLDER"
 _OURS = ("order.json", "process.json", "log", "log.1", "mnt")
+
+
+class PrepareError(RecserveError):
+    """What an instance is to find cannot be put there."""
 
 
 class Root:
@@ -59,6 +66,8 @@ class Root:
             link = self.inside(mount.path)
             link.parent.mkdir(parents=True, exist_ok=True)
             if mount.source:
+                if not os.path.exists(mount.source):
+                    raise PrepareError(f"mount {mount.path}: {mount.source} does not exist on this machine")
                 link.unlink(missing_ok=True)
                 link.symlink_to(mount.source)
             else:
@@ -103,7 +112,11 @@ class Root:
         path = os.pathsep.join([str(Path(chosen["python"]).parent), inherited.get("PATH", os.defpath)])
         own = {name: self.moved(value) for name, value in self.order.environment.items()}
         mounts = {f"EAS_MOUNT_{k}": str(self.where(mount.path)) for k, mount in enumerate(self.order.mounts)}
-        instance = {"LISTENING_PORT": chosen["port"], "RECSERVE_INSTANCE": self.order.instance}
+        instance = {
+            "LISTENING_PORT": chosen["port"],
+            "RECSERVE_INSTANCE": self.order.instance,
+            MARK: str(self.path),
+        }
         return {**inherited, "PATH": path, "PYTHONUNBUFFERED": "1", **mounts, **own, **instance}
 
     def workdir(self) -> Path:
@@ -115,7 +128,7 @@ class Root:
         for name, text in self.order.files.items():
             path = self.path / name
             if name in _OURS or Path(os.path.normpath(name)).is_absolute() or ".." in Path(name).parts:
-                raise OSError(f"{name!r} is no name for a file of an instance")
+                raise PrepareError(f"{name!r} is no name for a file of an instance")
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             write(path, self.moved(text))
 
@@ -132,13 +145,7 @@ class Root:
 
     def remove(self) -> None:
         """Take everything away but the log."""
-        for entry in self.path.iterdir() if self.path.exists() else ():
-            if entry.name in ("log", "log.1"):
-                continue
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=True)  # links in it are not followed
-            else:
-                entry.unlink(missing_ok=True)
+        cleared(self.path)
 
     def _mounting(self, mounts: Sequence[Mount]) -> str:
         """A script that mounts, in a namespace of its own, and then becomes the command."""
@@ -154,6 +161,18 @@ class Root:
             if mount.read_only:
                 lines.append(f"mount -o remount,bind,ro {at}")
         return "\n".join([*lines, 'exec "$@"'])
+
+
+def cleared(folder: Path) -> None:
+    """Take away everything of an instance but its log; the order first, so that nobody begins it again."""
+    (folder / "order.json").unlink(missing_ok=True)
+    for entry in folder.iterdir() if folder.exists() else ():
+        if entry.name in ("log", "log.1"):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)  # links in it are not followed
+        else:
+            entry.unlink(missing_ok=True)
 
 
 def _filled(part: str, chosen: Mapping[str, str]) -> str:

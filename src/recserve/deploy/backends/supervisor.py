@@ -4,8 +4,9 @@ processes.
     PREPARING ──▶ RUNNING ──ended──▶ BACKING_OFF ──▶ RUNNING …      EXITED, if it is not to be started again
         └────────────┴──── stop ───▶ STOPPING ──▶ (done)
 
-A thread each. The process leads a session of its own, so that what it has started ends with it; it outlives
-the control plane if that is killed, and the next one adopts it by its number and the time that it began.
+A thread each. The process leads a session of its own and carries a variable by which it and all that it has
+started are known, so that nothing of it is left behind, whoever ended. It outlives the control plane if that
+is killed, and the next one adopts it by its number and the time that it began.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from typing import TYPE_CHECKING, Any
 from recserve.deploy.backends.backend import Observed, State
 from recserve.deploy.backends.environments import Environments, RequirementsError
 from recserve.deploy.backends.limits import Limits
-from recserve.deploy.backends.processes import Identity, family, identity, listening_ports
-from recserve.deploy.backends.root import Root, write
+from recserve.deploy.backends.logs import last_lines, turn
+from recserve.deploy.backends.processes import Identity, family, identity, listening_ports, marked
+from recserve.deploy.backends.root import MARK, PrepareError, Root, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,9 +41,8 @@ log = logging.getLogger("recserve.deploy")
 
 #: Between an end and the next start; doubled each time, and from the beginning after a longer life.
 FIRST_REST_S, LONGEST_REST_S, LONG_LIFE_S = 0.5, 30.0, 60.0
-#: A log is turned at this size; the one before is kept.
-LOG_BYTES = 32 * 2**20
 _MESSAGE_LINES, _MESSAGE_CHARACTERS = 4, 500
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Supervisor:
@@ -72,6 +73,7 @@ class Supervisor:
         self._identity: Identity | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._listens = False
+        self._out_of_memory = 0  # how often the system had ended one of its processes when it began
         self._python = ""
         self._thread = threading.Thread(target=self._live, name=self.order.instance, daemon=True)
 
@@ -80,8 +82,23 @@ class Supervisor:
         self._thread.start()
 
     def adopt(self) -> None:
-        """Take over what an earlier control plane has begun: its process, if it still runs."""
-        self._identity = _known_process(self._root.path / "process.json")
+        """Take over what an earlier control plane has begun: its process, if it still runs.
+
+        It is observed as running when this returns, so that nobody takes it for one that is still to begin.
+        """
+        noted = _read(self._root.path / "process.json")
+        found = _known_process(noted)
+        if found is not None and found.alive:
+            self._identity = found
+            self._adopted(noted)
+        else:
+            self._kill_rest()
+            self._see(restarts=int(noted.get("restarts", 0)))
+            if noted and self.order.restart:
+                self._see(restarts=self.observed.restarts + 1)
+            elif noted:
+                self._see(state=State.EXITED, reason="Error", message="it ended while nobody watched it")
+                return
         self._thread.start()
 
     def stop(self, grace_s: float) -> None:
@@ -103,13 +120,8 @@ class Supervisor:
 
     def _live(self) -> None:
         try:
-            if self._identity is not None and self._identity.alive:
-                self._adopted()
-            else:
-                self._identity = None
-                if not self._prepared():
-                    return
-            self._run()
+            if self._identity is not None or self._prepared():
+                self._run()
         except Exception as error:  # a thread that dies in silence is an instance that nobody replaces
             log.exception("%s", self.order.instance)
             self._see(state=State.EXITED, reason="Error", message=str(error)[:_MESSAGE_CHARACTERS])
@@ -120,19 +132,29 @@ class Supervisor:
             self._root.prepare()
             self._root.write_files()
             file = self._root.where(order.requirements_path) if order.requirements_path else None
-            self._python = self._environments.python_for(order.requirements, file, self._write_line)
+            self._python = self._environments.python_for(
+                order.requirements, file, self._write_line, given_up=self._stopping.is_set
+            )
         except RequirementsError as error:
             self._see(state=State.EXITED, reason="RequirementsFailed", message=str(error))
+        except PrepareError as error:
+            self._see(state=State.EXITED, reason="CannotPrepare", message=str(error))
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            reason = "DiskFull" if full else "CannotPrepare"
-            self._see(state=State.EXITED, reason=reason, message=f"{self._root.path}: {error}")
+            self._cannot("CannotPrepare", error)
         else:
             return True
         return False
 
-    def _adopted(self) -> None:
-        values = _read(self._root.path / "process.json")
+    def _cannot(self, reason: str, error: OSError, exit_code: int | None = None) -> None:
+        """The system refuses what it needs; a disk without room is the reason that people look for."""
+        if error.errno in _NO_ROOM:
+            reason = "DiskFull"
+            message = f"{self._root.path}: {error.strerror}; make room on the disk of {self.observed.node}"
+        else:
+            message = str(error)
+        self._see(state=State.EXITED, reason=reason, message=message, exit_code=exit_code)
+
+    def _adopted(self, values: dict[str, Any]) -> None:
         assert self._identity is not None
         self._python = str(values.get("python", ""))
         self._see(
@@ -147,7 +169,7 @@ class Supervisor:
 
     def _run(self) -> None:
         rest = FIRST_REST_S
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and not self._let_go:
             began = time.monotonic()
             if self._identity is None and not self._begun():
                 return
@@ -163,6 +185,8 @@ class Supervisor:
 
     def _begun(self) -> bool:
         """Start the process; false if it cannot be."""
+        turn(self._root.log)
+        self._out_of_memory = self._limits.out_of_memory()
         port = free_port(self._host)
         chosen = {"port": str(port), "host": self._host, "root": str(self._root.path), "python": self._python}
         environment = self._root.environment(chosen)
@@ -180,7 +204,7 @@ class Supervisor:
                     start_new_session=True,
                 )
         except OSError as error:  # no such command, no such folder, no memory for another process
-            self._see(state=State.EXITED, reason="CannotStart", message=str(error), exit_code=127)
+            self._cannot("CannotStart", error, exit_code=127)
             return False
         pid = self._process.pid
         self._limits.enter(pid)
@@ -203,7 +227,7 @@ class Supervisor:
         """Wait until it has ended; its exit code, if it is our child."""
         assert self._identity is not None
         while not self._identity.wait(0.1 if self._looks_for_port() else 2.0):
-            self._turn_log()
+            turn(self._root.log)
             if self._looks_for_port():
                 self._find_port()
         if self._process is not None and self._process.pid == self._identity.pid:
@@ -225,13 +249,16 @@ class Supervisor:
             self._see(port=self.order.port, fixed_port=True)
 
     def _ended(self, code: int | None) -> None:
+        self._kill_rest()
         self._identity = None
         self._listens = False
         lines = self.logs(_MESSAGE_LINES)
         said = " ".join(lines)[-_MESSAGE_CHARACTERS:]
         reason = "Completed" if code == 0 else "Error"
-        if self._limits.out_of_memory() or code == -signal.SIGKILL:
-            reason = "OOMKilled" if self._limits.out_of_memory() else "Killed"
+        if self._limits.out_of_memory() > self._out_of_memory:
+            reason = "OOMKilled"
+        elif code == -signal.SIGKILL:
+            reason = "Killed"
         elif "ddress already in use" in said or "ddress in use" in said:
             reason = "PortInUse"
             said = (
@@ -245,18 +272,21 @@ class Supervisor:
             finished_at=time.time(),
             reason=reason,
             message=said,
-            restarts=self.observed.restarts + 1,
+            restarts=self.observed.restarts + self.order.restart,
         )
 
     def _end(self) -> None:
+        give_up_at = time.monotonic() + self._grace_s
         self._signal(signal.SIGTERM)
         found = self._identity
-        if found is not None and not found.wait(self._grace_s):
+        if found is not None:
+            found.wait(self._grace_s)
+            # A shell that led it has ended at once; the server that the shell had started answers its last.
+            while family(found.pid) and time.monotonic() < give_up_at:
+                time.sleep(0.05)
             self._signal(signal.SIGKILL)
         self._thread.join(10)
-        found = found or self._identity
-        if found is not None:  # what it has started and left behind
-            self._kill_family(found.pid)
+        self._kill_rest()
         self._limits.remove()
         with contextlib.suppress(OSError):
             self._root.remove()
@@ -269,8 +299,10 @@ class Supervisor:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(found.pid, number)
 
-    def _kill_family(self, leader: int) -> None:
-        for pid in family(leader):
+    def _kill_rest(self) -> None:
+        """End what it has started and left behind."""
+        led = family(self._identity.pid) if self._identity is not None else []
+        for pid in {*led, *marked(MARK, str(self._root.path))}:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -289,13 +321,6 @@ class Supervisor:
         with contextlib.suppress(OSError):  # a full disk is no reason to end what runs
             write(self._root.path / "process.json", json.dumps(values))
 
-    def _turn_log(self) -> None:
-        with contextlib.suppress(OSError):
-            if self._root.log.stat().st_size > LOG_BYTES:  # it writes on into the same file, at its end
-                turned = self._root.log.with_name("log.1")
-                turned.write_bytes(self._root.log.read_bytes())
-                os.truncate(self._root.log, 0)
-
     def _write_line(self, line: str) -> None:
         with contextlib.suppress(OSError), self._root.log.open("a") as file:
             file.write(f"{line}\n")
@@ -307,17 +332,6 @@ class Supervisor:
         self._on_change()
 
 
-def last_lines(path: Path, lines: int) -> list[str]:
-    """The last lines of a log, of which no more than the end is read."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 400 * lines - 4096))
-            text = file.read().decode(errors="replace")
-    except OSError:
-        return []
-    return text.splitlines()[-lines:]
-
-
 def free_port(host: str) -> int:
     """A port that nobody listens on."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as found:
@@ -326,8 +340,7 @@ def free_port(host: str) -> int:
         return port
 
 
-def _known_process(path: Path) -> Identity | None:
-    values = _read(path)
+def _known_process(values: dict[str, Any]) -> Identity | None:
     return Identity(values["pid"], values["began"]) if "pid" in values and "began" in values else None
 
 
