@@ -18,15 +18,19 @@ from recserve.deploy.errors import RefusedError
 from recserve.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _URI = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<bucket>[^/]*)/?(?P<key>.*)", re.DOTALL)
 
 
 class Aliases:
-    """The table of one control plane; read anew when the file changes."""
+    """The table of one control plane; read anew when the file changes.
 
-    def __init__(self, folder: Path) -> None:
+    `elsewhere`: the directories are those of other machines, so that nobody here can say whether they exist.
+    """
+
+    def __init__(self, folder: Path, *, elsewhere: bool = False) -> None:
+        self.elsewhere = elsewhere
         self._file = folder / "aliases.json"
         self._store = folder / "store"
         self._read_at = 0
@@ -100,6 +104,11 @@ def write_table(file: Path, table: Mapping[str, str]) -> None:
 def _without_endpoint(bucket: str) -> str:
     """`bucket.oss-cn-hangzhou.aliyuncs.com` names the bucket and where it is reached."""
     return bucket.partition(".oss-")[0]
+
+
+def is_there(directory: str, resolved: Callable[[str], str]) -> bool:
+    """Whether a directory that `resolved` gave exists, as far as this machine can say."""
+    return os.path.isdir(directory) or getattr(resolved, "elsewhere", False)
 
 
 def plain(name: str) -> str:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from recserve.config import forms
-from recserve.deploy.aliases import plain
+from recserve.deploy.aliases import is_there, plain
 from recserve.deploy.backends.backend import Order, Probe, Resources
 from recserve.deploy.containers import crash_block, mounts, order_fields, start_seconds, variables
 from recserve.deploy.errors import RefusedError
@@ -158,7 +157,7 @@ def _scorer(document: Mapping[str, Any], resolved: Callable[[str], str]) -> dict
         known = " or ".join(MODEL_MOUNTS)
         raise RefusedError([f"there is no model: give model_path, or storage that is mounted at {known}"])
     source = path if model is None else model.source
-    if not os.path.isdir(source):
+    if not is_there(source, resolved):
         raise RefusedError([f"the model's directory does not exist: {source}"])
     listening = ("--config", "{root}/service.json", "--host", "{host}", "--port", "{port}")
     return {

@@ -162,7 +162,7 @@ class Kubelet:
         for one in container["env"]:
             where = one.get("valueFrom", {})
             if "secretKeyRef" in where:
-                environment[one["name"]] = data[where["secretKeyRef"]["key"]]
+                environment[one["name"]] = own(data[where["secretKeyRef"]["key"]])
             else:
                 environment[one["name"]] = one.get("value", pod["metadata"]["name"])
         command = [own(part.replace("$$", "$")) for part in container["command"]]

@@ -15,8 +15,10 @@ from __future__ import annotations
 import logging
 import math
 import re
+import secrets
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from recserve.deploy.backends.backend import Node, Observed, State
@@ -35,6 +37,7 @@ from recserve.deploy.errors import BackendError, ConflictError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from recserve.deploy.backends.backend import Order
     from recserve.deploy.backends.kubernetes.cluster import Cluster
@@ -45,6 +48,27 @@ log = logging.getLogger("recserve.deploy")
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]*-\d+-[0-9a-f]{6}")
 _CLOSE_SECONDS = 50.0
+
+
+def connected(
+    folder: Path, settings: Settings, context: str = ""
+) -> Callable[[Callable[[], None]], KubernetesBackend]:
+    """The backend of the control plane whose state is in `folder`, on the cluster of the kubeconfig."""
+    from recserve.deploy.backends.kubernetes.cluster import Cluster  # which not everybody has a library for
+
+    cluster = Cluster.found(settings.namespace, context)
+    return partial(KubernetesBackend, cluster, settings, _plane(folder))
+
+
+def _plane(folder: Path) -> str:
+    """Made once, and kept beside the state: by it the next control plane finds what is its own."""
+    path = folder / "plane"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        new = path.with_suffix(".new")
+        new.write_text(secrets.token_hex(4))
+        new.replace(path)
+    return path.read_text().strip()
 
 
 class KubernetesBackend:
