@@ -11,7 +11,13 @@ from recserve.deploy.errors import BackendError
 
 try:
     import ray
-    from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError
+    from ray.exceptions import (
+        ActorUnavailableError,
+        ActorUnschedulableError,
+        GetTimeoutError,
+        RayActorError,
+        RayError,
+    )
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ImportError as missing:
     raise BackendError("the backend ray needs Ray: pip install 'recserve[ray]'") from missing
@@ -121,6 +127,8 @@ class Cluster:
         except RayActorError as error:
             began = not getattr(error, "actor_init_failed", False)
             raise DiedError(_first_line(error) if began else _last_line(error), began=began) from error
+        except ActorUnschedulableError as error:
+            raise DiedError(_first_line(error), began=True) from error
         except RayError as error:
             raise SilentError(_first_line(error)) from error
 
