@@ -24,8 +24,13 @@ def start(
     gpu: Annotated[int | None, typer.Option(min=0, help="Cards to give away; all of them.")] = None,
 ) -> None:
     """Give this machine to a cluster, until SIGTERM or Ctrl-C."""
-    from recserve.deploy.backends.ray import node
+    from recserve.deploy.backends.ray.token import use_token
 
+    token = use_token(make=head)
+    from recserve.deploy.backends.ray import node  # it imports Ray, which looks for the token's variable
+
+    if head and token is not None:
+        typer.echo(f"the other nodes and `recserve up` need this cluster's token: {token}")
     node.become(
         node.command(head=head, address=address, host=host, port=port, pools=pool or (), cpu=cpu, gpu=gpu)
     )

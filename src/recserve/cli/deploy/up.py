@@ -101,7 +101,10 @@ def _backend(
     if name == "ray":
         from functools import partial
 
-        from recserve.deploy.backends.ray.backend import RayBackend
+        from recserve.deploy.backends.ray.token import use_token
+
+        use_token()
+        from recserve.deploy.backends.ray.backend import RayBackend  # Ray looks for the token's variable
 
         return partial(RayBackend, folder, address=address)
     if name == "kubernetes":
