@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from recserve.deploy.backends.backend import Backend
 
-NAME, OTHER = "app-1-aaaaaa", "app-1-bbbbbb"
+NAME = "app-1-aaaaaa"
 STORE_BYTES = 80 * 2**20
 
 
@@ -74,6 +74,12 @@ def backend(begun: Callable[[], RayBackend]) -> Backend:
     return begun()
 
 
+def asked(seen: Observed) -> str:
+    with urllib.request.urlopen(f"http://{seen.host}:{seen.port}/", timeout=10) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
 def answering(backend: Backend, name: str = NAME) -> str:
     """What it says, once it listens."""
     said: list[str] = []
@@ -81,8 +87,7 @@ def answering(backend: Backend, name: str = NAME) -> str:
     def answers(seen: Observed | None) -> bool:
         assert seen is not None
         try:
-            with urllib.request.urlopen(f"http://{seen.host}:{seen.port}/", timeout=10) as answer:
-                said.append(answer.read().decode())
+            said.append(asked(seen))
         except OSError:
             return False
         return True
@@ -161,6 +166,23 @@ def test_the_next_control_plane_adopts_what_the_killed_one_left(begun: Callable[
     assert answering(second) == NAME
 
 
+def test_the_next_control_plane_adopts_what_has_lost_its_actor_meanwhile(
+    begun: Callable[[], RayBackend],
+) -> None:
+    first = begun()
+    first.start(everywhere())
+    assert answering(first) == NAME
+    before = first.observe()[NAME]
+    actor = actor_pid(first)
+    first.close(keep=True)
+    os.kill(actor, signal.SIGKILL)  # as all of them do when the cluster begins anew
+
+    after = begun().observe()[NAME]
+
+    assert (after.state, after.pid, after.port) == (State.RUNNING, before.pid, before.port)
+    assert asked(after) == NAME
+
+
 def test_another_control_plane_neither_sees_nor_ends_it(
     backend: RayBackend, cluster: Any, tmp_path: Path
 ) -> None:
@@ -193,43 +215,27 @@ def test_what_no_node_has_room_for_waits_and_says_so(backend: RayBackend) -> Non
     wait_for(backend, NAME, gone)
 
 
-def test_a_pool_is_where_its_instances_run_and_a_lost_node_is_told(backend: RayBackend, cluster: Any) -> None:
-    node = add_node(cluster, resources={f"{POOL}fast": POOL_SIZE})
-    backend.start(everywhere(pool="fast"))
-    assert answering(backend) == NAME
-    seen = backend.observe()[NAME]
-    assert [one.name for one in backend.nodes() if "fast" in one.pools] == [seen.node]
-
-    cluster.remove_node(node, allow_graceful=False)
-
-    lost = wait_for(backend, NAME, lambda one: one is not None and one.state is State.LOST)
-    assert lost is not None
-    assert lost.reason == "NodeLost"
-    assert seen.node in lost.message
-    backend.stop(NAME, 1.0)
-    wait_for(backend, NAME, gone)
-    wait_for(backend, NAME, lambda _: seen.node not in {one.name for one in backend.nodes()})
-
-
-def test_what_a_lost_node_has_left_on_its_machine_is_taken_over_to_be_stopped(
+def test_a_lost_node_is_told_and_what_it_has_left_is_taken_over_to_be_stopped(
     begun: Callable[[], RayBackend], cluster: Any
 ) -> None:
     first = begun()
     node = add_node(cluster, resources={f"{POOL}left": POOL_SIZE})
     first.start(everywhere(pool="left"))
     answering(first)
-    os.kill(actor_pid(first), signal.SIGKILL)  # an actor that adopts: the process is not its child any more
-    wait_for(first, NAME, lambda _: first._running[NAME].answered.is_set())
-    answering(first)
-    process = first.observe()[NAME].pid
+    placed = first.observe()[NAME]
+    process = placed.pid
+    assert [one.name for one in first.nodes() if "left" in one.pools] == [placed.node]
 
     cluster.remove_node(node, allow_graceful=False)
 
-    wait_for(first, NAME, lambda one: one is not None and one.state is State.LOST)
+    lost = wait_for(first, NAME, lambda one: one is not None and one.state is State.LOST)
+    assert lost is not None
+    assert (lost.reason, placed.node in lost.message) == ("NodeLost", True)
+    assert placed.node not in {one.name for one in first.nodes()}
     first.stop(NAME, 1.0)
     seen = wait_for(first, NAME, lambda one: one is not None and one.state is State.RUNNING)
     assert seen is not None
-    assert seen.pid == process or identity(process) is None
+    assert (seen.pid, asked(seen)) == (process, NAME)
     first.stop(NAME, 1.0)
     wait_for(first, NAME, gone)
     assert identity(process) is None

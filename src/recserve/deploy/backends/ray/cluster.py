@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from recserve.deploy.backends.backend import Order, Resources
 
 #: What the head of a cluster is started with: a node that is silent is given up after three to six seconds,
-#: and nodes go on for an hour without the head. Source: benchmarks/ray_deploy.py measures it.
+#: nodes go on for an hour without the head, and what an actor has started outlives it however it ends: Ray
+#: would kill its children when a raylet dies. benchmarks/ray_deploy.py measures with these.
 SETTINGS = {
     "health_check_period_ms": 1000,
     "health_check_timeout_ms": 2000,
     "health_check_failure_threshold": 3,
     "gcs_rpc_server_reconnect_timeout_s": 3600,
+    "kill_child_processes_on_worker_exit": False,
 }
 #: A node that was started for a pool has `POOL_SIZE` of it; an instance takes one.
 POOL, POOL_SIZE = "pool:", 1_000_000
