@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from recserve.deploy.backends.backend import Backend
     from recserve.deploy.store import Store
 
 log = logging.getLogger("recserve.deploy")
@@ -42,25 +43,26 @@ def up(
     gateway: bool = True,
     gateway_port: int | None = None,
     tls: Tls | None = None,
+    backend: Callable[[Callable[[], None]], Backend] | None = None,
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Run a control plane until SIGTERM or Ctrl-C; `ready` is told its URL.
 
     `gateway`: with one, if HAProxy is installed; it listens on the port after `port` (0: on a free one).
-    `tls` is the gateway's.
+    `tls` is the gateway's. `backend`: where instances run, if not as processes of this machine.
     """
     if gateway_port is None:
-        gateway_port = port and port + 1
+        gateway_port = port and min(port + 1, 65_535)
     listener = _listen(host, port)
     url = f"http://{host}:{listener.getsockname()[1]}"
-    backend = partial(LocalBackend, folder / "instances", host=host)
     haproxy = program.found() if gateway else None
     plane = Plane(
         folder,
-        backend,
+        backend or partial(LocalBackend, folder / "instances", host=host),
         endpoint=url,
         gateway=partial(_gateway, haproxy, Address(host, gateway_port), url, tls) if haproxy else None,
         advice=program.MISSING if gateway and haproxy is None else "",
+        elsewhere=backend is not None,
     )
     started = False
     try:
