@@ -225,8 +225,8 @@ def test_who_takes_more_memory_than_it_asked_for_is_ended_and_told_so(backend: B
     possible = bool(probe)
     probe.remove()
     hungry = "x = bytearray(512 * 2**20); import time; time.sleep(600)"
-    resources = Resources(memory_mb=64)
-    backend.start(order(command=("{python}", "-c", hungry), files={}, resources=resources))
+    script = f"python -c '{hungry}'; exit $?"  # a process that the first one starts at once
+    backend.start(order(command=(), script=script, files={}, resources=Resources(memory_mb=64)))
 
     if possible:
         seen = wait_for(backend, NAME, lambda one: one is not None and one.restarts >= 1)

@@ -201,7 +201,7 @@ class Supervisor:
         try:
             with self._root.log.open("ab") as output:
                 self._process = subprocess.Popen(
-                    self._root.command(chosen),
+                    self._limits.entering(self._root.command(chosen)),
                     cwd=self._root.workdir(),
                     env=environment,
                     stdin=subprocess.DEVNULL,
@@ -213,7 +213,6 @@ class Supervisor:
             self._cannot("CannotStart", error, exit_code=127)
             return False
         pid = self._process.pid
-        self._limits.enter(pid)
         self._identity = identity(pid) or Identity(pid, 0)
         self._note(port)
         self._see(
