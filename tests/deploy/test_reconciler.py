@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -270,22 +271,22 @@ def test_clients_may_forget_an_instance_also_where_nobody_could_tell_them(simula
 
 
 def test_a_document_that_cannot_be_followed_any_more_is_its_service_s_own_trouble(
-    simulation: Simulation, tmp_path: Path
+    simulation: Simulation,
 ) -> None:
-    model = tmp_path / "model"
-    model.mkdir()
-    simulation.create(name="lost", model_path=str(model))
+    simulation.create(name="lost")
     simulation.create()
     simulation.step(6)
-    model.rmdir()
     simulation.restart()
+    known = simulation.store.versions["lost", 1]
+    document = {**known.document, "containers": "of another release"}
+    simulation.store.versions["lost", 1] = replace(known, document=document)
 
     simulation.control.scale("tiny", 3)
     simulation.step(6)
 
     assert simulation.ready() == {1: 3}
     assert simulation.ready("lost") == {1: 2}
-    assert str(model) in simulation.status("lost").message
+    assert "containers" in simulation.status("lost").message
     simulation.control.delete("lost")
     simulation.step(10)
     assert "lost" not in simulation.store.services
