@@ -13,6 +13,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from recserve.deploy.backends.kubernetes.names import SERVICE
+from recserve.deploy.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -241,6 +242,10 @@ def _volumes(
 
 
 def _source(mount: Mount, order: Order, settings: Settings) -> tuple[dict[str, Any], str]:
+    if mount.repository is not None:
+        raise RefusedError(
+            [f"storage at {mount.path}: git is not cloned in pods; mount a volume that has the code"]
+        )
     if not mount.source:
         memory = {"medium": "Memory", "sizeLimit": f"{mount.memory_gb}Gi"} if mount.memory_gb else {}
         return {"emptyDir": memory}, ""
