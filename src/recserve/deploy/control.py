@@ -281,7 +281,7 @@ class Control:
 
     def _check_machines(self, deployment: Deployment) -> None:
         """Refuse a version that nothing could come of here."""
-        problems = deployment.absent()
+        problems = [] if getattr(self._resolved, "elsewhere", False) else deployment.absent()
         if deployment.strict:
             problems += [f"{lack} (metadata.strict_resources)" for lack in self._lacks(deployment)]
         if problems:

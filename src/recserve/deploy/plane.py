@@ -38,10 +38,12 @@ class Plane:
         endpoint: str,
         gateway: Callable[[Store], Gateway] | None = None,
         advice: str = "",
+        elsewhere: bool = False,
     ) -> None:
         """`backend` is made with what it calls when something has changed.
 
         `endpoint` is where clients are sent to if there is no gateway, and `advice` says how to get one.
+        `elsewhere`: instances have the directories of other machines, see Aliases.
         """
         self.store = Store(folder)
         self.token = _token(folder)
@@ -50,7 +52,7 @@ class Plane:
         self.gateway = gateway(self.store) if gateway is not None else None
         self.backend = backend(self.wake)
         self.prober = Prober(self.wake)
-        aliases = Aliases(folder)
+        aliases = Aliases(folder, elsewhere=elsewhere)
         self.reconciler = Reconciler(
             self.store,
             self.backend,

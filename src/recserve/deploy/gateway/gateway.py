@@ -63,6 +63,7 @@ class Gateway:
         self._process = Process(folder, program, address, self._settings, tls)
         self._runtime = Runtime(folder)
         self._policies: dict[str, tuple[Version, Policy]] = {}
+        self._passing = threading.Lock()  # two at once would undo what the other has just done
         self._woken = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
@@ -97,6 +98,10 @@ class Gateway:
 
     def settle(self) -> bool:
         """One pass; true if there was nothing to tell."""
+        with self._passing:
+            return self._pass()
+
+    def _pass(self) -> bool:
         observed = self._runtime.observe(self._slots, CONTROL)
         wanted = self._wanted()
         commands = changes(wanted, observed)

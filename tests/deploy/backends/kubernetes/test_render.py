@@ -210,6 +210,13 @@ def test_a_model_that_no_mount_has_is_mounted_at_its_own_path(tmp_path: Path) ->
     ]
 
 
+def test_a_pod_of_a_deployment_is_always_restarted(scorer: dict[str, Any]) -> None:
+    made = render({**scorer, "runtime": {"enable_crash_block": True}}, Settings())
+
+    assert pod(made)["restartPolicy"] == "Always"
+    assert any("enable_crash_block has no effect" in remark for remark in made.remarks)
+
+
 def test_a_group_is_a_route_by_the_weights_of_its_members(scorer: dict[str, Any]) -> None:
     canary = {**scorer, "name": "canary", "metadata": {"instance": 1, "group": "rank", "weight": 10}}
     members = [render(one, Settings(gateway="edge")) for one in (scorer, canary)]
