@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.deploy.simulation import Simulation
 
+from recserve.deploy.errors import ConflictError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -85,3 +87,36 @@ def test_a_change_that_is_refused_changes_nothing(simulation: Simulation) -> Non
             simulation.control.modify("tiny", change)
     assert simulation.store.services["tiny"] == before
     assert len(simulation.store.versions) == 1
+
+
+def test_a_service_is_released_into_its_group_when_all_of_its_instances_answer_there(
+    simulation: Simulation,
+) -> None:
+    simulation.create()
+    simulation.step(4)
+    simulation.control.modify("tiny", {"metadata": {"group": "home"}})
+    with pytest.raises(ConflictError, match="version 1 do not answer for group home"):
+        simulation.control.release("tiny", grouped=True)
+    simulation.step(30)
+    assert simulation.control.release("tiny", grouped=True, weight=10).grouped
+
+
+def test_members_share_the_token_of_the_first_one(simulation: Simulation) -> None:
+    for name in ("one", "two"):
+        simulation.create(name=name, metadata={"instance": 1, "group": "home"})
+    one, two = simulation.store.services["one"], simulation.store.services["two"]
+    assert one.token != two.token
+    assert one.group_token == two.group_token == one.token
+    with pytest.raises(ConflictError, match="name of a group"):
+        simulation.create(name="home")
+    with pytest.raises(ConflictError, match="name of a service"):
+        simulation.create(name="three", metadata={"group": "one"})
+
+
+def test_a_new_token_and_a_new_group_go_with_their_version(simulation: Simulation) -> None:
+    simulation.create(token="first")
+    simulation.step(4)
+    changed = simulation.control.modify("tiny", {"token": ["second", "first"], "metadata": {"group": "home"}})
+    assert (changed.token, changed.group, changed.latest) == ("second", "home", 2)
+    back = simulation.control.switch("tiny", 1)
+    assert (back.token, back.group, back.grouped) == ("first", "", False)
