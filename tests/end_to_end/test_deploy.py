@@ -116,7 +116,7 @@ def test_a_version_that_does_not_begin_leaves_the_old_one_serving(stage: Stage) 
     assert stage.versions() == before
     assert "did not get ready" in stage.desc()["Message"]
     stage.plane.recserve("version", "rank", str(before[0]))
-    assert stage.desc()["Message"] == ""
+    stage.plane.wait("rank", lambda found: found["Message"] == "")
     assert stage.failures() == []
 
 
