@@ -38,6 +38,7 @@ SCORER: dict[str, Any] = {
         "rolling_strategy": {"max_surge": "50%", "max_unavailable": 1},
     },
     "processor_envs": [{"name": "INPUT_TILE", "value": "2"}],
+    "model_config": {"fg_mode": "normal"},
     "autoscaler": {"min": 2, "max": 8, "strategies": {"cpu": 50, "qps": 100}},
 }
 
@@ -209,6 +210,13 @@ def test_a_model_that_no_mount_has_is_mounted_at_its_own_path(tmp_path: Path) ->
     ]
 
 
+def test_a_pod_of_a_deployment_is_always_restarted(scorer: dict[str, Any]) -> None:
+    made = render({**scorer, "runtime": {"enable_crash_block": True}}, Settings())
+
+    assert pod(made)["restartPolicy"] == "Always"
+    assert any("enable_crash_block has no effect" in remark for remark in made.remarks)
+
+
 def test_a_group_is_a_route_by_the_weights_of_its_members(scorer: dict[str, Any]) -> None:
     canary = {**scorer, "name": "canary", "metadata": {"instance": 1, "group": "rank", "weight": 10}}
     members = [render(one, Settings(gateway="edge")) for one in (scorer, canary)]
@@ -266,7 +274,8 @@ def chart_values(text: str, values: Mapping[str, Any]) -> str:
 
 
 def test_a_chart_with_its_values_is_the_manifests(scorer: dict[str, Any]) -> None:
-    canary = {**scorer, "name": "canary", "model_config": {"note": "{{ .Values.image }} @.Values.image@"}}
+    note = "{{ .Values.image }} @.Values.image@"
+    canary = {**scorer, "name": "canary", "model_config": {"fg_mode": "normal", "note": note}}
     services = [render(one, Settings()) for one in (scorer, canary, APP)]
     routes = group_routes(services, Settings())
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 #: Where a pod finds what it is given.
 ROOT, ENVIRONMENT = "/recserve/order", "/recserve/environment"
-#: A pod has an address of its own, so every one may listen at the same port.
-PORT = 8000
 CONTAINER, REQUIREMENTS = "service", "requirements"
 #: The user of our image, which the Dockerfile makes.
 USER = 10001
@@ -33,9 +31,9 @@ _SPREAD = {"zone": "topology.kubernetes.io/zone"}
 _HOST = "kubernetes.io/hostname"
 
 
-def port_of(order: Order) -> int:
+def port_of(order: Order, settings: Settings) -> int:
     """Where its app listens."""
-    return order.port or PORT
+    return order.port or settings.port
 
 
 def secret_data(order: Order) -> dict[str, str]:
@@ -87,12 +85,12 @@ def _container(
         "name": CONTAINER,
         "image": order.image or settings.image,
         "imagePullPolicy": "IfNotPresent",
-        "command": _command(order),
-        "env": _environment(order, secret),
-        "ports": [{"name": "http", "containerPort": port_of(order)}],
+        "command": _command(order, settings),
+        "env": _environment(order, settings, secret),
+        "ports": [{"name": "http", "containerPort": port_of(order, settings)}],
         "resources": _resources(order, settings),
-        "startupProbe": _startup(order),
-        "readinessProbe": _probe(order.readiness, port_of(order)),
+        "startupProbe": _startup(order, settings),
+        "readinessProbe": _probe(order.readiness, port_of(order, settings)),
         "volumeMounts": mounts,
         "securityContext": _security(order),
         # What it wrote last is then in its status, and nobody has to ask for its log.
@@ -129,13 +127,13 @@ def _security(order: Order) -> dict[str, Any]:
     return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
-def _command(order: Order) -> list[str]:
+def _command(order: Order, settings: Settings) -> list[str]:
     has_environment = bool(order.requirements or order.requirements_path)
     if order.script:
         found = f"export PATH={ENVIRONMENT}/bin:$PATH\n" if has_environment else ""
         return ["/bin/sh", "-c", _literal(found + order.script)]
     chosen = {
-        "{port}": str(port_of(order)),
+        "{port}": str(port_of(order, settings)),
         "{host}": "0.0.0.0",
         "{root}": ROOT,
         "{python}": f"{ENVIRONMENT}/bin/python" if has_environment else "python3",
@@ -154,7 +152,7 @@ def _literal(text: str) -> str:
     return text.replace("$", "$$")
 
 
-def _environment(order: Order, secret: str) -> list[dict[str, Any]]:
+def _environment(order: Order, settings: Settings, secret: str) -> list[dict[str, Any]]:
     """What local processes find too: their port, their id, where their mounts are."""
     own = [
         {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": f"env-{place}"}}}
@@ -163,7 +161,7 @@ def _environment(order: Order, secret: str) -> list[dict[str, Any]]:
     ]
     mounts = [{"name": f"EAS_MOUNT_{k}", "value": mount.path} for k, mount in enumerate(order.mounts)]
     return [
-        {"name": "LISTENING_PORT", "value": str(port_of(order))},
+        {"name": "LISTENING_PORT", "value": str(port_of(order, settings))},
         {"name": "RECSERVE_INSTANCE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         *[
             one
@@ -186,9 +184,9 @@ def _resources(order: Order, settings: Settings) -> dict[str, Any]:
     return {"requests": asked, "limits": dict(asked)} if asked else {}
 
 
-def _startup(order: Order) -> dict[str, Any]:
+def _startup(order: Order, settings: Settings) -> dict[str, Any]:
     """Until it has answered once, nothing else is asked; it may take `start_seconds`."""
-    probe = _probe(order.startup or order.readiness, port_of(order))
+    probe = _probe(order.startup or order.readiness, port_of(order, settings))
     if order.startup is None:
         period = probe["periodSeconds"]
         probe["failureThreshold"] = max(1, math.ceil(order.start_seconds / period))

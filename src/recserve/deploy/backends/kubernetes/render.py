@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from recserve.config import forms
@@ -66,6 +66,8 @@ def render(
         remarks.append("a token was made; write it into the service file, or the next rendering has another")
     if token and deployment.container:
         remarks.append("an app of one's own does not check the token: let the Gateway do it")
+    if deployment.strategy.crash_block:
+        remarks.append("runtime.enable_crash_block has no effect: a Deployment restarts its pods")
     name = kubernetes_name(deployment.name)
     one = order(deployment, version, deployment.name, token)
     data = secret_data(one)
@@ -178,7 +180,10 @@ def _deployment(
         },
         "template": {
             "metadata": {"labels": dict(meta.labels)},
-            "spec": pod_spec(one, settings, secret, labels=meta.labels, drain_s=DRAIN_S),
+            # A Deployment takes no pods that are not restarted.
+            "spec": pod_spec(
+                replace(one, restart=True), settings, secret, labels=meta.labels, drain_s=DRAIN_S
+            ),
         },
     }
     if not scaled:  # else the autoscaler has the number, and applying would set it back

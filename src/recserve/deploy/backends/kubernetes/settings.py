@@ -30,6 +30,7 @@ class Settings:
         default_factory=dict
     )  # directory → pvc:claim[/below], nfs:server:/path
     gateway: str = "recserve"  # the Gateway that HTTPRoutes attach to
+    port: int = 8000  # where apps listen that ask LISTENING_PORT: a pod has an address of its own
     gpu: str = "nvidia.com/gpu"  # what a card is called
     pool: str = "recserve/pool"  # the label of nodes whose value is their pool
 
