@@ -8,6 +8,7 @@
 #   make bench-items   those of the item store; writes benchmarks/results-items.md
 #   make bench-peers   beside five other servers; writes benchmarks/results-peers.md; ONLY=fastapi,recserve
 #   make bench-overload   three times as much traffic as the server can answer; MINUTES=10
+#   make bench-deploy   rolls, scaling, a canary and kills under traffic; writes benchmarks/results-deploy.md
 #   make bench-connections   what idle connections cost
 #   make bench-gateway   what the gateway of `recserve up` adds to a request
 #   make bench-client   how long a request takes to build, beside the EAS SDK
@@ -32,7 +33,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NATIVE := $(shell find cpp proto -name '*.cc' -o -name '*.h' -o -name '*.proto') CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance test-browser test-spark check lint types unit native-test bench bench-features bench-items bench-peers bench-overload bench-connections bench-gateway bench-client reference soak soak-items fuzz format clean
+.PHONY: help demo test conformance test-browser test-spark check lint types unit native-test bench bench-features bench-items bench-peers bench-overload bench-connections bench-gateway bench-deploy bench-client reference soak soak-items fuzz format clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -53,7 +54,7 @@ $(VENV)/.dependencies: $(VENV)/.created pyproject.toml Makefile
 	@$(PIP) install torch==2.13.0 fbgemm-gpu-cpu==1.8.0
 	@$(PIP) install --no-deps torchrec==1.8.0
 	@$(PIP) install tensordict torchmetrics==1.0.3 pyre-extensions tqdm 2>&1 | { grep -v 'fbgemm-gpu, which is not installed\|dependency resolver' || true; }
-	@$(BIN)/python tools/requirements.py build dependencies onnx text plots ray sql postgres redis feast object-store store grpc otel gateway test | xargs -d '\n' $(PIP) install
+	@$(BIN)/python tools/requirements.py build dependencies onnx text plots ray sql postgres redis feast object-store store grpc otel kubernetes gateway test | xargs -d '\n' $(PIP) install
 	@touch $@
 
 # An editable install, so that Python edits need no second step; native edits rebuild here.
@@ -151,6 +152,9 @@ bench-peers: $(VENV)/.installed $(PEERS)/.installed
 bench-overload: MINUTES = 10
 bench-overload: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.overload --minutes $(MINUTES)
+
+bench-deploy: $(VENV)/.installed $(EAS)/.installed
+	$(BIN)/python -m benchmarks.deploy
 
 bench-connections: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.connections

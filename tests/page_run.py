@@ -21,6 +21,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from recserve.cli.app import app
+from recserve.cli.deploy import app as deploy
 from recserve.pyfg.__main__ import main as install_pyfg
 from recserve.testing import serve
 
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from recserve.testing import RunningServer
 
 PAGE_URL = "http://127.0.0.1:8000"
+#: Commands that ask a control plane.
+DEPLOY = {command.__name__ for command, _ in deploy.COMMANDS} | {
+    name for names in deploy.ALSO.values() for name in names
+}
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 FEATURES_TUTORIAL = ROOT / "docs" / "tutorial-features.md"
 
@@ -92,6 +97,9 @@ class PageRun:
     def _recserve(self, line: str) -> None:
         line, _, written = line.partition(" > ")
         arguments = shlex.split(line)[1:]
+        if arguments[0] in DEPLOY or arguments[:-2] == ["version"] or "--service" in arguments:
+            check_options(arguments)  # tests/end_to_end/test_deploy.py does them
+            return
         if arguments[0] in ("serve", "compile") or (arguments[0] == "items" and "--url" in arguments):
             # The server of this run is started by the same command; it has no admin port, and sums need no
             # compiler.

@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "pyfg": {"features"},
     "client": {"wire"},
     "deploy": {"client"},
-    "sdk": {"deploy", "client"},
+    "sdk": {"deploy", "client", "wire"},
     "console": {"deploy", "client"},
     # A test's own server: it starts `recserve serve` as a process, and talks to it as a client does.
     "testing": {"client"},
@@ -84,6 +84,7 @@ EXTRAS = {
     "sentencepiece",
     "opencc",
     "matplotlib",
+    "kubernetes",
 }
 
 #: Feature types that a Python library computes (features/python_step.py): there is no kernel of their name.

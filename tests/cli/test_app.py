@@ -11,6 +11,33 @@ from recserve.cli.app import app
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+#: In eascmd's words.
+SERVICES = [
+    "up",
+    "down",
+    "create",
+    "modify",
+    "scale",
+    "desc",
+    "ls",
+    "showworkers",
+    "deleteworkers",
+    "stop",
+    "start",
+    "delete",
+    "release",
+    "rollout",
+    "autoscale",
+    "cronscale",
+    "mirror",
+    "lock",
+    "logs",
+    "events",
+    "groups",
+    "nodes",
+    "alias",
+]
+
 COMMANDS = [
     "serve",
     "check",
@@ -22,6 +49,7 @@ COMMANDS = [
     "bench",
     "replay",
     "version",
+    *SERVICES,
     "captures",
     "config",
     "features",

@@ -259,11 +259,13 @@ class Rank(Running):
 
 
 @contextmanager
-def running(load: Callable[[], Doubler] | None = None, *, ready: bool = True, **rpc: Any) -> Iterator[Rank]:
+def running(
+    load: Callable[[], Doubler] | None = None, *, ready: bool = True, group: str = "", **rpc: Any
+) -> Iterator[Rank]:
     """Serve a Doubler as 'rank' with the token 'token'; `rpc` are keys of metadata.rpc."""
     processor = Doubler()
     make = load or (lambda: processor)
-    with running_loader(lambda progress: make(), processor, ready=ready, **rpc) as rank:
+    with running_loader(lambda progress: make(), processor, ready=ready, group=group, **rpc) as rank:
         yield rank
 
 
@@ -273,10 +275,11 @@ def running_loader(
     processor: Doubler | None = None,
     *,
     ready: bool = False,
+    group: str = "",
     **rpc: Any,
 ) -> Iterator[Rank]:
     """Serve what `load` makes, and tells how far it is."""
-    document = {"name": "rank", "token": "token", "metadata": {"rpc": {"drain_ms": 0, **rpc}}}
+    document = {"name": "rank", "token": "token", "metadata": {"group": group, "rpc": {"drain_ms": 0, **rpc}}}
     processor = processor or Doubler()
     is_ready = threading.Event()
     server = Server(service.load(document, {}), load, on_ready=lambda _: is_ready.set())

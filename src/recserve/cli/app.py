@@ -12,8 +12,8 @@ from recserve.cli.captures.app import app as captures
 from recserve.cli.check import check
 from recserve.cli.compile import compile
 from recserve.cli.config.app import app as config
-from recserve.cli.deploy.create import create
-from recserve.cli.deploy.up import up
+from recserve.cli.deploy import app as deploy
+from recserve.cli.deploy import asking
 from recserve.cli.doctor import doctor
 from recserve.cli.features.app import app as features
 from recserve.cli.inspect import inspect
@@ -55,9 +55,16 @@ app = typer.Typer(
 
 @app.callback()
 def options(
+    context: typer.Context,
+    *,
     debug: Annotated[bool, typer.Option("--debug", help="Show the whole trace of an error.")] = False,
+    endpoint: asking.Endpoint = "",
+    config: asking.Config = None,
+    key_id: asking.KeyId = "",
+    key_secret: asking.KeySecret = "",
 ) -> None:
     """Hold the options that stand before the command."""
+    context.meta[asking.BEFORE] = {"endpoint": endpoint, "config": config}
 
 
 for _command, _example in (
@@ -70,11 +77,10 @@ for _command, _example in (
     (predict, "recserve predict my_export joined.parquet scores.parquet --keep user_id --keep item_id"),
     (bench, "recserve bench requests.jsonl --config service.json --rate 200 --duration 30"),
     (replay, "recserve replay request_log --against http://127.0.0.1:8000,http://127.0.0.1:8001"),
-    (up, "recserve up --port 8088"),
-    (create, "recserve create service.json"),
     (version, "recserve version --json"),
 ):
     app.command(epilog=f"[bold]Example[/bold]: {_example}")(_command)
+deploy.register(app)
 app.add_typer(captures)
 app.add_typer(config)
 app.add_typer(features)

@@ -35,6 +35,7 @@ def bench(
     name: target.Name = "",
     token: target.Token = "",
     config: target.Config = None,
+    service: target.Deployed = "",
     rate: Annotated[
         float | None,
         typer.Option(
@@ -64,7 +65,11 @@ def bench(
     from recserve.client.load import LoadPlan, run_load
     from recserve.client.request import read_bodies
 
-    service = target.target(url, name, token, config)
+    if service:
+        urls, token = target.deployed(service, token)
+    else:
+        named = target.target(url, name, token, config)
+        urls, token = [named.service_url], named.token
     bodies = (
         _made_up(requests, config, rows, seed)
         if requests.joinpath("fg.json").exists()
@@ -80,11 +85,9 @@ def bench(
         timeout_s=timeout,
         seed=seed,
     )
-    headers = {"Authorization": service.token} if service.token else {}
-    with progress_bar(f"load on {service.service_url}") as show:
-        result = run_load(
-            service.service_url, bodies, plan, headers=headers, progress=lambda share: show(share, 1.0)
-        )
+    headers = {"Authorization": token} if token else {}
+    with progress_bar(f"load on {service or urls[0]}") as show:
+        result = run_load(urls, bodies, plan, headers=headers, progress=lambda share: show(share, 1.0))
         show(1.0, 1.0)
     if as_json:
         print_json(result.to_json())

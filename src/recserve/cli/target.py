@@ -18,6 +18,14 @@ Token: TypeAlias = Annotated[
         "--token", envvar="RECSERVE_TOKEN", help="By default the service file's.", show_default=False
     ),
 ]
+Deployed: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--service",
+        help="A service of the control plane, by name: its instances are asked, with its token.",
+        show_default=False,
+    ),
+]
 Config: TypeAlias = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="A service file, for name and token.", show_default=False),
@@ -51,3 +59,19 @@ def target(url: str, name: str, token: str, config: Path | None) -> Target:
         server = f"http://{server}"
     own = name or (path if found else "") or spec.name
     return Target(server, own, token or next(iter(spec.tokens), ""))
+
+
+def deployed(service: str, token: str) -> tuple[list[str], str]:
+    """Where the ready instances of a service are posted to, and its token; the control plane knows."""
+    from recserve.deploy.client import ControlClient, ControlError
+
+    client = ControlClient.found()
+    found = client.service(service)
+    urls = [
+        f"http://{one['InnerIP']}:{one['InstancePort']}{_PREDICT}{service}"
+        for one in client.get(service, "instances")["Instances"]
+        if one["Status"] == "Ready"
+    ]
+    if not urls:
+        raise ControlError(f"no instance of service {service} is ready: it is {found['Status'].lower()}")
+    return urls, token or found.get("AccessToken", "")

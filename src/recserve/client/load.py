@@ -13,6 +13,7 @@ leave out just those requests (coordinated omission). A run ends after its durat
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import sys
 import threading
@@ -84,19 +85,22 @@ class LoadResult:
 
 
 def run_load(
-    url: str,
+    url: str | Sequence[str],
     bodies: Sequence[bytes],
     plan: LoadPlan,
     *,
     headers: Mapping[str, str] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> LoadResult:
-    """Send the bodies in turn as planned, and measure. `progress` is told the share that is done."""
+    """Send the bodies in turn as planned, and measure. `progress` is told the share that is done.
+
+    Several URLs are one service's: connections are opened to them in turn.
+    """
     if not bodies:
         raise RequestError("there is nothing to send; give at least one request")
-    address = Address.parse(url)
-    requests = [address.encode(body, headers or {}) for body in bodies]
-    generator = _Generator(address, requests, plan, progress)
+    addresses = [Address.parse(one) for one in ([url] if isinstance(url, str) else url)]
+    requests = [addresses[0].encode(body, headers or {}) for body in bodies]
+    generator = _Generator(addresses, requests, plan, progress)
     with asyncio.Runner(loop_factory=_event_loop()) as runner:
         return runner.run(generator.run())
 
@@ -115,12 +119,12 @@ class _Generator:
 
     def __init__(
         self,
-        address: Address,
+        addresses: Sequence[Address],
         requests: Sequence[bytes],
         plan: LoadPlan,
         progress: Callable[[float], None] | None,
     ) -> None:
-        self._address = address
+        self._addresses = itertools.cycle(addresses)
         self._requests = requests
         self._plan = plan
         self._progress = progress
@@ -150,10 +154,11 @@ class _Generator:
 
     async def _first_connection(self) -> Connection:
         """A server that is not there is an error, not ten seconds of failures."""
+        address = next(self._addresses)
         try:
-            return await Connection.open(self._address)
+            return await Connection.open(address)
         except OSError as error:
-            raise UnreachableError(f"{self._address.host}:{self._address.port}: {error}") from error
+            raise UnreachableError(f"{address.host}:{address.port}: {error}") from error
 
     async def _closed_loop(self) -> None:
         end = self._start + self._plan.duration_s
@@ -234,9 +239,9 @@ class _Generator:
         return outcome
 
     async def _exchange(self, request: bytes) -> int:
-        connection = self._idle.pop() if self._idle else await Connection.open(self._address)
+        connection = self._idle.pop() if self._idle else await Connection.open(next(self._addresses))
         if not connection.usable:  # the server closed it while it was idle
-            connection = await Connection.open(self._address)
+            connection = await Connection.open(next(self._addresses))
         try:
             status = await connection.ask(request)
         except (

@@ -57,9 +57,9 @@ def table_entries(values: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def identity(top: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """name and token may stand at the top level (old files, SDKs) or in metadata (new ones)."""
+    """name, token and group may stand at the top level (old files, SDKs) or in metadata (new ones)."""
     result = dict(top)
-    for key in ("name", "token"):
+    for key in ("name", "token", "group"):
         at_top, inside = top.get(key), metadata.get(key)
         if at_top is not None and inside is not None and at_top != inside:
             raise ConfigError(f"{key} and metadata.{key} differ; keep one of them")

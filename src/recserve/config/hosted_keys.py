@@ -8,7 +8,7 @@ from __future__ import annotations
 
 # Size, place and price of instances, and what a control plane does with them: no effect on one machine.
 _PLACEMENT = """
-    cpu cuda disk eas enable_grpc enable_webservice gateway gpu gpu_core_percentage gpu_memory group instance
+    cpu cuda disk eas enable_grpc enable_webservice gateway gpu gpu_core_percentage gpu_memory instance
     memory qos quota_id quota_type rdma region release resource resource_burstable resource_rebalancing role
     role_attrs rolling_strategy scheduling shm_size type weight workload_type workspace_id
 """

@@ -57,7 +57,7 @@ def schema() -> Schema:
     }
     metadata = _object("metadata")
     top = _object("")
-    shared = {key: top["properties"][key] for key in ("name", "token")}
+    shared = {key: top["properties"][key] for key in ("name", "token", "group")}
     metadata["properties"] |= {**shared, "rpc": rpc}
     top["properties"] |= {
         "metadata": _nullable(metadata),

@@ -45,7 +45,7 @@ SECTIONS = (
 #: Keys of an object that hold other objects, not settings.
 HOLDERS = {
     "": frozenset({"metadata", "model_config", "processor_envs"}),
-    "metadata": frozenset({"name", "token", "rpc"}),
+    "metadata": frozenset({"name", "token", "group", "rpc"}),
     "model_config": frozenset({"tables"}),
 }
 

@@ -195,7 +195,7 @@ def _origins(parts: _Parts, elsewhere: Elsewhere, file: str) -> dict[str, str]:
         for key in settings(section.record):
             if values.get(key) is not None:
                 result[section.path(key)] = of_file(section.path(key))
-    for key in ("name", "token"):
+    for key in ("name", "token", "group"):
         if parts.metadata.get(key) is not None and key not in result:
             result[key] = of_file(f"metadata.{key}")
     for place, entry in enumerate(parts.tables):

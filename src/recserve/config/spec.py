@@ -33,6 +33,11 @@ class ServiceSpec:
         secret=True,
         source=EAS,
     )
+    group: str = setting(
+        "",
+        "Its group: /api/predict/<group> and /api/predict/<group>.<name> lead here too (metadata.group).",
+        source=EAS,
+    )
     processor: str = setting(
         "easyrec-torch",
         "The kind of model; the version of easyrec-torch-<version> is not looked at.",

@@ -12,17 +12,25 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recserve.deploy.errors import RefusedError
 from recserve.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _URI = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<bucket>[^/]*)/?(?P<key>.*)", re.DOTALL)
 
 
 class Aliases:
-    """The table of one control plane; read anew when the file changes."""
+    """The table of one control plane; read anew when the file changes.
 
-    def __init__(self, folder: Path) -> None:
+    `elsewhere`: the directories are those of other machines, so that nobody here can say whether they exist.
+    """
+
+    def __init__(self, folder: Path, *, elsewhere: bool = False) -> None:
+        self.elsewhere = elsewhere
         self._file = folder / "aliases.json"
         self._store = folder / "store"
         self._read_at = 0
@@ -59,20 +67,38 @@ class Aliases:
         try:
             changed_at = self._file.stat().st_mtime_ns
             if changed_at != self._read_at:
-                table = json.loads(self._file.read_text())
-                if not isinstance(table, dict) or not all(
-                    isinstance(value, str) and value.startswith("/") for value in table.values()
-                ):
-                    raise ConfigError(f'{self._file}: {{"oss://bucket": "/a/directory", …}} is expected')
-                self._table = {
-                    name if name.endswith("://") else name.rstrip("/"): to for name, to in table.items()
-                }
+                self._table = read_table(self._file)
                 self._read_at = changed_at
         except FileNotFoundError:
             self._table, self._read_at = {}, 0
-        except ValueError as error:
-            raise ConfigError(f"{self._file}: not JSON: {error}") from error
         return self._table
+
+
+def read_table(file: Path) -> dict[str, str]:
+    """The table that a file has; empty if there is none."""
+    try:
+        table = json.loads(file.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ConfigError(f"{file}: not JSON: {error}") from error
+    if not isinstance(table, dict) or not all(
+        isinstance(value, str) and value.startswith("/") for value in table.values()
+    ):
+        raise ConfigError(f'{file}: {{"oss://bucket": "/a/directory", …}} is expected')
+    return {name if name.endswith("://") else name.rstrip("/"): to for name, to in table.items()}
+
+
+def write_table(file: Path, table: Mapping[str, str]) -> None:
+    """Put another table in place, at once; ConfigError if a name is not that of a bucket."""
+    for name in table:
+        found = _URI.fullmatch(name)
+        if found is None or found["key"]:
+            raise ConfigError(f"{name!r} is not a bucket; write oss://bucket, or oss:// for all of them")
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(table, indent=2) + "\n")
+    new.replace(file)
 
 
 def _without_endpoint(bucket: str) -> str:

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from recserve.deploy.backends.backend import Backend
     from recserve.deploy.store import Store
 
 log = logging.getLogger("recserve.deploy")
 
 #: Where clients on this machine find out how to reach the control plane.
 CONTEXT = "context.json"
+_BACKLOG = 1024
 
 
 def up(
@@ -41,39 +43,42 @@ def up(
     gateway: bool = True,
     gateway_port: int | None = None,
     tls: Tls | None = None,
+    backend: Callable[[Callable[[], None]], Backend] | None = None,
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Run a control plane until SIGTERM or Ctrl-C; `ready` is told its URL.
 
     `gateway`: with one, if HAProxy is installed; it listens on the port after `port` (0: on a free one).
-    `tls` is the gateway's.
+    `tls` is the gateway's. `backend`: where instances run, if not as processes of this machine.
     """
     if gateway_port is None:
         gateway_port = port and min(port + 1, 65_535)
     listener = _listen(host, port)
     url = f"http://{host}:{listener.getsockname()[1]}"
-    backend = partial(LocalBackend, folder / "instances", host=host)
     haproxy = program.found() if gateway else None
     plane = Plane(
         folder,
-        backend,
+        backend or partial(LocalBackend, folder / "instances", host=host),
         endpoint=url,
         gateway=partial(_gateway, haproxy, Address(host, gateway_port), url, tls) if haproxy else None,
         advice=program.MISSING if gateway and haproxy is None else "",
+        elsewhere=backend is not None,
     )
     started = False
     try:
+        config = uvicorn.Config(application(plane), log_config=None, access_log=False, lifespan="off")
+        server = uvicorn.Server(config)
+        # uvicorn catches signals only while it runs: one that comes before ends it all the same, and the one
+        # that it raises once more when it has ended leaves us time for our own end.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: setattr(server, "should_exit", True))
         plane.start()
         started = True
         _write_context(folder, url)
-        config = uvicorn.Config(application(plane), log_config=None, access_log=False, lifespan="off")
-        server = uvicorn.Server(config)
-        # uvicorn raises what it has caught once more when it has ended; by then there is our own end to do.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: None)
         ready(url)
         server.run(sockets=[listener])
     finally:
+        (folder / CONTEXT).unlink(missing_ok=True)
         plane.close(keep=keep or not started)  # what an earlier one left is not this one's to end
 
 
@@ -98,6 +103,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(_BACKLOG)  # who is told that it is ready may connect, even if it is not asked yet
     except OSError as error:
         listener.close()
         raise LoadError(

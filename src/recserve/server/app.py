@@ -1,6 +1,7 @@
 """The routes of one service, and the way of one request through it.
 
-    POST|GET /api/predict/<service>[/anything][?query]     score, or describe the model
+    POST|GET /api/predict/<service>[/anything][?query]     score, or describe the model; so do <group> and
+                                                           <group>.<service> in its place
     GET      /                                             describe the model
     POST     /v1/score/<service>, /v2/models/<service>/infer   other doors (dialect.py)
     GET      /openapi.json /docs                           the JSON door, described and to try (pages.py)
@@ -74,7 +75,7 @@ class App:
             kept=kept,
         )
         self.operators = Operators(self.door, lifecycle=lifecycle, metrics=metrics)
-        self._predict = Predict(spec.name, self._describe)
+        self._predict = Predict(spec.name, self._describe, group=spec.group)
         #: The first whose prefix fits words what is refused.
         self._dialects: tuple[Dialect, ...] = (
             JsonScores(spec.name),

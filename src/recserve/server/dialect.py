@@ -65,8 +65,11 @@ class Predict(Dialect):
     prefix = ""
     content_type = b"application/octet-stream"
 
-    def __init__(self, service: str, describe: Handler) -> None:
+    def __init__(self, service: str, describe: Handler, *, group: str = "") -> None:
+        """Clients of a group ask for its name, and those who look at one member for `<group>.<service>`."""
         self.path = f"/api/predict/{service}"
+        names = (group, f"{group}.{service}") if group else ()
+        self._group_paths = [f"/api/predict/{name}" for name in names if name != service]
         self._describe = describe
 
     def serve(self, endpoint: Endpoint, workplace: Workplace) -> None:
@@ -75,7 +78,8 @@ class Predict(Dialect):
 
     def routes(self, score: Handler) -> Iterator[Route]:
         """See Dialect."""
-        yield Route(self.path, {"GET": self._describe, "POST": score}, below=True)
+        for path in (self.path, *self._group_paths):
+            yield Route(path, {"GET": self._describe, "POST": score}, below=True)
         yield Route("/", {"GET": self._describe})
 
     def refuse(self, exchange: Exchange, status: int, message: str) -> tuple[bytes, bytes]:

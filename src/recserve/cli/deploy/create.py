@@ -5,28 +5,28 @@ from typing import Annotated
 
 import typer
 
+from recserve.cli.deploy import asking
 
+
+@asking.asking
 def create(
-    file: Annotated[Path, typer.Argument(help="The service file.", show_default=False)],
+    plane: asking.Plane,
+    file: Annotated[Path, typer.Argument(help="The service file; - is stdin.", show_default=False)],
     *,
-    endpoint: Annotated[str, typer.Option("-e", help="The control plane's URL.", show_default=False)] = "",
-    wait: Annotated[bool, typer.Option(help="Wait until it runs.")] = True,
+    assign: asking.Assign = None,
+    wait: asking.Wait = True,
+    timeout: asking.Timeout = asking.TIMEOUT_S,
 ) -> None:
-    """Create a service of a service file."""
-    import time
+    """Create a service of a service file, and follow it until it runs."""
+    from recserve.cli.deploy.progress import follow
+    from recserve.cli.output import print_json, print_pairs
 
-    from recserve.cli.output import print_pairs
-    from recserve.config.document import read_json
-    from recserve.deploy.client import ControlClient
-
-    client = ControlClient.found(endpoint)
-    made = client.create(read_json(file))
-    print_pairs(
-        {"Service": made["ServiceName"], "Endpoint": made["InternetEndpoint"], "Token": made["AccessToken"]}
-    )
-    while wait:
-        found = client.service(made["ServiceName"])
-        if found["Status"] in ("Running", "Failed"):
-            typer.echo(f"{found['Status']} {found['Message']}")
-            raise typer.Exit(found["Status"] != "Running")
-        time.sleep(0.2)
+    made = plane.client.create(asking.given(file, assign))
+    asking.tell_remarks(made)
+    name = made["ServiceName"]
+    if not plane.as_json:
+        print_pairs({"Service": name, "Endpoint": made["InternetEndpoint"], "Token": made["AccessToken"]})
+    if wait:
+        made = follow(plane.client, name, seconds=timeout)
+    if plane.as_json:
+        print_json(made)

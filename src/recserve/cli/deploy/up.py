@@ -1,12 +1,18 @@
 """`recserve up`: the control plane of this machine."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from recserve.deploy.backends.backend import Backend
+
 
 def up(
+    context: typer.Context,
     *,
     state: Annotated[
         Path | None,
@@ -17,6 +23,7 @@ def up(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.")] = 8088,
     keep: Annotated[bool, typer.Option(help="Leave instances running when it ends.")] = False,
+    detach: Annotated[bool, typer.Option(help="Run it in the background, until `recserve down`.")] = False,
     gateway: Annotated[bool, typer.Option(help="One address for all services, by HAProxy.")] = True,
     gateway_port: Annotated[
         int | None,
@@ -31,12 +38,36 @@ def up(
     tls_key: Annotated[
         Path | None, typer.Option(help="PEM file with the certificate's key.", show_default=False)
     ] = None,
+    backend: Annotated[str, typer.Option(help="Where instances run: local, kubernetes.")] = "local",
+    namespace: Annotated[
+        str, typer.Option(help="Kubernetes: where pods are made.", show_default=False)
+    ] = "default",
+    kube_context: Annotated[
+        str, typer.Option(help="Kubernetes: the context of the kubeconfig.", show_default=False)
+    ] = "",
+    image: Annotated[
+        str, typer.Option(help="Kubernetes: the image of services that name none.", show_default=False)
+    ] = "",
+    volume: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Kubernetes: /data=pvc:claim[/below] or …=nfs:server:/path; else on each node.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Run services that `recserve create` begins, until SIGTERM or Ctrl-C."""
-    from recserve.deploy import up as plane
+    """Run services that `recserve create` begins, until SIGTERM, Ctrl-C or `recserve down`."""
     from recserve.deploy.client import home
 
     folder = state or home()
+    if detach:
+        from recserve.deploy.background import begin
+
+        url, log = begin(folder, _again(context))
+        typer.echo(f"recserve control plane is ready at {url} (token: {folder / 'token'}, log: {log})")
+        return
+    from recserve.deploy import up as plane
+
     plane.up(
         folder,
         host=host,
@@ -45,5 +76,37 @@ def up(
         gateway=gateway,
         gateway_port=gateway_port,
         tls=plane.tls(tls_certificate, tls_key),
+        backend=_backend(
+            backend, folder, namespace=namespace, context=kube_context, image=image, volumes=volume or []
+        ),
         ready=lambda url: typer.echo(f"recserve control plane is ready at {url} (token: {folder / 'token'})"),
     )
+
+
+def _backend(
+    name: str, folder: Path, *, namespace: str, context: str, image: str, volumes: list[str]
+) -> "Callable[[Callable[[], None]], Backend] | None":
+    """Where instances run; None is this machine."""
+    if name == "local":
+        return None
+    if name == "kubernetes":
+        from recserve.deploy.backends.kubernetes.backend import connected
+        from recserve.deploy.backends.kubernetes.settings import IMAGE, Settings, volumes_of
+
+        settings = Settings(namespace=namespace, image=image or IMAGE, volumes=volumes_of(volumes))
+        return connected(folder, settings, context)
+    raise typer.BadParameter(f"{name!r}; local and kubernetes are possible", param_hint="--backend")
+
+
+def _again(context: typer.Context) -> list[str]:
+    """The options of this command, for the process that stays."""
+    options: list[str] = []
+    for name, value in context.params.items():
+        word = name.replace("_", "-")
+        if isinstance(value, bool):
+            options.append(f"--{word}" if value and name != "detach" else f"--no-{word}")
+        elif isinstance(value, list | tuple):
+            options += [part for one in value for part in (f"--{word}", str(one))]
+        elif value is not None:
+            options += [f"--{word}", str(value)]
+    return options

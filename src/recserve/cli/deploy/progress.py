@@ -1,0 +1,63 @@
+"""Following a service until it is as asked: one line on stderr for each change that can be seen."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from recserve.deploy.client import ControlClient
+
+_PERIOD_S = 0.2
+_WORDS = {"Creating": "Waiting"}
+
+
+def follow(client: "ControlClient", name: str, until: str = "Running", *, seconds: float) -> dict[str, Any]:
+    """Wait until a service has a status; exit code 1 where it fails, or takes longer.
+
+    A roll-out that has failed or waits for a person is an end, too: what has served before serves.
+    """
+    deadline = time.monotonic() + seconds
+    told = ""
+    while True:
+        found = client.service(name)
+        status, message = found["Status"], found["Message"]
+        line = _line(found)
+        if line != told:
+            typer.echo(f"[OK] {line}", err=True)
+            told = line
+        if status == until and found["Reason"] != "FAILED":
+            typer.echo(f"[OK] Service is {until.lower()}", err=True)
+            return found
+        if status == "Failed" or found["Reason"] == "FAILED":
+            typer.echo(f"recserve: service {name}: {message}; see `recserve logs {name}`", err=True)
+            raise typer.Exit(1)
+        if time.monotonic() > deadline:
+            typer.echo(
+                f"recserve: service {name} is {status.lower()} after {seconds:g} s, and goes on"
+                f"; see `recserve desc {name}`",
+                err=True,
+            )
+            raise typer.Exit(1)
+        time.sleep(_PERIOD_S)
+
+
+def follow_away(client: "ControlClient", name: str, *, seconds: float) -> None:
+    """Wait until a deleted service is gone."""
+    from recserve.deploy.client import ControlError
+
+    try:
+        follow(client, name, "Deleted", seconds=seconds)
+    except ControlError as error:
+        if error.status != 404:
+            raise
+    typer.echo("[OK] Service is deleted", err=True)
+
+
+def _line(found: dict[str, Any]) -> str:
+    counts = (
+        f"[Total: {found['TotalInstance']}, Pending: {found['PendingInstance']},"
+        f" Running: {found['RunningInstance']}]"
+    )
+    word = _WORDS.get(found["Status"], found["Status"])
+    return f"{word} {counts} {found['Message']}".rstrip()

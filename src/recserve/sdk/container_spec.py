@@ -1,0 +1,91 @@
+"""`container_serving_spec`: an app of the user's own, in whatever web framework, as a service."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recserve.deploy.containers import DEFAULT_PORT, RESERVED_PORTS
+from recserve.sdk.git import cloned
+from recserve.sdk.inference_spec import CODE_PATH, InferenceSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from recserve.sdk.image import ImageInfo
+    from recserve.sdk.session import Session
+    from recserve.sdk.storage import StorageConfigBase
+
+log = logging.getLogger("recserve.sdk")
+
+_REQUIREMENTS = "requirements.txt"
+
+
+def container_serving_spec(
+    command: str,
+    image_uri: str | ImageInfo,
+    source_dir: str | None = None,
+    git_config: Mapping[str, str] | None = None,
+    port: int | None = None,
+    environment_variables: Mapping[str, Any] | None = None,
+    requirements: Sequence[str] | None = None,
+    requirements_path: str | None = None,
+    health_check: Mapping[str, Any] | None = None,
+    storage_configs: Sequence[StorageConfigBase] | None = None,
+    session: Session | None = None,
+) -> InferenceSpec:
+    """A spec that runs `command`, with `source_dir` uploaded and mounted at /ml/usercode/ as its directory.
+
+    `port`: where the app listens if it does not read LISTENING_PORT. `requirements` are installed before it
+    starts and win over `requirements_path`, a file below a mount; a requirements.txt in `source_dir` is taken
+    without being named. `git_config` (repo, branch, commit, username, password, token): what is cloned;
+    `source_dir` is then a directory of it. Ours: `requirements_path` counts without a `source_dir`, too.
+    """
+    if not isinstance(command, str) or not command.strip():
+        raise ValueError(f"command is {command!r}; what starts the app is expected: python app.py")
+    if port in RESERVED_PORTS:
+        raise ValueError(f"port {port} is reserved, as {RESERVED_PORTS[0]} and {RESERVED_PORTS[1]} are")
+    image = image_uri if isinstance(image_uri, str) else image_uri.image_uri
+    container: dict[str, Any] = {
+        "image": image,
+        "port": port or DEFAULT_PORT,
+        "script": command,
+        "env": [{"name": name, "value": str(value)} for name, value in (environment_variables or {}).items()],
+    }
+    storage = [one.to_dict() for one in storage_configs or ()]
+    spec = InferenceSpec({"containers": [container], **({"storage": storage} if storage else {})})
+    with tempfile.TemporaryDirectory(prefix="recserve-") as folder:
+        code = _code(source_dir, git_config, Path(folder))
+        if code is not None:
+            spec.mount(str(code), CODE_PATH, session)
+            container["script"] = f"cd {CODE_PATH}\n{command}"
+            if (code / _REQUIREMENTS).is_file() and not requirements_path:
+                requirements_path = CODE_PATH + _REQUIREMENTS
+    if requirements and requirements_path:
+        log.warning("requirements are given, so %s is not read", requirements_path)
+    if health_check:
+        container["health_check"] = dict(health_check)
+    if requirements:
+        container["prepare"] = {"pythonRequirements": list(requirements)}
+    elif requirements_path:
+        container["prepare"] = {"pythonRequirementsPath": requirements_path}
+    spec["containers"] = [container]
+    return spec
+
+
+def _code(source_dir: str | None, git_config: Mapping[str, str] | None, folder: Path) -> Path | None:
+    """The directory that is uploaded, if there is one."""
+    if git_config:
+        clone = cloned(git_config, folder / "clone")
+        code = (clone / (source_dir or ".")).resolve()
+        if not code.is_relative_to(clone.resolve()):
+            raise ValueError(f"source_dir {source_dir!r} leads out of the clone of {git_config['repo']}")
+    elif source_dir:
+        code = Path(source_dir)
+    else:
+        return None
+    if not code.is_dir():
+        raise ValueError(f"source_dir is {str(source_dir)!r}, which is no directory")
+    return code
