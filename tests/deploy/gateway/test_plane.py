@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -111,13 +112,15 @@ def test_no_request_fails_while_a_service_is_rolled_scaled_and_its_instances_are
         done = len(found) == count and all(one.phase == "ready" for one in found)
         return done and plane.gateway is not None and plane.gateway.settle()
 
+    def restarted(times: int) -> bool:
+        return sum(one.restarts for one in store.instances_of("rank")) == times and ready(2)
+
     until(lambda: ready(2))
     callers = Callers(plane.endpoint)
 
-    for one in store.instances_of("rank"):
-        restarts = one.restarts
+    for number, one in enumerate(store.instances_of("rank"), 1):
         os.kill(one.pid, signal.SIGKILL)
-        until(lambda one=one, restarts=restarts: store.instances[one.id].restarts > restarts and ready(2))
+        until(partial(restarted, number))
     control.modify("rank", document(tmp_path, "two"))
     until(lambda: store.services["rank"].rollout.state is RolloutState.DONE and ready(2))
     control.scale("rank", 1)
