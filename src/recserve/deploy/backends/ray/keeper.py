@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from recserve.config.environment import put
 from recserve.deploy.backends.environments import Environments
+from recserve.deploy.backends.logs import last_lines
 from recserve.deploy.backends.root import Root
-from recserve.deploy.backends.supervisor import Supervisor, last_lines
+from recserve.deploy.backends.supervisor import Supervisor
 from recserve.deploy.client import home
 
 if TYPE_CHECKING:
