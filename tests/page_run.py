@@ -69,7 +69,7 @@ class PageRun:
         home = self._running.enter_context(pytest.MonkeyPatch.context())
         home.setenv("RECSERVE_HOME", str(self.folder / "home"))
         home.setattr(session, "_default", [])
-        self._running.callback(lambda: [one.shutdown() for one in session._default])
+        self._running.callback(lambda: session.get_default_session().shutdown())
         self.server = self._running.enter_context(serve(demo / "bundle", demo / "service.json"))
         return self
 

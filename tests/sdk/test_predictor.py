@@ -87,8 +87,7 @@ def test_versions_are_made_by_changes_and_switched_back(predictor: Predictor, sp
     predictor.update({"containers": changed})
     second = Predictor("echo", session=predictor.session).predict(None)["word"]
 
-    predictor.switch_version(1)
-    predictor.wait_for_ready()
+    predictor.switch_version(1, wait=True)
 
     assert second == "another"
     assert Predictor("echo", session=predictor.session).predict(None)["word"] == "7"
@@ -113,6 +112,19 @@ def test_many_threads_may_ask_a_predictor_that_has_never_asked(predictor: Predic
     for thread in threads:
         thread.join()
     assert answers == [1] * 8
+
+
+def test_a_version_that_does_not_get_ready_is_told_and_the_one_before_serves(
+    predictor: Predictor, spec: InferenceSpec
+) -> None:
+    changed = spec.to_dict()["containers"]
+    changed[0]["script"] = "echo cannot begin; exit 3"
+
+    with pytest.raises(UnexpectedStatusException, match="cannot begin"):
+        predictor.update({"containers": changed})
+
+    assert predictor.predict(4)["said"] == 4
+    predictor.switch_version(1, wait=True)
 
 
 def test_nothing_is_lost_when_an_instance_is_killed_and_nobody_stands_between(predictor: Predictor) -> None:
