@@ -31,7 +31,10 @@ _SOURCES = ("oss", "host_path")
 
 
 class Node(dict[str, Any]):
-    """A dict whose keys are attributes too. One that is missing is made when something is set in it."""
+    """A dict whose keys are attributes too. One that is missing is made when something is set in it.
+
+    What a dict can do has the name already: `node["items"]` is a key, `node.items` is not.
+    """
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # Python's own questions: copy, pickle, hasattr
@@ -53,6 +56,11 @@ class Node(dict[str, Any]):
         parent, name = self.__dict__.pop("_wanted_at", (None, ""))
         if parent is not None:
             parent[name] = self
+
+    def update(self, *values: Any, **more: Any) -> None:
+        """As of a dict; a node that was missing is there after it."""
+        for key, value in dict(*values, **more).items():
+            self[key] = value
 
     def __deepcopy__(self, _memo: Any) -> Node:
         return _node(plain(self))

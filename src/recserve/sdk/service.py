@@ -227,7 +227,7 @@ class ServicePredictor(Asking):
         control = self.session.client.url
         gateway = urlsplit(self.endpoint).netloc != urlsplit(control).netloc
         if gateway and self._endpoint_type != EndpointType.DIRECT:
-            return Transport(self.endpoint)
+            return Transport(self.endpoint, ca=self.session.ca)
         document = self._document()
         prefix = f"/api/predict/{self.service_name}"
         if "containers" in document:
