@@ -69,6 +69,15 @@ def test_a_document_is_copied_and_its_hidden_keys_are_dropped() -> None:
     assert json.loads(repr(spec)) == spec.to_dict()
 
 
+def test_what_is_secret_is_not_shown() -> None:
+    variables = [{"name": "KEY", "value": "hidden"}]
+    spec = InferenceSpec(token="hidden", containers=[{"env": variables, "git": {"password": "hidden"}}])
+
+    assert "hidden" not in repr(spec)
+    assert '"name": "KEY"' in repr(spec)
+    assert spec.to_dict()["token"] == "hidden"
+
+
 def test_two_documents_are_one_too_many() -> None:
     with pytest.raises(TypeError, match="one document, not 2"):
         InferenceSpec({}, {})
