@@ -8,6 +8,7 @@
 #   make bench-items   those of the item store; writes benchmarks/results-items.md
 #   make bench-peers   beside five other servers; writes benchmarks/results-peers.md; ONLY=fastapi,recserve
 #   make bench-overload   three times as much traffic as the server can answer; MINUTES=10
+#   make bench-deploy   rolls, scaling, a canary and kills under traffic; writes benchmarks/results-deploy.md
 #   make bench-connections   what idle connections cost
 #   make bench-client   how long a request takes to build, beside the EAS SDK
 #   make test-browser   the page to try a service, in a real browser (chromium)
@@ -31,7 +32,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NATIVE := $(shell find cpp proto -name '*.cc' -o -name '*.h' -o -name '*.proto') CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance test-browser test-spark check lint types unit native-test bench bench-features bench-items bench-peers bench-overload bench-connections bench-client reference soak soak-items fuzz format clean
+.PHONY: help demo test conformance test-browser test-spark check lint types unit native-test bench bench-features bench-items bench-peers bench-overload bench-connections bench-deploy bench-client reference soak soak-items fuzz format clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -150,6 +151,9 @@ bench-peers: $(VENV)/.installed $(PEERS)/.installed
 bench-overload: MINUTES = 10
 bench-overload: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.overload --minutes $(MINUTES)
+
+bench-deploy: $(VENV)/.installed $(EAS)/.installed
+	$(BIN)/python -m benchmarks.deploy
 
 bench-connections: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.connections

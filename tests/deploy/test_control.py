@@ -70,3 +70,18 @@ def test_changes_of_number_labels_and_autoscaler_make_no_version(simulation: Sim
     assert service.latest == 1
     service = simulation.control.modify("tiny", {"autoscaler": None})
     assert (service.instances, service.autoscaler, service.latest) == (3, {}, 1)
+
+
+def test_a_change_that_is_refused_changes_nothing(simulation: Simulation) -> None:
+    simulation.create()
+    before = simulation.store.services["tiny"]
+    for change in (
+        {"metadata": {"instance": 5, "rolling_strategy": {"max_surge": "many"}}},
+        {"metadata": {"instance": 5}, "model_path": "/does/not/exist"},
+        {"labels": {"a": "b"}, "autoscaler": {"min": 5, "max": 1}},
+        {"labels": {"a": "b"}, "processor": "easyrec-1.9"},
+    ):
+        with pytest.raises(Exception, match=r"max_surge|does not exist|more than min|easyrec-1\.9"):
+            simulation.control.modify("tiny", change)
+    assert simulation.store.services["tiny"] == before
+    assert len(simulation.store.versions) == 1

@@ -56,7 +56,7 @@ class ControlPlane:
 
     def __exit__(self, *_: object) -> None:
         self.end()
-        assert self.processes() == [], "what it has started is left behind"
+        assert self.processes() == {}, "what it has started is left behind"
 
     def begin(self) -> None:
         self._process = started = up(self.folder, self._port)
@@ -112,10 +112,16 @@ class ControlPlane:
             for address in upstreams(self.url, name)
         }
 
-    def processes(self) -> list[int]:
-        """Those of its instances, and of theirs."""
-        mark = f"RECSERVE_INSTANCE_FOLDER={self.folder}/".encode()
-        return [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if mark in _environ(pid)]
+    def processes(self) -> dict[int, str]:
+        """Those of its instances, and of theirs: the folder of the instance by number."""
+        mark = f"RECSERVE_INSTANCE_FOLDER={self.folder}/"
+        pids = map(int, filter(str.isdecimal, os.listdir("/proc")))
+        return {
+            pid: variable
+            for pid in pids
+            for variable in _environ(pid).decode(errors="replace").split("\0")
+            if variable.startswith(mark)
+        }
 
     def _leave(self) -> None:
         assert self._process is not None

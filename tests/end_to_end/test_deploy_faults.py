@@ -272,6 +272,8 @@ def test_a_control_plane_that_is_killed_at_any_point_of_a_roll_ends_it(tmp_path:
                     plane.begin()
                 plane.wait_until_running("rolled")
                 assert plane.say("rolled") == {roll}, f"seed {seed}"
+                while len(plane.instances("rolled")) > 2:  # those that clients have still to forget
+                    time.sleep(0.05)
         found = plane.instances("rolled")
         addresses = {f"{one['InnerIP']}:{one['InstancePort']}" for one in found}
 
@@ -279,7 +281,7 @@ def test_a_control_plane_that_is_killed_at_any_point_of_a_roll_ends_it(tmp_path:
         assert {"0", "1", "2"} <= set(client.words)
         assert {one["Version"] for one in found} == {3}
         assert set(upstreams(plane.url, "rolled")) == addresses
-        assert len(plane.processes()) == 2, f"seed {seed}"
+        assert len(set(plane.processes().values())) == 2, f"seed {seed}"
 
 
 def test_what_is_being_ended_when_the_control_plane_is_killed_ends(tmp_path: Path) -> None:

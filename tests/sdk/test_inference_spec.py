@@ -240,7 +240,7 @@ def test_requirements_of_the_source_are_found(idle: Session, tmp_path: Path) -> 
     assert found.containers[0].prepare == {"pythonRequirementsPath": "/ml/usercode/requirements.txt"}
     assert given.containers[0].prepare == {"pythonRequirements": ["fastapi"]}
     assert alone.containers[0].prepare == {"pythonRequirementsPath": "/ml/r.txt"}
-    assert found.containers[0].script == "cd /ml/usercode/ && python app.py"
+    assert found.containers[0].script == "cd /ml/usercode/\npython app.py"
 
 
 @pytest.mark.parametrize(

@@ -247,7 +247,7 @@ def test_a_spec_is_printed_and_gets_mounts(names: dict[str, Any], capsys: pytest
     run(names, SPEC)
     run(names, MOUNTS)
 
-    assert "'script': 'cd /ml/usercode/ && python run.py'" in capsys.readouterr().out
+    assert r"'script': 'cd /ml/usercode/\npython run.py'" in capsys.readouterr().out
     spec = names["inference_spec"].to_dict()
     assert spec["containers"][0]["prepare"] == {"pythonRequirements": ["fastapi", "uvicorn"]}
     assert [one["mount_path"] for one in spec["storage"]] == ["/ml/usercode/", "/ml/tokenizers/", "/ml/data/"]

@@ -18,7 +18,7 @@ from recserve.deploy.errors import RefusedError
 from recserve.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 _URI = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<bucket>[^/]*)/?(?P<key>.*)", re.DOTALL)
 
@@ -104,11 +104,6 @@ def write_table(file: Path, table: Mapping[str, str]) -> None:
 def _without_endpoint(bucket: str) -> str:
     """`bucket.oss-cn-hangzhou.aliyuncs.com` names the bucket and where it is reached."""
     return bucket.partition(".oss-")[0]
-
-
-def is_there(directory: str, resolved: Callable[[str], str]) -> bool:
-    """Whether a directory that `resolved` gave exists, as far as this machine can say."""
-    return os.path.isdir(directory) or getattr(resolved, "elsewhere", False)
 
 
 def plain(name: str) -> str:

@@ -15,6 +15,8 @@
 | oss {path}                               | the directory that the alias table has for its bucket |
 | nfs {path}, host_path {path}             | that directory of the machine                        |
 | empty_dir {medium, size_limit}           | an empty directory; in memory with medium "memory"   |
+| git {repo, branch, commit, username,     | that commit, fetched when an instance begins; the    |
+|      password, token}                    | keys are those of the SDK's `git_config`             |
 | others                                   | refused, by name                                     |
 
 Source: the Python SDK's `container_serving_spec` and storage configs, the platform's page "Deploy a service
@@ -24,9 +26,11 @@ using JSON".
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
-from recserve.deploy.backends.backend import Mount, Probe
+from recserve.deploy.backends.backend import Mount, Probe, Repository
 from recserve.deploy.errors import RefusedError
 from recserve.deploy.plan import Strategy
 
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 8000
 #: Those that the platform keeps for itself, and refuses.
 RESERVED_PORTS = (8080, 9090)
+_GIT_SCHEMES = ("https", "http", "ssh", "file")
+_CREDENTIALS = ("username", "password", "token")
 
 
 def order_fields(document: Mapping[str, Any], resolved: Callable[[str], str]) -> dict[str, Any]:
@@ -72,8 +78,8 @@ def order_fields(document: Mapping[str, Any], resolved: Callable[[str], str]) ->
         "port": port,
         "requirements": tuple(requirements),
         "requirements_path": "" if requirements else str(prepare.get("pythonRequirementsPath") or ""),
-        "readiness": probe(health, "containers[0].health_check") if health else Probe(),
-        "startup": probe(startup, "containers[0].startup_check") if startup else None,
+        "readiness": probe(health, "containers[0].health_check", port) if health else Probe(),
+        "startup": probe(startup, "containers[0].startup_check", port) if startup else None,
         "mounts": tuple(mounts(document.get("storage"), resolved)),
     }
 
@@ -86,12 +92,18 @@ def variables(entries: Any, where: str) -> dict[str, str]:
     return {str(one["name"]): str(one.get("value", "")) for one in found}
 
 
-def probe(values: Any, where: str) -> Probe:
+def probe(values: Any, where: str, port: int = DEFAULT_PORT) -> Probe:
     """`{http_get: {path, port} | tcp_socket: {port}, …_seconds, …_threshold}`, as Kubernetes has it."""
     values = _object(values, where)
     http = _object(values.get("http_get"), f"{where}.http_get")
     if "exec" in values:
         raise RefusedError([f"{where}.exec: commands are not run; take http_get or tcp_socket"])
+    for kind in ("http_get", "tcp_socket"):
+        asked = _object(values.get(kind), f"{where}.{kind}").get("port", port)
+        if asked != port:
+            raise RefusedError(
+                [f"{where}.{kind}.port is {asked!r}, the container's is {port}; give both the same"]
+            )
     path = str(http.get("path", "/")) if "http_get" in values else ""
     if path and (not path.startswith("/") or any(ord(letter) <= 32 for letter in path)):
         raise RefusedError([f"{where}.http_get.path is {path!r}; a path such as /health is expected"])
@@ -137,6 +149,8 @@ def _mount(entry: Mapping[str, Any], where: str, resolved: Callable[[str], str])
         empty = _object(entry["empty_dir"], f"{where}.empty_dir")
         size = _number(empty, "size_limit", 1, f"{where}.empty_dir", least=1, most=10_000)
         return Mount(path, "", memory_gb=size if empty.get("medium") == "memory" else 0)
+    if "git" in entry:
+        return Mount(path, "", repository=_repository(_object(entry["git"], f"{where}.git"), f"{where}.git"))
     for kind in ("oss", "nfs", "host_path"):
         if kind in entry:
             source = _object(entry[kind], f"{where}.{kind}")
@@ -146,7 +160,36 @@ def _mount(entry: Mapping[str, Any], where: str, resolved: Callable[[str], str])
             read_only = bool(source.get("readOnly", source.get("read_only", False)))
             return Mount(path, resolved(found), read_only=read_only)
     kinds = ", ".join(key for key in entry if key not in ("mount_path", "properties")) or "nothing"
-    raise RefusedError([f"{where} has {kinds}; oss, nfs, host_path and empty_dir can be mounted here"])
+    raise RefusedError([f"{where} has {kinds}; oss, nfs, git, host_path and empty_dir can be mounted here"])
+
+
+def _repository(values: Mapping[str, Any], where: str) -> Repository:
+    """Credentials in the URL are taken out of it, so that whoever names it names no secret."""
+    texts = {key: values.get(key) or "" for key in ("repo", "branch", "commit", *_CREDENTIALS)}
+    wrong = [key for key, value in texts.items() if not isinstance(value, str)]
+    if wrong:
+        raise RefusedError([f"{where}.{wrong[0]} is no text"])
+    try:
+        url = urlsplit(texts["repo"])
+    except ValueError:
+        url = urlsplit("")
+    if url.scheme not in _GIT_SCHEMES or not url.path.strip("/") or any(map(str.isspace, texts["repo"])):
+        known = ", ".join(f"{scheme}://" for scheme in _GIT_SCHEMES)
+        raise RefusedError([f"{where}.repo is no URL of a repository; {known} can be fetched"])
+    for key in ("branch", "commit"):
+        if not re.fullmatch(r"([A-Za-z0-9_][\w./+@-]*)?", texts[key], re.ASCII) or ".." in texts[key]:
+            raise RefusedError([f"{where}.{key} is {texts[key]!r}, which is no name in git"])
+    secret = texts["token"] or texts["password"] or unquote(url.password or "")
+    if secret and url.scheme not in ("https", "http"):
+        raise RefusedError([f"{where}: a token or password goes with https; ssh has keys of its own"])
+    server = url.netloc.rpartition("@")[2] if url.scheme != "ssh" else url.netloc
+    return Repository(
+        url=url._replace(netloc=server).geturl(),
+        branch=texts["branch"],
+        commit=texts["commit"],
+        user=texts["username"] or (unquote(url.username or "") if url.scheme != "ssh" else ""),
+        secret=secret,
+    )
 
 
 def _image(value: Any) -> str:

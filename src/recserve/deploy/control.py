@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING, Any
 from recserve.deploy import autoscaler, cron
 from recserve.deploy.aliases import plain
 from recserve.deploy.document import merged, read
-from recserve.deploy.errors import ConflictError, RefusedError
+from recserve.deploy.errors import BackendError, ConflictError, RefusedError
 from recserve.deploy.records import Rollout, RolloutState, Service, Version, Wanted
 from recserve.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from recserve.deploy.backends.backend import Node
     from recserve.deploy.document import Deployment
     from recserve.deploy.store import Change, Store
 
 #: Changes of these need no other process: the service has them, not its versions.
-_NO_ROLL = ("labels", "autoscaler")
+_NO_ROLL = ("labels", "autoscaler", "cronscaler")
 _MOST_INSTANCES = 10_000
 
 
@@ -34,15 +35,22 @@ class Control:
     """The verbs. `wake` is called after each, so that nobody waits for the reconciler's next pass."""
 
     def __init__(
-        self, store: Store, wake: Callable[[], None], *, resolved: Callable[[str], str] = plain
+        self,
+        store: Store,
+        wake: Callable[[], None],
+        *,
+        resolved: Callable[[str], str] = plain,
+        nodes: Callable[[], Sequence[Node]] = list,
     ) -> None:
         self._store = store
         self._resolved = resolved
+        self._nodes = nodes
         self._wake = wake
 
     def create(self, document: Mapping[str, Any]) -> Service:
         """Begin a service; ConflictError if its name is taken."""
-        deployment, now = read(document, self._resolved), time.time()
+        deployment, now = self._read(document), time.time()
+        self._check_machines(deployment)
         with self._store.change() as change:
             if change.service(deployment.name) is not None:
                 raise ConflictError(
@@ -50,7 +58,7 @@ class Control:
                 )
             if any(one.group == deployment.name for one in self._store.services.values()):
                 raise ConflictError(f"{deployment.name} is the name of a group; choose another name")
-            token = secrets.token_hex(20) if deployment.token is None else str(deployment.token)
+            token = secrets.token_hex(20) if deployment.token is None else deployment.token
             service = Service(
                 name=deployment.name,
                 uid=f"eas-{uuid.uuid4().hex[:12]}",
@@ -59,11 +67,12 @@ class Control:
                 instances=deployment.instances,
                 rollout=Rollout(target=1, stable=1, began_at=now),
                 labels=dict(deployment.labels),
-                group=deployment.group,
                 autoscaler=dict(deployment.document.get("autoscaler") or {}),
+                cronscaler=dict(deployment.document.get("cronscaler") or {}),
                 created_at=now,
                 updated_at=now,
             )
+            service = self._in_group(service, deployment.group)
             change.put(service)
             change.put(Version(service.name, 1, dict(deployment.document), now))
             change.tell("Created", service.name, f"{service.instances} instances of version 1 are wanted")
@@ -87,12 +96,17 @@ class Control:
             before = _as_wanted(self._store.versions[service.name, service.version].document, service)
             after = dict(document) if whole else merged(before, document)
             after["name"] = name
-            deployment = read(after, self._resolved)
-            if deployment.document.get("autoscaler") != before.get("autoscaler"):
-                service = replace(service, autoscaler=dict(deployment.document.get("autoscaler") or {}))
+            deployment = self._read(after)
             service = self._scaled(change, service, deployment.instances)
-            service = replace(service, labels=dict(deployment.labels), updated_at=time.time())
+            service = replace(
+                service,
+                labels=dict(deployment.labels),
+                autoscaler=dict(deployment.document.get("autoscaler") or {}),
+                cronscaler=dict(deployment.document.get("cronscaler") or {}),
+                updated_at=time.time(),
+            )
             if _rest(before) != _rest(deployment.document):
+                self._check_machines(deployment)
                 service = self._new_version(change, service, deployment)
                 service = replace(service, rollout=_guided(service.rollout, rollout or {}, 0))
             change.put(service)
@@ -117,7 +131,9 @@ class Control:
                 raise NotFoundError(f"service {name} has no version {version}; it has {known}")
             if version == service.version and service.rollout.state is not RolloutState.FAILED:
                 return service
-            service = self._rolling(change, service, version)
+            deployment = self._read(self._store.versions[name, version].document)
+            self._check_machines(deployment)
+            service = self._rolling(change, service, version, deployment)
             service = replace(service, rollout=_guided(service.rollout, rollout or {}, 0))
             change.put(service)
         self._wake()
@@ -195,8 +211,8 @@ class Control:
 
     def remarks(self, service: Service) -> tuple[str, ...]:
         """What a person should know of the document that is wanted."""
-        document = self._store.versions[service.name, service.version].document
-        return read(document, self._resolved).remarks
+        deployment = self._read(self._store.versions[service.name, service.version].document)
+        return (*deployment.remarks, *self._lacks(deployment))
 
     def release(self, name: str, *, weight: int | None = None, grouped: bool | None = None) -> Service:
         """Say how much of its group's traffic comes here: −1 is by its instances, 0 is none."""
@@ -260,6 +276,23 @@ class Control:
         self._wake()
         return service
 
+    def _read(self, document: Mapping[str, Any]) -> Deployment:
+        return read(document, self._resolved, self._store.folder)
+
+    def _check_machines(self, deployment: Deployment) -> None:
+        """Refuse a version that nothing could come of here."""
+        problems = [] if getattr(self._resolved, "elsewhere", False) else deployment.absent()
+        if deployment.strict:
+            problems += [f"{lack} (metadata.strict_resources)" for lack in self._lacks(deployment)]
+        if problems:
+            raise RefusedError(problems)
+
+    def _lacks(self, deployment: Deployment) -> list[str]:
+        try:
+            return deployment.fitted(self._nodes())[2]
+        except BackendError:  # what there is will be known when an instance is ordered
+            return []
+
     def _known(self, change: Change, name: str) -> Service:
         service = change.service(name)
         if service is None:
@@ -284,13 +317,26 @@ class Control:
     def _new_version(self, change: Change, service: Service, deployment: Deployment) -> Service:
         number = service.latest + 1
         change.put(Version(service.name, number, dict(deployment.document), time.time()))
-        return self._rolling(change, replace(service, latest=number, group=deployment.group), number)
+        return self._rolling(change, replace(service, latest=number), number, deployment)
 
-    def _rolling(self, change: Change, service: Service, target: int) -> Service:
-        """Whatever has served last stays until the target does."""
+    def _rolling(self, change: Change, service: Service, target: int, deployment: Deployment) -> Service:
+        """Whatever has served last stays until the target does. Token and group are the target's at once."""
+        if deployment.token is not None:
+            service = replace(service, token=deployment.token)
+        service = self._in_group(service, deployment.group)
         rollout = Rollout(target=target, stable=service.rollout.stable, began_at=time.time())
         change.tell("Rolling", service.name, f"from version {rollout.stable} to version {target}")
         return replace(service, version=target, rollout=rollout, updated_at=time.time())
+
+    def _in_group(self, service: Service, group: str) -> Service:
+        """A member shares the group's token, and gets no traffic of the group before it is released."""
+        if group == service.group:
+            return service
+        if group in self._store.services or group == service.name:
+            raise ConflictError(f"metadata.group {group} is the name of a service; choose another name")
+        others = [one for one in self._store.services.values() if one.group == group]
+        token = next((one.group_token for one in others), service.token) if group else ""
+        return replace(service, group=group, group_token=token, grouped=False, weight=None)
 
 
 def _guided(rollout: Rollout, changes: Mapping[str, Any], there: int) -> Rollout:
@@ -319,7 +365,7 @@ def _check_count(what: str, count: int, *, least: int = 0) -> None:
 
 def _as_wanted(document: Mapping[str, Any], service: Service) -> dict[str, Any]:
     """A version says what was wanted when it was made; since then, the service does."""
-    now = {"labels": dict(service.labels), "autoscaler": dict(service.autoscaler)}
+    now = {key: dict(getattr(service, key)) for key in _NO_ROLL}
     rest = {key: value for key, value in document.items() if key not in _NO_ROLL}
     rest["metadata"] = {**rest.get("metadata", {}), "instance": service.instances}
     return rest | {key: value for key, value in now.items() if value}

@@ -2,8 +2,8 @@
 
     document ──read──▶ Deployment(resources, strategy, …) ──order──▶ Order for one instance
 
-What the serving process reads of it (`metadata.rpc`, `model_config`, …) goes to that process as it stands.
-Source: the platform's page "Deploy a service using JSON"; which key does what here is in `keys.py`.
+Which key does what here is in `keys.py`; what the serving process reads is in `scorers.py`, what an app of
+one's own is in `containers.py`. Source: the platform's page "Deploy a service using JSON".
 """
 
 from __future__ import annotations
@@ -15,21 +15,26 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from recserve.config import forms
-from recserve.deploy.aliases import is_there, plain
+from recserve.deploy import autoscaler, containers, cron, keys, processors, scorers
+from recserve.deploy import resources as sizes
+from recserve.deploy.aliases import plain
 from recserve.deploy.backends.backend import Order, Probe, Resources
-from recserve.deploy.containers import crash_block, mounts, order_fields, start_seconds, variables
+from recserve.deploy.containers import crash_block, start_seconds
 from recserve.deploy.errors import RefusedError
 from recserve.deploy.gateway.policy import policy
 from recserve.deploy.plan import Strategy
 from recserve.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
-#: Where the platform has a service's model.
-MODEL_MOUNTS = ("/home/admin/docker_ml/workspace/model", "/eas/workspace/model")
+    from recserve.deploy.backends.backend import Node
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,127}")
+#: What a client can send as a header.
+_TOKEN = re.compile(r"[!-~]{1,1024}")
+_SPREADS = {"host": "host", "zone": "host", "default": "default", "": "default"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +44,24 @@ class Deployment:
     name: str
     document: Mapping[str, Any] = field(repr=False)  # in one form: nested, name at the top
     what_runs: Mapping[str, Any] = field(repr=False)  # those fields of an Order that say what, not where
-    token: str | None = field(default=None, repr=False)  # None: one is made; "": everybody may ask
+    service_file: Mapping[str, Any] = field(default_factory=dict, repr=False)  # of a scorer, without token
+    tokens: tuple[str, ...] | None = field(default=None, repr=False)  # None: one is made; (): everybody
     instances: int = 1
     group: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
     pool: str = ""
+    burstable: bool = False  # whether machines outside of its pool will do
+    strict: bool = False  # whether what no machine has is refused
     spread: str = "default"
     grace_s: float = 30.0
     strategy: Strategy = field(default_factory=Strategy)
     remarks: tuple[str, ...] = ()  # what a person should know of keys that do nothing here
+
+    @property
+    def token(self) -> str | None:
+        """The one that clients are given; "": they need none; None: one is to be made."""
+        return None if self.tokens is None else next(iter(self.tokens), "")
 
     @property
     def readiness(self) -> Probe:
@@ -67,72 +80,177 @@ class Deployment:
         """Whether it is an app of the user's own."""
         return "containers" in self.document
 
+    def absent(self) -> list[str]:
+        """What should be on this machine and is not: looked at when a version begins, not while it runs."""
+        return [] if self.container else scorers.absent(self.what_runs, self.service_file)
 
-def read(document: Mapping[str, Any], resolved: Callable[[str], str] = plain) -> Deployment:
+    def fitted(self, nodes: Sequence[Node]) -> tuple[Resources, str, list[str]]:
+        """What may be asked of these machines, of which pool, and what they lack."""
+        return sizes.fitted(self.resources, "" if self.burstable else self.pool, nodes)
+
+
+def read(
+    document: Mapping[str, Any], resolved: Callable[[str], str] = plain, folder: Path | None = None
+) -> Deployment:
     """Check a document; RefusedError with everything that is wrong with it.
 
-    `resolved` gives the directory of a path or of an object store's URI.
+    `resolved` gives the directory of a path or of an object store's URI; `folder` is that of the control
+    plane's state, with tables of its own.
     """
     try:
-        return _read(document, resolved)
+        return _read(document, resolved, folder)
     except ConfigError as error:  # what `recserve serve` would say of it too
         raise RefusedError([str(error)]) from error
 
 
-def _read(document: Mapping[str, Any], resolved: Callable[[str], str]) -> Deployment:
-    problems: list[str] = []
-    top = forms.nested(document, "")
-    metadata = forms.nested(forms.section(top, "metadata"), "metadata")
-    name = top.get("name") or metadata.get("name")
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        problems.append(
-            f"name is {name!r}; lower-case letters, digits, '_' and '-' are expected, a letter or digit first"
-        )
-    instances = metadata.get("instance", 1)
-    if not isinstance(instances, int) or isinstance(instances, bool) or not 0 <= instances <= 10_000:
-        problems.append(f"metadata.instance is {instances!r}; a whole number from 0 to 10,000 is expected")
-    if "processor" not in top and "containers" not in top and "model_path" not in top:
-        problems.append("neither processor nor containers: there is nothing to run; name one of them")
-    if problems:
-        raise RefusedError(problems)
-    top = {**top, "name": name, "metadata": metadata}
-    policy(top)  # followed by the gateway, and refused here, where somebody reads it
-    rolling = forms.section(metadata, "rolling_strategy", "metadata.")
-    what_runs = order_fields(top, resolved) if "containers" in top else _scorer(top, resolved)
+def _read(document: Mapping[str, Any], resolved: Callable[[str], str], folder: Path | None) -> Deployment:
+    top = _one_form(document)
+    metadata = top["metadata"]
+    problems, remarks = keys.review(top)
+    unserved = processors.easyrec_problems(top)
+    problems += unserved or _problems(top)
+    tokens = _gathered(problems, _tokens, top)
+    found = _gathered(problems, sizes.asked, top, folder)
+    _gathered(problems, policy, top)  # followed by the gateway, and refused here, where somebody reads it
+    kind: Any = None
+    if not unserved:
+        kind = _gathered(problems, _container if "containers" in top else _scorer, top, resolved, folder)
+    strategy = _gathered(problems, _strategy, top, kind[0] if kind else {})
+    if problems or kind is None or found is None or strategy is None:
+        raise RefusedError(list(dict.fromkeys(problems)))
+    what_runs, service_file, said = kind
+    runtime, eas = forms.section(top, "runtime"), forms.section(metadata, "eas", "metadata.")
+    spread = forms.section(forms.section(metadata, "scheduling"), "spread").get("policy")
     return Deployment(
-        name=str(name),
+        name=top["name"],
         document=top,
         what_runs=what_runs,
-        token=top.get("token", metadata.get("token")),
-        instances=instances,
-        group=str(metadata.get("group") or ""),
+        service_file=service_file,
+        tokens=tokens,
+        instances=metadata.get("instance", 1),
+        group=metadata.get("group") or "",
         labels=dict(forms.section(top, "labels")),
-        resources=Resources(
-            cpu=float(metadata.get("cpu", 0)),
-            memory_mb=int(metadata.get("memory", 0)),
-            gpu=int(metadata.get("gpu", 0)),
-        ),
+        resources=found,
         pool=str(metadata.get("resource") or ""),
-        strategy=Strategy(
-            max_surge=max(1, _share(rolling.get("max_surge", "2%"), instances)),
-            max_unavailable=_share(rolling.get("max_unavailable", 0), instances),
-            start_seconds=start_seconds(what_runs.get("startup")),
-            crash_block=crash_block(top),
-        ),
+        burstable=bool(metadata.get("resource_burstable")),
+        strict=bool(metadata.get("strict_resources")),
+        spread=_SPREADS[spread or ""],
+        grace_s=float(eas.get("termination_grace_period", runtime.get("termination_grace_period", 30))),
+        strategy=strategy,
+        remarks=(*remarks, *said),
     )
 
 
-def order(deployment: Deployment, version: int, instance: str, token: str) -> Order:
-    """What a backend has to do for one instance. A scorer checks the token itself."""
+def _one_form(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested, the name at the top, and sources of storage in small letters, as one page has `OSS`."""
+    top = forms.nested(document, "")
+    metadata = forms.nested(forms.section(top, "metadata"), "metadata")
+    top = {**top, "name": top.get("name") or metadata.get("name"), "metadata": metadata}
+    if isinstance(top.get("storage"), list):
+        top["storage"] = [
+            {key.lower() if key == key.upper() else key: value for key, value in one.items()}
+            if isinstance(one, dict)
+            else one
+            for one in top["storage"]
+        ]
+    return top
+
+
+def _problems(top: Mapping[str, Any]) -> list[str]:
+    """What is wrong with single values."""
+    metadata, name = top["metadata"], top["name"]
+    group, labels = metadata.get("group"), top.get("labels")
+    instances, kind = metadata.get("instance", 1), metadata.get("type") or "Standard"
+    runtime, eas = forms.section(top, "runtime"), forms.section(metadata, "eas", "metadata.")
+    scheduling = forms.section(metadata, "scheduling", "metadata.")
+    spread = forms.section(scheduling, "spread", "metadata.scheduling.").get("policy") or ""
+    grace = eas.get("termination_grace_period", runtime.get("termination_grace_period", 30))
+    size = forms.section(top, "unit").get("size", 1)
+    what = "lower-case letters, digits, '_' and '-' are expected, a letter or digit first"
+    wrong = (
+        (not isinstance(name, str) or not NAME.fullmatch(name), f"name is {name!r}; {what}"),
+        (
+            bool(group) and not (isinstance(group, str) and NAME.fullmatch(group)),
+            f"metadata.group is {group!r}; {what}",
+        ),
+        (
+            not _whole(instances, 0, 10_000),
+            f"metadata.instance is {instances!r}; a whole number from 0 to 10,000 is expected",
+        ),
+        (
+            kind != "Standard",
+            f"metadata.type is {kind!r}; services here are Standard: they answer the requests that they get",
+        ),
+        (size != 1, f"unit.size is {size!r}; an instance is one process on one machine here"),
+        (
+            not _whole(grace, 0, 86_400),
+            f"termination_grace_period is {grace!r}; seconds from 0 to 86,400 are expected",
+        ),
+        (
+            not isinstance(spread, str) or spread not in _SPREADS,
+            f"metadata.scheduling.spread.policy is {spread!r}; host, zone and default are possible",
+        ),
+        (
+            labels is not None
+            and not (isinstance(labels, dict) and all(isinstance(one, str) for one in labels.values())),
+            'labels: an object of texts is expected, such as {"team": "search"}',
+        ),
+        (
+            not any(top.get(key) for key in ("processor", "containers", "model_path")),
+            "neither processor nor containers: there is nothing to run; name one of them",
+        ),
+    )
+    problems = [message for is_wrong, message in wrong if is_wrong]
+    for key, check in (("autoscaler", autoscaler.rule), ("cronscaler", cron.timetable)):
+        if top.get(key):
+            _gathered(problems, check, forms.section(top, key))
+    return problems
+
+
+def _whole(value: Any, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _gathered(problems: list[str], part: Callable[..., Any], *arguments: Any) -> Any:
+    """What a part reads, or its problems with the others'."""
+    try:
+        return part(*arguments)
+    except RefusedError as error:
+        problems += error.problems
+    except ConfigError as error:
+        problems.append(str(error))
+    return None
+
+
+def order(
+    deployment: Deployment,
+    version: int,
+    instance: str,
+    token: str,
+    *,
+    group_token: str = "",
+    nodes: Sequence[Node] = (),
+) -> Order:
+    """What a backend has to do for one instance. A scorer checks tokens itself: its own and its group's.
+
+    Of what the machines (`nodes`) lack, it asks for what there is.
+    """
     fields = dict(deployment.what_runs)
     if not deployment.container:
-        fields["files"] = {"service.json": json.dumps({**deployment.document, "token": token or None})}
+        own = (token,) if deployment.tokens is None else deployment.tokens
+        # Where everybody may ask, they may by the group's name too.
+        tokens = list(dict.fromkeys(filter(None, (*own, group_token)))) if any(own) else [None]
+        wanted = tokens if len(tokens) > 1 else tokens[0]
+        fields["files"] = {"service.json": json.dumps({**deployment.service_file, "token": wanted})}
+    found, pool = deployment.resources, deployment.pool
+    if not deployment.strict:
+        found, pool, _ = deployment.fitted(nodes)
     return Order(
         instance=instance,
         service=deployment.name,
         version=version,
-        resources=deployment.resources,
-        pool=deployment.pool,
+        resources=found,
+        pool=pool,
         spread=deployment.spread,
         start_seconds=deployment.strategy.start_seconds,
         grace_s=deployment.grace_s,
@@ -142,30 +260,55 @@ def order(deployment: Deployment, version: int, instance: str, token: str) -> Or
     )
 
 
-def _scorer(document: Mapping[str, Any], resolved: Callable[[str], str]) -> dict[str, Any]:
-    """`recserve serve`, with the document as its service file.
+def _scorer(
+    top: Mapping[str, Any], resolved: Callable[[str], str], folder: Path | None
+) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    _, remark = processors.profile(top.get("processor", "easyrec-torch"))
+    file, warnings = scorers.service_file(top, resolved, folder)
+    fields = scorers.order_fields(top, resolved)
+    return fields, file, [*([remark] if remark else []), *warnings]
 
-    The model is what `model_path` names; else what is mounted where the platform has models.
-    """
-    mounted = mounts(document.get("storage"), resolved)
-    model = next((one for one in mounted if one.path in MODEL_MOUNTS), None)
-    if document.get("model_path"):
-        path = resolved(str(document["model_path"]))
-    elif model is not None:
-        path = model.path
-    else:
-        known = " or ".join(MODEL_MOUNTS)
-        raise RefusedError([f"there is no model: give model_path, or storage that is mounted at {known}"])
-    source = path if model is None else model.source
-    if not is_there(source, resolved):
-        raise RefusedError([f"the model's directory does not exist: {source}"])
-    listening = ("--config", "{root}/service.json", "--host", "{host}", "--port", "{port}")
-    return {
-        "command": ("{python}", "-m", "recserve", "serve", path, *listening),
-        "environment": variables(document.get("processor_envs"), "processor_envs"),
-        "mounts": tuple(mounted),
-        "readiness": Probe(path="/readyz"),
-    }
+
+def _container(
+    top: Mapping[str, Any], resolved: Callable[[str], str], _folder: Path | None
+) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    rpc = forms.section(top["metadata"], "rpc", "metadata.")
+    idle = [f"metadata.rpc.{key}" for key in rpc if key not in ("proxy_path", "keepalive", "rate_limit")]
+    said = [f"{', '.join(idle)}: no effect here: an app of one's own has limits of its own"] if idle else []
+    return containers.order_fields(top, resolved), {}, said
+
+
+def _tokens(top: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """None: one is made."""
+    found = top.get("token")
+    found = top["metadata"].get("token") if found is None else found
+    if str(top.get("generate_token", "true")).lower() == "false" and not found:
+        return ()
+    if found is None:
+        return None
+    tokens = [found] if isinstance(found, str) else found
+    if not isinstance(tokens, list) or not all(isinstance(one, str) for one in tokens):
+        raise RefusedError(["token is no text and no list of texts"])
+    if any("${" in one or one.startswith("file:") for one in tokens):
+        raise RefusedError(
+            ["token: the control plane reads no variables and no files; give the token, or none: one is made"]
+        )
+    if not all(_TOKEN.fullmatch(one) for one in tokens if one):
+        raise RefusedError(["token: letters, digits and signs without blanks are expected, 1,024 at most"])
+    return tuple(one for one in tokens if one)
+
+
+def _strategy(top: Mapping[str, Any], what_runs: Mapping[str, Any]) -> Strategy:
+    metadata = top["metadata"]
+    rolling = forms.section(metadata, "rolling_strategy", "metadata.")
+    instances = metadata.get("instance", 1)
+    count = instances if isinstance(instances, int) else 1
+    return Strategy(
+        max_surge=max(1, _share("max_surge", rolling.get("max_surge", "2%"), count)),
+        max_unavailable=_share("max_unavailable", rolling.get("max_unavailable", 0), count),
+        start_seconds=start_seconds(what_runs.get("startup")),
+        crash_block=crash_block(top),
+    )
 
 
 def merged(old: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,12 +325,12 @@ def merged(old: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _share(value: Any, instances: int) -> int:
+def _share(key: str, value: Any, instances: int) -> int:
     """`"25%"` of the instances, rounded up, or a number of them."""
-    if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?%", value):
+    if isinstance(value, str) and re.fullmatch(r"\d{1,3}(\.\d+)?%", value):
         return math.ceil(float(value[:-1]) / 100 * instances)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
+    if _whole(value, 0, 10_000):
+        return int(value)
     raise RefusedError(
-        [f'metadata.rolling_strategy: {value!r}; a number or a share such as "25%" is expected']
+        [f'metadata.rolling_strategy.{key} is {value!r}; a number or a share such as "25%" is expected']
     )

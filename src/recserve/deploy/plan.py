@@ -119,8 +119,6 @@ def counts(service: Service, now: float) -> tuple[int, int]:
 def trouble(situation: Situation) -> str:
     """Why the version that is wanted is not ready, where time alone will not help; else nothing."""
     version, seconds = situation.service.version, situation.strategy.start_seconds
-    for one in failures(situation, version)[:1]:
-        return f"{one.id} could not begin: {one.reason} {one.message}".strip()
     for one in situation.instances:
         if one.living and one.version == version:
             if one.ended and situation.strategy.crash_block:
@@ -128,6 +126,8 @@ def trouble(situation: Situation) -> str:
                 return f"{left}: {one.reason} {one.message}".strip()
             if not one.ready_at and _is_late(one, situation):
                 return f"{one.id} is not ready after {seconds:g} s: {one.message or 'no probe has succeeded'}"
+    for one in failures(situation, version)[:1]:
+        return f"{one.id} could not begin: {one.reason} {one.message}".strip()
     return ""
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from recserve.deploy.aliases import Aliases
 from recserve.deploy.control import Control
 from recserve.deploy.probing import Prober
 from recserve.deploy.reconciler import Reconciler
+from recserve.deploy.records import Phase
 from recserve.deploy.scaling import Scaler
 from recserve.deploy.store import Store
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from recserve.deploy.backends.backend import Backend
     from recserve.deploy.gateway.gateway import Gateway
+    from recserve.deploy.records import Instance
 
 
 class Plane:
@@ -57,7 +60,7 @@ class Plane:
             resolved=aliases,
             routes_changed=self.gateway.wake if self.gateway is not None else lambda: None,
         )
-        self.control = Control(self.store, self.wake, resolved=aliases)
+        self.control = Control(self.store, self.wake, resolved=aliases, nodes=self.backend.nodes)
         self.scaler = Scaler(self.store, self.control)
 
     def __enter__(self) -> Self:
@@ -78,6 +81,19 @@ class Plane:
     def endpoint(self) -> str:
         """Where clients are told to send requests: the gateway, or discovery."""
         return self._endpoint if self.gateway is None else self.gateway.url
+
+    def instances_of(self, service: str) -> list[Instance]:
+        """As users see them: one is ready when requests for the service reach it, by the gateway too."""
+        found = self.store.instances_of(service)
+        if self.gateway is None:
+            return found
+        reached = self.gateway.reached
+        return [
+            replace(one, phase=Phase.STARTING, message="the gateway does not know it yet")
+            if one.phase is Phase.READY and one.id not in reached
+            else one
+            for one in found
+        ]
 
     def wake(self) -> None:
         """Something has changed."""

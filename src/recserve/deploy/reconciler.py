@@ -232,8 +232,15 @@ class Reconciler:
             return _GRACE_S
 
     def _order(self, one: Instance) -> Order:
-        token = self._store.services[one.service].token
-        return order(self._deployment(one.service, one.version), one.version, one.id, token)
+        service, deployment = self._store.services[one.service], self._deployment(one.service, one.version)
+        return order(
+            deployment,
+            one.version,
+            one.id,
+            service.token,
+            group_token=service.group_token,
+            nodes=self._backend.nodes(),
+        )
 
     def _asked(self) -> dict[str, Asked]:
         asked = {}
@@ -264,7 +271,7 @@ class Reconciler:
         known = self._store.versions[key]
         found = self._deployments.get(key)
         if found is None or found[0] is not known:
-            found = self._deployments[key] = known, read(known.document, self._resolved)
+            found = self._deployments[key] = known, read(known.document, self._resolved, self._store.folder)
         return found[1]
 
 

@@ -76,6 +76,7 @@ class Service:
     labels: dict[str, str] = field(default_factory=dict)
     group: str = ""
     weight: int | None = None  # in its group; None: as many as it has instances
+    group_token: str = field(default="", repr=False)  # which all members of its group take too
     grouped: bool = False  # whether its group's traffic comes here (TrafficState "grouping")
     locked: str = ""  # "all": no change; "dangerous": no stop and no delete
     mirror: dict[str, Any] = field(default_factory=dict)  # {"ratio": 10, "target": ["other"]}

@@ -52,7 +52,7 @@ def up(
     `tls` is the gateway's. `backend`: where instances run, if not as processes of this machine.
     """
     if gateway_port is None:
-        gateway_port = port and port + 1
+        gateway_port = port and min(port + 1, 65_535)
     listener = _listen(host, port)
     url = f"http://{host}:{listener.getsockname()[1]}"
     haproxy = program.found() if gateway else None
@@ -66,15 +66,15 @@ def up(
     )
     started = False
     try:
-        plane.start()
-        started = True
-        _write_context(folder, url)
         config = uvicorn.Config(application(plane), log_config=None, access_log=False, lifespan="off")
         server = uvicorn.Server(config)
         # uvicorn catches signals only while it runs: one that comes before ends it all the same, and the one
         # that it raises once more when it has ended leaves us time for our own end.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+        plane.start()
+        started = True
+        _write_context(folder, url)
         ready(url)
         server.run(sockets=[listener])
     finally:

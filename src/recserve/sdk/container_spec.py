@@ -60,7 +60,7 @@ def container_serving_spec(
         code = _code(source_dir, git_config, Path(folder))
         if code is not None:
             spec.mount(str(code), CODE_PATH, session)
-            container["script"] = f"cd {CODE_PATH} && {command}"
+            container["script"] = f"cd {CODE_PATH}\n{command}"
             if (code / _REQUIREMENTS).is_file() and not requirements_path:
                 requirements_path = CODE_PATH + _REQUIREMENTS
     if requirements and requirements_path:

@@ -24,7 +24,7 @@ from recserve.deploy.document import order, read
 from recserve.deploy.probing import Asked, Prober
 from recserve.sdk.asking import Synchronous, Transport
 from recserve.sdk.exception import UnexpectedStatusException
-from recserve.sdk.object_store import is_uri, unpacked
+from recserve.sdk.object_store import file_uri, is_uri, unpacked
 from recserve.sdk.serializers import JsonSerializer, serializer_for
 
 if TYPE_CHECKING:
@@ -184,10 +184,10 @@ def run_locally(
         if model_data:
             model = _placed(model_data, session, folder / "model")
             spec.set_model_data(
-                model.as_uri() if spec.is_container_serving() else str(model), session=session
+                file_uri(model) if spec.is_container_serving() else str(model), session=session
             )
         name = spec.to_dict().get("name") or "local"
-        deployment = read({**spec.to_dict(), "name": name}, session.aliases)
+        deployment = read({**spec.to_dict(), "name": name}, session.aliases, session.home)
         instance = f"{name}-1-{secrets.token_hex(3)}"
         wanted = replace(order(deployment, 1, instance, token=""), restart=False)
         environments = Environments(session.home / "environments")

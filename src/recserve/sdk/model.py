@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from recserve.sdk.container_spec import container_serving_spec
 from recserve.sdk.inference_spec import InferenceSpec
 from recserve.sdk.local import LOCAL_TYPES, run_locally
-from recserve.sdk.object_store import is_uri
+from recserve.sdk.object_store import file_uri, is_uri
 from recserve.sdk.predictor import AsyncPredictor, LocalPredictor, Predictor, ServiceType
 from recserve.sdk.registry import Registry
 from recserve.sdk.session import Session, get_default_session
@@ -186,7 +186,7 @@ class Model:
     def _uri(self) -> str:
         if not self.model_data:
             raise ValueError("this model has no model_data")
-        return self.model_data if is_uri(self.model_data) else Path(self.model_data).absolute().as_uri()
+        return self.model_data if is_uri(self.model_data) else file_uri(Path(self.model_data))
 
     def _spec(self, method: str | None) -> InferenceSpec:
         """A copy of the spec, of one method if there are several."""

@@ -31,12 +31,17 @@ def is_uri(source: str) -> bool:
     return "://" in source
 
 
+def file_uri(path: Path) -> str:
+    """file:// and the path as it is: the alias table, unlike browsers, knows no %20."""
+    return f"file://{path.absolute()}"
+
+
 class ObjectStore:
     """`root` is where uploads go: a directory, or a URI such as oss://bucket or s3://bucket/prefix."""
 
     def __init__(self, root: str, aliases: Aliases, own: Path) -> None:
         """`own` is the folder of buckets that nobody has to name: uploads may make one there."""
-        self._root = root if is_uri(root) else Path(root).absolute().as_uri()
+        self._root = root if is_uri(root) else file_uri(Path(root))
         self._aliases = aliases
         self._own = own
 
@@ -50,8 +55,10 @@ class ObjectStore:
         place = self.path(uri) or self._new_bucket(uri)
         if place is None:
             filesystem, key = _filesystem(uri)
-            end = "" if source.is_dir() else source.name
-            filesystem.put(f"{source}/" if source.is_dir() else str(source), key + end, recursive=True)
+            if source.is_dir():
+                filesystem.put(f"{source}/", key, recursive=True)
+            else:
+                filesystem.put_file(str(source), f"{key.rstrip('/')}/{source.name}")
         else:
             _copied(source, place)
         return uri if source.is_dir() else uri + source.name

@@ -89,13 +89,13 @@ class PyTorchSerializer(SerializerBase):
         return tensors.encode_request(tensor_request(inputs, (), 0))
 
     def deserialize(self, data: bytes) -> Any:
-        """An array, or a list where there are several outputs; a dict where they have names."""
+        """Of inputs by position an array, or a list of several; of inputs by name a dict."""
         from recserve.wire import tensors
 
         response = tensors.decode_response(data)
-        if response.named_outputs:
-            return dict(response.named_outputs)
         outputs = list(response.outputs)
+        if not outputs:
+            return dict(response.named_outputs)
         return outputs[0] if len(outputs) == 1 else outputs
 
 
@@ -167,10 +167,13 @@ class TorchRecSerializer(SerializerBase):
 
 def serializer_for(document: Mapping[str, Any]) -> SerializerBase:
     """What a service's processor speaks; JSON for apps, and for what says nothing."""
-    processor = str(document.get("processor", ""))
-    if processor.startswith("easyrec"):
-        return TorchRecSerializer()
-    return PyTorchSerializer() if processor.startswith("pytorch") else JsonSerializer()
+    if "containers" in document:
+        return JsonSerializer()
+    processor, config = str(document.get("processor", "")), document.get("model_config")
+    tensors = isinstance(config, dict) and config.get("fg_mode") == "bypass"
+    if tensors or processor.startswith("pytorch"):
+        return PyTorchSerializer()
+    return TorchRecSerializer() if processor.startswith("easyrec") else JsonSerializer()
 
 
 def _listed(value: Any) -> Any:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -27,6 +26,7 @@ import urllib3
 
 from recserve.config.environment import process_environ
 from recserve.deploy.aliases import Aliases
+from recserve.deploy.background import end, holder
 from recserve.deploy.client import ControlClient, home
 from recserve.sdk.exception import PAIException
 from recserve.sdk.object_store import ObjectStore
@@ -38,8 +38,8 @@ log = logging.getLogger("recserve.sdk")
 
 #: Where uploads go unless a session says otherwise; <home>/store/recserve on disk.
 DEFAULT_BUCKET = "recserve"
-#: A control plane that is not ready by then is given up.
-START_SECONDS = 60.0
+#: A control plane that does not answer by then is given up; so is one that does not end.
+START_SECONDS, END_SECONDS = 60.0, 120.0
 
 
 class Session:
@@ -67,7 +67,7 @@ class Session:
         self._token = token or ""
         self._lock = threading.Lock()
         self._client: ControlClient | None = None
-        self._started: subprocess.Popen[bytes] | None = None
+        self._started = False
         root = str(storage_root or f"oss://{oss_bucket_name or DEFAULT_BUCKET}")
         self.aliases = Aliases(self.home)
         self.store = ObjectStore(root, self.aliases, self.home / "store")
@@ -90,10 +90,9 @@ class Session:
     def shutdown(self) -> None:
         """End the control plane that this session has started, and its services; else nothing."""
         with self._lock:
-            started, self._started, self._client = self._started, None, None
-        if started is not None and started.poll() is None:
-            started.send_signal(signal.SIGTERM)
-            started.wait()
+            started, self._started, self._client = self._started, False, None
+        if started and holder(self.home):
+            end(self.home, END_SECONDS)
 
     def _remote(self) -> ControlClient | None:
         """That of another machine, if one is named."""
@@ -101,10 +100,13 @@ class Session:
         return ControlClient.found(named, self._token) if named and named != "local" else None
 
     def _running(self) -> ControlClient | None:
-        """This machine's, if it answers."""
+        """This machine's, if it answers; what an earlier one has left is not asked, and told no token."""
         try:
-            url = str(json.loads((self.home / "context.json").read_text())["url"])
+            context = json.loads((self.home / "context.json").read_text())
+            url, pid = str(context["url"]), context["pid"]
             token = (self.home / "token").read_text().strip()
+            if pid != holder(self.home):
+                return None
             with urllib3.PoolManager(timeout=3, retries=False) as pool:
                 answer = pool.request("GET", f"{url}/healthz")
         except (OSError, ValueError, KeyError, urllib3.exceptions.HTTPError):
@@ -113,33 +115,21 @@ class Session:
 
     def _start(self) -> ControlClient:
         """Run `recserve up` and wait until it answers; another program's that was faster will do as well."""
-        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        output = self.home / "up.log"
+        options = ["up", "--detach", "--state", str(self.home), "--port", "0"]
+        command = [sys.executable, "-m", "recserve", *options]
         environ = {**process_environ(), "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
-        with output.open("ab") as file:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "recserve", "up", "--state", str(self.home), "--port", "0"],
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-                env=environ,
-                start_new_session=True,
-            )
+        ended = subprocess.run(
+            command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
         give_up_at = time.monotonic() + START_SECONDS
-        while time.monotonic() < give_up_at:
-            ended = process.poll() is not None
-            client = self._running()
-            if client is not None:
-                self._started = None if ended else process
-                log.info("started a control plane at %s; `recserve down` ends it", client.url)
-                return client
-            if ended:
-                break
+        while (client := self._running()) is None:
+            if not holder(self.home) or time.monotonic() > give_up_at:
+                said = ended.stderr.strip()[-500:]
+                raise PAIException(f"no control plane could be started in {self.home}: {said}")
             time.sleep(0.05)
-        process.kill()
-        process.wait()
-        said = output.read_text(errors="replace").strip().splitlines()[-3:]
-        raise PAIException(f"no control plane could be started in {self.home}: {' '.join(said)}")
+        self._started = ended.returncode == 0
+        log.info("the control plane is at %s; `recserve down` ends it", client.url)
+        return client
 
 
 _default: list[Session] = []

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.testclient import TestClient
 from tests.deploy.api.conftest import SERVICE, Api
 from tests.deploy.simulation import TINY
@@ -80,9 +81,9 @@ def test_a_service_is_created_described_changed_and_deleted(api: Api) -> None:
 
 
 def test_replacing_a_document_drops_what_it_does_not_have(api: Api) -> None:
-    api.create(labels={"team": "search"}, processor_envs=[{"name": "INPUT_TILE", "value": "2"}])
+    api.create(labels={"team": "search"}, processor_envs=[{"name": "NO_GRAD_GUARD", "value": "1"}])
     api.of("PUT", "", TINY, UpdateType="replace")
-    assert "INPUT_TILE" not in api.of("GET", "")["ServiceConfig"]
+    assert "NO_GRAD_GUARD" not in api.of("GET", "")["ServiceConfig"]
     assert api.of("GET", "")["Labels"] == []
     api.of("PUT", "", TINY, UpdateType="other", status=400)
 
@@ -171,3 +172,12 @@ def test_a_group_shows_its_members_and_their_weights(api: Api) -> None:
 def test_paths_that_do_not_exist_say_where_the_list_is(api: Api) -> None:
     assert "openapi.json" in api.ask("GET", "/api/v2/nothing", status=404)["Message"]
     assert api.ask("PATCH", SERVICE, status=405)["Code"] == "MethodNotAllowed"
+
+
+def test_the_api_describes_every_operation_to_anybody(api: Api) -> None:
+    found = TestClient(application(api.plane)).get("/api/v2/openapi.json").json()
+    OpenAPIV31SpecValidator(found).validate()
+    described = {method["operationId"] for path in found["paths"].values() for method in path.values()}
+    assert described == {one.name for one in operations(api)}
+    assert len(described) == len(operations(api))
+    assert {"CreateService", "DescribeServiceAutoScaler", "DeleteServiceInstances"} <= described

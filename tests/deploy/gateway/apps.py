@@ -32,6 +32,7 @@ class App(http.server.ThreadingHTTPServer):
         self.asked: list[dict[str, Any]] = []
         self.pause = threading.Event()
         self.pause.set()
+        self.parting = False  # each answer is the last one of its connection
 
     @property
     def port(self) -> int:
@@ -60,6 +61,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         answer = json.dumps(asked).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(answer)))
+        if self.server.parting:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(answer)
 

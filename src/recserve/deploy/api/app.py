@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from recserve.deploy.api.groups import Groups
 from recserve.deploy.api.instances import Instances
+from recserve.deploy.api.openapi import description
 from recserve.deploy.api.operation import answer
 from recserve.deploy.api.services import Services
 from recserve.deploy.api.settings import Settings
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("recserve.deploy")
 
+OPENAPI = "/api/v2/openapi.json"
 _PARTS = (Services, Settings, Instances, Groups)
 
 
@@ -40,7 +42,7 @@ class Guarded:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """ASGI."""
-        if scope["type"] == "http" and scope["path"].startswith("/api/v2"):
+        if scope["type"] == "http" and scope["path"].startswith("/api/v2") and scope["path"] != OPENAPI:
             given = dict(scope["headers"]).get(b"authorization", b"").removeprefix(b"Bearer ")
             if not hmac.compare_digest(given, self._token):
                 wrong = "wrong" if given else "missing"
@@ -58,6 +60,7 @@ def application(plane: Plane) -> Any:
     routes = [
         *(operation.route() for operation in operations),
         *upstreams(plane),
+        Route(OPENAPI, _described(description(operations, plane.endpoint))),
         Route("/healthz", _healthy),
     ]
     handlers: dict[Any, Any] = {
@@ -66,6 +69,13 @@ def application(plane: Plane) -> Any:
         sqlite3.OperationalError: _not_kept,
     }
     return Guarded(Starlette(routes=routes, exception_handlers=handlers), plane.token)
+
+
+def _described(values: dict[str, Any]) -> Any:
+    async def endpoint(_request: Request) -> Response:
+        return JSONResponse(values)
+
+    return endpoint
 
 
 async def _healthy(_request: Request) -> Response:

@@ -44,7 +44,7 @@ class Groups:
         members = self._groups().get(asked.name)
         if members is None:
             raise NotFoundError(f"there is no group {asked.name}; a service's metadata.group makes one")
-        return self._shown(asked.name, members)
+        return self._shown(asked.name, members) | {"AccessToken": members[0].group_token}
 
     def _nodes(self, asked: Asked) -> dict[str, Any]:
         """Of each machine: what it has, and what is asked of it."""

@@ -92,7 +92,7 @@ class Instances:
         wanted = asked.query.get("InstanceName")
         found = [
             shown.instance(one)
-            for one in self._plane.store.instances_of(known(self._plane, asked.name).name)
+            for one in self._plane.instances_of(known(self._plane, asked.name).name)
             if wanted in (None, "", one.id)
         ]
         return asked.page("Instances", found)

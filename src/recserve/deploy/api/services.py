@@ -194,7 +194,7 @@ class Services:
         store = self._plane.store
         with store.reading():
             version = store.versions.get((service.name, service.version))
-            instances = store.instances_of(service.name)
+            instances = self._plane.instances_of(service.name)
         if version is None:  # its last instance has ended just now
             raise NotFoundError(f"there is no service {service.name}")
         endpoint = f"{self._plane.endpoint}/api/predict/{service.name}"

@@ -54,6 +54,20 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Repository:
+    """What git fetches for an instance: a commit, or else the last one of a branch."""
+
+    url: str  # https, http, ssh or file, without credentials
+    branch: str = ""  # "" is the repository's own choice
+    commit: str = ""
+    user: str = ""
+    secret: str = field(default="", repr=False)  # a password, or a token
+
+    def __str__(self) -> str:
+        return f"{self.url} {self.commit or self.branch}".strip()
+
+
+@dataclass(frozen=True, slots=True)
 class Mount:
     """A directory that an instance finds at `path`."""
 
@@ -61,6 +75,7 @@ class Mount:
     source: str  # an absolute directory or file of the node; "" is an empty directory of its own
     read_only: bool = False
     memory_gb: int = 0  # > 0: in memory (/dev/shm)
+    repository: Repository | None = None  # fills the directory of its own
 
 
 @dataclass(frozen=True, slots=True)

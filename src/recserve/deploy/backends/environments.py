@@ -11,11 +11,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
-import re
 import shutil
-import signal
-import subprocess
 import sys
 import sysconfig
 import time
@@ -23,17 +19,15 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from recserve.deploy.backends.commands import LOOK_SECONDS, GivenUpError, run
 from recserve.errors import RecserveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-#: pip is given up after so long.
-INSTALL_SECONDS = 1800.0
 _COMPLETE = ".complete"
 _LAST_LINES = 6
-_LOOK_SECONDS = 0.1
 
 
 class RequirementsError(RecserveError):
@@ -96,36 +90,14 @@ def _hash(text: str) -> str:
 def _run(
     command: Sequence[str], *, log: Callable[[str], None], given_up: Callable[[], bool], lock: int
 ) -> None:
-    began = time.monotonic()
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-        pass_fds=(lock,),
-        text=True,
-        errors="replace",
-    ) as process:
-        while True:
-            try:
-                output, _ = process.communicate(timeout=_LOOK_SECONDS)
-                break
-            except subprocess.TimeoutExpired:
-                late = time.monotonic() - began > INSTALL_SECONDS
-                if late or given_up():
-                    os.killpg(process.pid, signal.SIGKILL)
-                    why = f"pip has not ended after {INSTALL_SECONDS:g} s" if late else "given up"
-                    raise RequirementsError(f"requirements are not installed: {why}") from None
-    lines = [_without_secrets(line) for line in output.splitlines() if line.strip()]
+    try:
+        code, lines = run(command, given_up=given_up, inherits=(lock,))
+    except GivenUpError as error:
+        raise RequirementsError(f"requirements are not installed: {error}") from None
     for line in lines:
         log(line)
-    if process.returncode != 0:
+    if code != 0:
         raise RequirementsError("requirements cannot be installed: " + " ".join(lines[-_LAST_LINES:])[-800:])
-
-
-def _without_secrets(line: str) -> str:
-    return re.sub(r"//[^/@\s]+@", "//…@", line)
 
 
 @contextmanager
@@ -139,5 +111,5 @@ def _locked(path: Path, given_up: Callable[[], bool]) -> Iterator[int]:
             except BlockingIOError:
                 if given_up():
                     raise RequirementsError("requirements are not installed: given up") from None
-                time.sleep(_LOOK_SECONDS)
+                time.sleep(LOOK_SECONDS)
         yield file.fileno()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,14 @@ def listening_ports(pids: Iterable[int]) -> set[int]:
                     if fields[3] == _LISTENS and fields[9] in own:
                         found.add(int(fields[1].rpartition(":")[2], 16))
     return found
+
+
+def free_port(host: str) -> int:
+    """A port that nobody listens on."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as found:
+        found.bind((host, 0))
+        port: int = found.getsockname()[1]
+        return port
 
 
 def _sockets(pid: int) -> Iterator[str]:

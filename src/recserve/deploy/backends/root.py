@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recserve.config.environment import process_environ
-from recserve.deploy.backends.backend import Mount, Order, Probe, Resources
+from recserve.deploy.backends.backend import Mount, Order, Probe, Repository, Resources
 from recserve.errors import RecserveError
 
 if TYPE_CHECKING:
@@ -201,6 +201,11 @@ def write(path: Path, text: str) -> None:
     new.replace(path)
 
 
+def _mount(values: dict[str, Any]) -> Mount:
+    repository = values.pop("repository", None)  # an order of an earlier release has none
+    return Mount(**values, repository=Repository(**repository) if repository else None)
+
+
 def _order(values: dict[str, Any]) -> Order:
     startup = values.pop("startup")
     return Order(
@@ -208,7 +213,7 @@ def _order(values: dict[str, Any]) -> Order:
             **values,
             "command": tuple(values["command"]),
             "requirements": tuple(values["requirements"]),
-            "mounts": tuple(Mount(**mount) for mount in values["mounts"]),
+            "mounts": tuple(_mount(mount) for mount in values["mounts"]),
             "resources": Resources(**values["resources"]),
             "readiness": Probe(**values["readiness"]),
             "startup": Probe(**startup) if startup else None,

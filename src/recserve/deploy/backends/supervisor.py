@@ -17,7 +17,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -25,10 +24,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from recserve.deploy.backends.backend import Observed, State
+from recserve.deploy.backends.checkout import CheckoutError, checkout
 from recserve.deploy.backends.environments import Environments, RequirementsError
 from recserve.deploy.backends.limits import Limits
 from recserve.deploy.backends.logs import last_lines, turn
-from recserve.deploy.backends.processes import Identity, family, identity, listening_ports, marked
+from recserve.deploy.backends.processes import Identity, family, free_port, identity, listening_ports, marked
 from recserve.deploy.backends.root import MARK, PrepareError, Root, write
 
 if TYPE_CHECKING:
@@ -130,6 +130,11 @@ class Supervisor:
         order = self.order
         try:
             self._root.prepare()
+            for mount in order.mounts:
+                if mount.repository is not None:
+                    self._write_line(f"fetching {mount.repository}")
+                    where = self._root.inside(mount.path)
+                    checkout(mount.repository, where, given_up=self._stopping.is_set)
             self._root.write_files()
             file = self._root.where(order.requirements_path) if order.requirements_path else None
             self._python = self._environments.python_for(
@@ -137,7 +142,7 @@ class Supervisor:
             )
         except RequirementsError as error:
             self._see(state=State.EXITED, reason="RequirementsFailed", message=str(error))
-        except PrepareError as error:
+        except (PrepareError, CheckoutError) as error:
             self._see(state=State.EXITED, reason="CannotPrepare", message=str(error))
         except OSError as error:
             self._cannot("CannotPrepare", error)
@@ -330,14 +335,6 @@ class Supervisor:
             changes["state"] = State.STOPPING
         self.observed = replace(self.observed, **changes)
         self._on_change()
-
-
-def free_port(host: str) -> int:
-    """A port that nobody listens on."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as found:
-        found.bind((host, 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def _known_process(values: dict[str, Any]) -> Identity | None:

@@ -14,10 +14,14 @@ from __future__ import annotations
 import resource
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from recserve.cores import cores
 from recserve.deploy.gateway.changes import COMPLETE, NO_SLOT, slot
 from recserve.deploy.gateway.runtime import ROUTES, SOCKET
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: The largest request, head and body, that can be sent again to another instance: six times a usual one.
 BUFFER_BYTES = 256 * 2**10
@@ -26,7 +30,8 @@ SLOTS = 1024
 #: The backend of the discovery paths, and its one server.
 CONTROL = "control"
 
-MIRROR_SOURCE, MIRROR_SOCKET = "mirror.lua", "mirror.sock"
+MAIN, LUA = "haproxy.cfg", "gateway.lua"
+_MIRROR_SOCKET = "mirror.sock"
 CERTIFICATE = "tls.pem"  # its key lies beside it as tls.pem.key
 _MOST_CONNECTIONS = 20_000
 _MOST_THREADS = 4
@@ -41,8 +46,8 @@ class Settings:
     slots: int = SLOTS
 
 
-def configuration(settings: Settings, listener: int) -> str:
-    """The text of haproxy.cfg; `listener` is the descriptor of a socket that listens already."""
+def configuration(settings: Settings, listener: int) -> dict[str, str]:
+    """Files by name; `listener` is the descriptor of a socket that listens already."""
     values = {
         "socket": SOCKET,
         "threads": max(1, min(_MOST_THREADS, cores())),
@@ -50,18 +55,24 @@ def configuration(settings: Settings, listener: int) -> str:
         "buffer": BUFFER_BYTES,
         "tls": f" ssl crt {CERTIFICATE} alpn h2,http/1.1" if settings.tls else "",
         "listener": listener,
-        "mirror_source": MIRROR_SOURCE,
-        "mirror_socket": MIRROR_SOCKET,
+        "lua": LUA,
+        "mirror_socket": _MIRROR_SOCKET,
         "routes": ROUTES,
         "complete": COMPLETE,
         "none": NO_SLOT,
         "control": CONTROL,
         "address": settings.control,
     }
-    text = files(__package__).joinpath("haproxy.cfg").read_text()
-    for name, value in values.items():
-        text = text.replace(f"<{name}>", str(value))
-    return text + "".join(f"\nbackend {slot(number)}" for number in range(settings.slots)) + "\n"
+    slots = "".join(f"\nbackend {slot(number)}" for number in range(settings.slots)) + "\n"
+    return {MAIN: _filled(MAIN, values) + slots, LUA: _filled(LUA, values), ROUTES: ""}
+
+
+def _filled(name: str, values: Mapping[str, object]) -> str:
+    """A file that lies beside this one, with the values in its <…>."""
+    text = files(__package__).joinpath(name).read_text()
+    for word, value in values.items():
+        text = text.replace(f"<{word}>", str(value))
+    return text
 
 
 def _connections() -> int:

@@ -56,12 +56,14 @@ class Gateway:
         """`control` is host:port of the control plane, which answers discovery."""
         folder = store.folder / "gateway"
         folder.mkdir(mode=0o700, exist_ok=True)
+        self.reached: frozenset[str] = frozenset()  # instances that requests come to
         self._store = store
         self._settings = Settings(control, tls=tls is not None)
         self._slots = frozenset(slot(number) for number in range(self._settings.slots))
         self._process = Process(folder, program, address, self._settings, tls)
         self._runtime = Runtime(folder)
         self._policies: dict[str, tuple[Version, Policy]] = {}
+        self._passing = threading.Lock()  # two at once would undo what the other has just done
         self._woken = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
@@ -96,8 +98,13 @@ class Gateway:
 
     def settle(self) -> bool:
         """One pass; true if there was nothing to tell."""
+        with self._passing:
+            return self._pass()
+
+    def _pass(self) -> bool:
         observed = self._runtime.observe(self._slots, CONTROL)
-        commands = changes(self._wanted(), observed)
+        wanted = self._wanted()
+        commands = changes(wanted, observed)
         if observed.control != self._settings.control:
             host, _, port = self._settings.control.rpartition(":")
             commands.append(f"set server {CONTROL}/plane addr {host.strip('[]')} port {port}")
@@ -105,6 +112,10 @@ class Gateway:
             said = self._runtime.tell(command)
             if said:
                 log.debug("gateway: %s", said)
+        if not commands:
+            self.reached = frozenset(
+                server.rpartition(".")[0] for target in wanted.targets.values() for server in target
+            )
         return not commands
 
     def _wanted(self) -> Routes:
@@ -153,7 +164,8 @@ class Gateway:
                     self._begin()
                     settled = False
                 if not settled or time.monotonic() - compared_at > _COMPARED_S:
-                    settled, compared_at = self.settle(), time.monotonic()
+                    # What was told is looked at once more: only then it is known to be there.
+                    settled, compared_at = self.settle() or self.settle(), time.monotonic()
                 rest_s = _FIRST_REST_S
             except Exception as error:  # whatever it is, the next try may do better than no gateway
                 log.warning("gateway: %s", error, exc_info=not isinstance(error, RecserveError))

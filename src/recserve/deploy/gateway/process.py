@@ -16,15 +16,14 @@ import socket
 import subprocess
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from recserve.deploy.backends.processes import Identity, identity
-from recserve.deploy.gateway.configuration import CERTIFICATE, MIRROR_SOURCE, Settings, configuration
-from recserve.deploy.gateway.runtime import ROUTES
+from recserve.deploy.gateway.configuration import CERTIFICATE, MAIN, Settings, configuration
 from recserve.errors import LoadError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _RECORD = "gateway.json"
@@ -108,16 +107,11 @@ class Process:
             self._listener = self.address.listen()
             self.address = Address(self.address.host, self._listener.getsockname()[1])
         self._write_files(self._listener.fileno())
-        command = [str(self._program), "-db", "-q", "-C", str(self._folder), "-f", "haproxy.cfg"]
-        checked = subprocess.run(
-            [*command, "-c"], pass_fds=[self._listener.fileno()], capture_output=True, check=False
-        )
-        if checked.returncode:
-            said = checked.stderr.decode(errors="replace").strip().splitlines()
-            raise LoadError(f"{self._program} does not start: {' '.join(said[-3:])}")
+        command = [str(self._program), "-db", "-C", str(self._folder), "-f", MAIN]
+        self._check(command, self._listener.fileno())
         with (self._folder / _LOG).open("wb") as log:
             self._child = subprocess.Popen(
-                command,
+                [*command, "-q"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -131,6 +125,8 @@ class Process:
         """Let requests end for so long, and end it; `keep` leaves it to the next control plane."""
         if self._listener is not None:
             self._listener.close()
+        if keep and self._child is not None:
+            self._child.returncode = 0  # it is not ours any more: nobody waits for it
         if keep or self._who is None:
             return
         _end(self._who, grace_s)
@@ -138,11 +134,18 @@ class Process:
             self._child.wait()
         (self._folder / _RECORD).unlink(missing_ok=True)
 
+    def _check(self, command: Sequence[str], listener: int) -> None:
+        """A configuration that it refuses ends here, in its words, and not in a log."""
+        ran = subprocess.run([*command, "-c"], pass_fds=[listener], capture_output=True, check=False)
+        if ran.returncode:
+            lines = ran.stderr.decode(errors="replace").splitlines()
+            said = [line.partition(" : ")[2] for line in lines if line.startswith("[ALERT]")]
+            raise LoadError(f"the gateway does not start: {'; '.join(said[:2]) or ran.returncode}")
+
     def _write_files(self, listener: int) -> None:
         """What it reads when it begins; routes and tokens are never among it."""
-        (self._folder / ROUTES).write_text("")
-        (self._folder / MIRROR_SOURCE).write_text(_mirror())
-        (self._folder / "haproxy.cfg").write_text(configuration(self._settings, listener))
+        for name, text in configuration(self._settings, listener).items():
+            (self._folder / name).write_text(text)
         if self._tls is not None:
             for name, target in (
                 (CERTIFICATE, self._tls.certificate),
@@ -163,15 +166,11 @@ class Process:
     def _like(self) -> str:
         """The same for processes that can stand for each other: control planes may differ in their port."""
         settings = Settings(control="", tls=self._settings.tls, slots=self._settings.slots)
-        said = [str(self._program), configuration(settings, 0), _mirror()]
+        said = [str(self._program), *configuration(settings, 0).values()]
         if self._tls is not None:
             for path in (self._tls.certificate, self._tls.key):
                 said.append(path.read_text())
         return hashlib.sha256("\0".join(said).encode()).hexdigest()
-
-
-def _mirror() -> str:
-    return files(__package__).joinpath(MIRROR_SOURCE).read_text()
 
 
 def _end(who: Identity, grace_s: float) -> None:

@@ -38,6 +38,7 @@ SCORER: dict[str, Any] = {
         "rolling_strategy": {"max_surge": "50%", "max_unavailable": 1},
     },
     "processor_envs": [{"name": "INPUT_TILE", "value": "2"}],
+    "model_config": {"fg_mode": "normal"},
     "autoscaler": {"min": 2, "max": 8, "strategies": {"cpu": 50, "qps": 100}},
 }
 
@@ -274,7 +275,8 @@ def chart_values(text: str, values: Mapping[str, Any]) -> str:
 
 
 def test_a_chart_with_its_values_is_the_manifests(scorer: dict[str, Any]) -> None:
-    canary = {**scorer, "name": "canary", "model_config": {"note": "{{ .Values.image }} @.Values.image@"}}
+    note = "{{ .Values.image }} @.Values.image@"
+    canary = {**scorer, "name": "canary", "model_config": {"fg_mode": "normal", "note": note}}
     services = [render(one, Settings()) for one in (scorer, canary, APP)]
     routes = group_routes(services, Settings())
 

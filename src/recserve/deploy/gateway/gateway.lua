@@ -1,13 +1,22 @@
--- Sends a copy of a request to other services, and forgets what they answer.
---
--- Copies never make a request wait: they are sent by tasks of their own, and no more than MOST at once.
+-- What HAProxy's own words cannot say: mirrors, and waiting for the routes after a start.
 
-local MOST <const> = 64
-local TIMEOUT_MS <const> = 10000
+local MOST_COPIES <const> = 64
+local COPY_TIMEOUT_MS <const> = 10000
+local WAIT_MS <const>, LOOK_MS <const> = 5000, 5
 local PREFIX <const> = "/api/predict/"
-local SOCKET <const> = "unix@./mirror.sock"
+local SOCKET <const> = "unix@./<mirror_socket>"
 
+local routes = Map.new("<routes>", Map._str)
 local sending = 0
+
+-- Holds a request until the routes are there: a gateway that was started again refuses nobody meanwhile.
+core.register_action("wait", { "http-req" }, function()
+    local waited = 0
+    while routes:lookup("<complete>") == nil and waited < WAIT_MS do
+        core.msleep(LOOK_MS)
+        waited = waited + LOOK_MS
+    end
+end)
 
 local function decoded(text)
     local letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -23,6 +32,8 @@ local function decoded(text)
     return table.concat(result)
 end
 
+-- Sends a copy to other services, and forgets what they answer. Nobody waits for copies: tasks of their own
+-- send them, and no more than MOST_COPIES at once.
 core.register_action("mirror", { "http-req" }, function(txn)
     local body = txn.f:req_body()
     local length = tonumber(txn.f:req_hdr("content-length"))
@@ -32,7 +43,7 @@ core.register_action("mirror", { "http-req" }, function(txn)
     local rest = txn.f:pathq():sub(#PREFIX + 1):match("/.*$") or ""
     local kind = txn.f:req_hdr("content-type") or "application/octet-stream"
     for name, token in txn:get_var("txn.mirrors"):gmatch("([%w_.-]+)|([%w+/=]*)") do
-        if sending >= MOST then
+        if sending >= MOST_COPIES then
             return
         end
         sending = sending + 1
@@ -44,7 +55,7 @@ core.register_action("mirror", { "http-req" }, function(txn)
             pcall(function()
                 core.httpclient():post({
                     url = "http://127.0.0.1" .. PREFIX .. name .. rest,
-                    dst = SOCKET, headers = headers, body = body, timeout = TIMEOUT_MS,
+                    dst = SOCKET, headers = headers, body = body, timeout = COPY_TIMEOUT_MS,
                 })
             end)
             sending = sending - 1
