@@ -54,7 +54,7 @@ def up(
     volume: Annotated[
         list[str] | None,
         typer.Option(
-            help="Kubernetes: /data=pvc:claim\\[/below] or …=nfs:server:/path; else on each node.",
+            help="Kubernetes: /data=pvc:claim/below or …=nfs:server:/path; else on each node.",
             show_default=False,
         ),
     ] = None,
