@@ -146,3 +146,15 @@ def test_a_canary_gets_its_share_of_the_group(stage: Stage) -> None:
     assert answered["canary"] - others["canary"] == pytest.approx(40, abs=8)
     plane.recserve("delete", "canary", "-y")
     assert stage.failures() == []
+
+
+def test_a_deployed_service_is_measured_by_its_name(stage: Stage) -> None:
+    requests = stage.plane.home.parent / "requests.jsonl"
+    requests.write_text(json.dumps(REQUEST))
+
+    found = stage.plane.recserve(
+        "bench", str(requests), "--service", "rank", "--count", "20", "-n", "2", "--warm-up", "0", "--json"
+    )
+
+    figures = json.loads(found)
+    assert (figures["answered"], figures["failures"]) == (20, {})

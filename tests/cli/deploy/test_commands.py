@@ -140,6 +140,25 @@ def test_other_changes_make_a_version_and_older_ones_come_back(call: Call, shop:
     assert [(row[0], row[-1]) for row in rows(call("version", shop))[2:]] == [("1", "*")]
 
 
+def test_a_version_is_rolled_out_in_part_and_then_to_all(call: Call, shop: str, plane: Deployed) -> None:
+    def versions() -> list[int]:
+        return sorted(one["Version"] for one in plane.instances(shop) if one["Status"] == "Ready")
+
+    assert call("scale", shop, "2").exit_code == 0
+
+    part = call("modify", shop, "-Dmetadata.cpu=1", "--partition", "1")
+
+    assert part.exit_code == 0
+    assert "version 2 has 1 instances, as its partition says" in part.stderr
+    plane.wait(shop, lambda _: versions() == [1, 2])
+    assert said(call("rollout", shop, "-o", "json"))["Partition"] == {"Partition": 1}
+    assert said(call("rollout", shop, "--partition", "2", "-o", "json"))["State"] == "Rolling"
+    plane.wait(shop, lambda _: versions() == [2, 2])
+    plane.wait(shop, lambda _: plane.client.get(shop, "rollout")["State"] == "Done")
+    refused = call("rollout", shop, "--pause")
+    assert (refused.exit_code, "is not being rolled" in refused.stderr) == (1, True)
+
+
 def test_a_version_that_does_not_get_ready_is_exit_code_1_with_its_reason(
     call: Call, shop: str, plane: Deployed
 ) -> None:
