@@ -35,6 +35,7 @@ SERVICES = [
     "events",
     "groups",
     "nodes",
+    "render",
     "alias",
 ]
 

@@ -115,6 +115,7 @@ def test_a_scorer_is_all_that_kubernetes_has_for_it(scorer: dict[str, Any]) -> N
     assert container["resources"]["limits"] == {"cpu": "4000m", "memory": "8000Mi"}
     assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": 8000}
     assert container["startupProbe"]["failureThreshold"] == 600
+    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
     hpa = kinds(made)["HorizontalPodAutoscaler"]["spec"]
     assert (hpa["minReplicas"], hpa["maxReplicas"]) == (2, 8)
     assert [metric["type"] for metric in hpa["metrics"]] == ["Resource", "Pods"]

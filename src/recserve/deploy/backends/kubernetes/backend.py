@@ -164,6 +164,7 @@ class KubernetesBackend:
         self._pods.close()
         if self._nodes is not None:
             self._nodes.close()
+        self._cluster.close()
 
     def _end_all(self) -> None:
         with self._lock:

@@ -96,6 +96,9 @@ def _container(
         # What it wrote last is then in its status, and nobody has to ask for its log.
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
+    if _is_scorer(order):  # its own words for "restart me", beside "send me nothing"
+        alive = {"path": "/healthz", "port": port_of(order, settings)}
+        container["livenessProbe"] = {"httpGet": alive, "periodSeconds": 5, "failureThreshold": 6}
     if order.workdir:
         container["workingDir"] = order.workdir
     if drain_s:
@@ -258,9 +261,13 @@ def _source(mount: Mount, order: Order, settings: Settings) -> tuple[dict[str, A
     return source, below
 
 
+def _is_scorer(order: Order) -> bool:
+    return order.command[1:4] == ("-m", "recserve", "serve")
+
+
 def _model(order: Order) -> str:
     """The directory that `recserve serve` is given, if no mount has it."""
-    if order.command[1:4] != ("-m", "recserve", "serve"):
+    if not _is_scorer(order):
         return ""
     path = order.command[4]
     mounted = any(path == mount.path or path.startswith(f"{mount.path}/") for mount in order.mounts)
