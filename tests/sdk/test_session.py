@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -10,6 +12,7 @@ import pytest
 from tests.certificates import Authority
 from tests.sdk.conftest import ECHO
 
+from recserve.deploy.backends.processes import identity
 from recserve.deploy.background import end, holder
 from recserve.deploy.client import ControlClient, ControlError
 from recserve.sdk import session as sessions
@@ -80,6 +83,27 @@ def test_one_that_runs_is_taken_and_left_running(alone: Path) -> None:
     owner.shutdown()
     assert not holder(alone)
     owner.shutdown()
+
+
+def test_one_that_was_killed_is_started_anew_with_its_services(alone: Path, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "app.py").write_text(ECHO)
+    owner = get_default_session()
+    spec = container_serving_spec("python app.py", "env://python", str(tmp_path / "src"))
+    predictor = Model(None, spec).deploy("stays")
+    assert isinstance(predictor, Predictor)
+    pid = predictor.predict(1)["pid"]
+
+    killed = identity(holder(alone))
+    assert killed is not None
+    os.kill(killed.pid, signal.SIGKILL)
+    assert killed.wait(30)
+    predictor.wait_for_ready()
+
+    assert holder(alone) != killed.pid
+    assert predictor.predict(2)["pid"] == pid
+    owner.shutdown()
+    assert not holder(alone)
 
 
 def test_a_session_of_another_machine_asks_there_with_its_token(
