@@ -222,6 +222,7 @@ class Control:
             service = self._open(change, name)
             if not service.group:
                 raise ConflictError(f"service {name} is in no group; give it metadata.group first")
+            self._check_members(service)
             if weight is not None:
                 service = replace(service, weight=None if weight < 0 else weight)
             if grouped is not None:
@@ -278,6 +279,16 @@ class Control:
 
     def _read(self, document: Mapping[str, Any]) -> Deployment:
         return read(document, self._resolved, self._store.folder)
+
+    def _check_members(self, service: Service) -> None:
+        """An instance of a version from before it joined answers 404 to clients of the group."""
+        rollout = service.rollout
+        stable = self._store.versions[service.name, rollout.stable].document
+        if rollout.state is not RolloutState.DONE and stable["metadata"].get("group") != service.group:
+            raise ConflictError(
+                f"instances of version {rollout.stable} do not answer for group {service.group};"
+                f" release {service.name} when version {rollout.target} is rolled out"
+            )
 
     def _check_machines(self, deployment: Deployment) -> None:
         """Refuse a version that nothing could come of here."""

@@ -46,7 +46,8 @@ class Session:
     """One way to a control plane, and one place for uploads. Nothing is asked or started before it is needed.
 
     `storage_root`: a directory, or a URI (`oss://bucket`, `s3://bucket/prefix`), that the control plane sees
-    under the same name, or by its alias table. `home`: the folder of this machine's control plane.
+    under the same name, or by its alias table. `home_folder`: of this machine's control plane. `ca`: a PEM
+    file with the authority of a gateway's certificate, if the system does not know it.
     """
 
     def __init__(
@@ -59,7 +60,9 @@ class Session:
         region_id: str = "local",
         workspace_id: str | None = None,
         home_folder: str | Path | None = None,
+        ca: str | Path | None = None,
     ) -> None:
+        self.ca = str(ca or "")
         self.region_id = region_id
         self.workspace_id = workspace_id
         self.home = Path(home_folder or home()).expanduser().absolute()
@@ -149,6 +152,7 @@ def setup_default_session(
     endpoint: str | None = None,
     token: str | None = None,
     storage_root: str | Path | None = None,
+    ca: str | Path | None = None,
     **others: Any,
 ) -> Session:
     """Make the session that is taken where none is given. What only the hosted product knows is warned of."""
@@ -166,6 +170,7 @@ def setup_default_session(
         endpoint=endpoint,
         token=token,
         storage_root=storage_root,
+        ca=ca,
         oss_bucket_name=oss_bucket_name,
         region_id=region_id or "local",
         workspace_id=workspace_id,

@@ -17,6 +17,7 @@ from recserve.cli.deploy.logs import logs
 from recserve.cli.deploy.ls import ls
 from recserve.cli.deploy.mirror import mirror
 from recserve.cli.deploy.modify import modify
+from recserve.cli.deploy.node import app as node
 from recserve.cli.deploy.nodes import nodes
 from recserve.cli.deploy.release import release
 from recserve.cli.deploy.render import render
@@ -67,3 +68,4 @@ def register(app: typer.Typer) -> None:
         app.command(epilog=epilog, rich_help_panel="Services")(command)
         for name in ALSO.get(command.__name__, ()):
             app.command(name, epilog=epilog, hidden=True)(command)
+    app.add_typer(node, rich_help_panel="Services")

@@ -38,7 +38,10 @@ def up(
     tls_key: Annotated[
         Path | None, typer.Option(help="PEM file with the certificate's key.", show_default=False)
     ] = None,
-    backend: Annotated[str, typer.Option(help="Where instances run: local, kubernetes.")] = "local",
+    backend: Annotated[str, typer.Option(help="Where instances run: local, ray, kubernetes.")] = "local",
+    address: Annotated[
+        str, typer.Option(help="Ray: the head, host:port; else this machine's cluster.", show_default=False)
+    ] = "auto",
     namespace: Annotated[
         str, typer.Option(help="Kubernetes: where pods are made.", show_default=False)
     ] = "default",
@@ -77,25 +80,40 @@ def up(
         gateway_port=gateway_port,
         tls=plane.tls(tls_certificate, tls_key),
         backend=_backend(
-            backend, folder, namespace=namespace, context=kube_context, image=image, volumes=volume or []
+            backend,
+            folder,
+            address=address,
+            namespace=namespace,
+            context=kube_context,
+            image=image,
+            volumes=volume or [],
         ),
         ready=lambda url: typer.echo(f"recserve control plane is ready at {url} (token: {folder / 'token'})"),
     )
 
 
 def _backend(
-    name: str, folder: Path, *, namespace: str, context: str, image: str, volumes: list[str]
+    name: str, folder: Path, *, address: str, namespace: str, context: str, image: str, volumes: list[str]
 ) -> "Callable[[Callable[[], None]], Backend] | None":
     """Where instances run; None is this machine."""
     if name == "local":
         return None
+    if name == "ray":
+        from functools import partial
+
+        from recserve.deploy.backends.ray.token import use_token
+
+        use_token()
+        from recserve.deploy.backends.ray.backend import RayBackend  # Ray looks for the token's variable
+
+        return partial(RayBackend, folder, address=address)
     if name == "kubernetes":
         from recserve.deploy.backends.kubernetes.backend import connected
         from recserve.deploy.backends.kubernetes.settings import IMAGE, Settings, volumes_of
 
         settings = Settings(namespace=namespace, image=image or IMAGE, volumes=volumes_of(volumes))
         return connected(folder, settings, context)
-    raise typer.BadParameter(f"{name!r}; local and kubernetes are possible", param_hint="--backend")
+    raise typer.BadParameter(f"{name!r}; local, ray and kubernetes are possible", param_hint="--backend")
 
 
 def _again(context: typer.Context) -> list[str]:

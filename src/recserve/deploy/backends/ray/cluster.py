@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from typing import TYPE_CHECKING, Any
 
 from recserve.deploy.backends.backend import Node
@@ -11,7 +12,13 @@ from recserve.deploy.errors import BackendError
 
 try:
     import ray
-    from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError
+    from ray.exceptions import (
+        ActorUnavailableError,
+        ActorUnschedulableError,
+        GetTimeoutError,
+        RayActorError,
+        RayError,
+    )
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 except ImportError as missing:
     raise BackendError("the backend ray needs Ray: pip install 'recserve[ray]'") from missing
@@ -36,6 +43,7 @@ CARD_GB = 16
 #: Calls to one actor that run at once: one watches, of each control plane that has been there lately.
 _CALLS = 8
 _MIB = 2**20
+_CONNECT_S = 5.0
 
 
 class DiedError(Exception):
@@ -66,6 +74,7 @@ class Cluster:
         self._plane = plane
         self._folder = folder
         try:
+            _look_for(address)
             ray.init(address=address, namespace=plane, log_to_driver=False, logging_level="WARNING")
         except (OSError, RuntimeError, ValueError, RayError) as error:
             why = f"no Ray cluster at {address!r} ({_first_line(error)})"
@@ -121,6 +130,8 @@ class Cluster:
         except RayActorError as error:
             began = not getattr(error, "actor_init_failed", False)
             raise DiedError(_first_line(error) if began else _last_line(error), began=began) from error
+        except ActorUnschedulableError as error:
+            raise DiedError(_first_line(error), began=True) from error
         except RayError as error:
             raise SilentError(_first_line(error)) from error
 
@@ -190,6 +201,13 @@ def _node(values: dict[str, Any]) -> Node:
         pools=tuple(sorted(name.removeprefix(POOL) for name in owns if name.startswith(POOL))),
         labels=dict(values.get("Labels", {})),
     )
+
+
+def _look_for(address: str) -> None:
+    """Raise OSError where nobody listens: Ray itself would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
 
 
 def _first_line(error: Exception) -> str:
