@@ -13,6 +13,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from recserve.deploy.backends.kubernetes.names import SERVICE
+from recserve.deploy.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -244,6 +245,13 @@ def _volumes(
 
 
 def _source(mount: Mount, order: Order, settings: Settings) -> tuple[dict[str, Any], str]:
+    if mount.repository is not None:  # an empty directory in its place would be found out late
+        raise RefusedError(
+            [
+                f"storage at {mount.path}: git is not fetched by pods; put {mount.repository} into the image,"
+                " or on a volume"
+            ]
+        )
     if not mount.source:
         memory = {"medium": "Memory", "sizeLimit": f"{mount.memory_gb}Gi"} if mount.memory_gb else {}
         return {"emptyDir": memory}, ""
