@@ -218,6 +218,33 @@ def test_a_model_that_no_mount_has_is_mounted_at_its_own_path(tmp_path: Path) ->
     ]
 
 
+def test_what_a_pod_cannot_have_is_refused() -> None:
+    source = {"repo": "https://git.example/app.git", "branch": "main", "username": "me", "token": "s3cret"}
+    document = {**APP, "storage": [{"mount_path": "/ml/usercode", "git": source}]}
+
+    with pytest.raises(
+        RefusedError, match=r"git is not fetched by pods; put https://git.example/app.git main"
+    ) as e:
+        render(document, Settings())
+
+    assert "s3cret" not in str(e.value)
+
+
+def test_a_directory_that_only_the_cluster_has_is_none_of_this_machine() -> None:
+    document = {
+        "name": "tiny",
+        "token": "",
+        "processor": "easyrec-torch-1.12",
+        "model_path": "/no/such/model",
+    }
+
+    made = render(document, Settings(volumes=volumes_of(["/no/such=pvc:models"])))
+
+    validate(made.manifests)
+    mounts = pod(made)["containers"][0]["volumeMounts"]
+    assert {"name": "model", "mountPath": "/no/such/model", "readOnly": True, "subPath": "model"} in mounts
+
+
 def test_a_pod_of_a_deployment_is_always_restarted(scorer: dict[str, Any]) -> None:
     made = render({**scorer, "runtime": {"enable_crash_block": True}}, Settings())
 
