@@ -121,6 +121,9 @@ def test_a_scorer_is_all_that_kubernetes_has_for_it(scorer: dict[str, Any]) -> N
     assert [metric["type"] for metric in hpa["metrics"]] == ["Resource", "Pods"]
     assert hpa["behavior"]["scaleDown"] == {"stabilizationWindowSeconds": 300}
     assert any("metrics adapter" in remark for remark in made.remarks)
+    assert not any("metadata.cpu" in remark for remark in made.remarks)
+    unsized = {**scorer, "metadata": {"instance": 1}}
+    assert any("set metadata.cpu" in remark for remark in render(unsized, Settings()).remarks)
 
 
 def test_secrets_stand_in_the_secret_alone(scorer: dict[str, Any]) -> None:
