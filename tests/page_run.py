@@ -35,9 +35,11 @@ if TYPE_CHECKING:
 
 PAGE_URL = "http://127.0.0.1:8000"
 #: Commands that ask a control plane.
-DEPLOY = {command.__name__ for command, _ in deploy.COMMANDS} | {
-    name for names in deploy.ALSO.values() for name in names
-}
+DEPLOY = (
+    {"node"}
+    | {command.__name__ for command, _ in deploy.COMMANDS}
+    | {name for names in deploy.ALSO.values() for name in names}
+)
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 FEATURES_TUTORIAL = ROOT / "docs" / "tutorial-features.md"
 

@@ -51,6 +51,7 @@ COMMANDS = [
     "replay",
     "version",
     *SERVICES,
+    "node",
     "captures",
     "config",
     "features",
