@@ -10,6 +10,7 @@
 #   make bench-overload   three times as much traffic as the server can answer; MINUTES=10
 #   make bench-deploy   rolls, scaling, a canary and kills under traffic; writes benchmarks/results-deploy.md
 #   make bench-connections   what idle connections cost
+#   make bench-gateway   what the gateway of `recserve up` adds to a request
 #   make bench-client   how long a request takes to build, beside the EAS SDK
 #   make test-browser   the page to try a service, in a real browser (chromium)
 #   make test-spark   the tests that need Spark: an environment of its own, and a Java VM 17
@@ -32,7 +33,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NATIVE := $(shell find cpp proto -name '*.cc' -o -name '*.h' -o -name '*.proto') CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance test-browser test-spark check lint types unit native-test bench bench-features bench-items bench-peers bench-overload bench-connections bench-deploy bench-client reference soak soak-items fuzz format clean
+.PHONY: help demo test conformance test-browser test-spark check lint types unit native-test bench bench-features bench-items bench-peers bench-overload bench-connections bench-gateway bench-deploy bench-client reference soak soak-items fuzz format clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -157,6 +158,9 @@ bench-deploy: $(VENV)/.installed $(EAS)/.installed
 
 bench-connections: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.connections
+
+bench-gateway: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.gateway
 
 bench-client: $(VENV)/.installed $(EAS)/.installed
 	$(BIN)/python -m benchmarks.client

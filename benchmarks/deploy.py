@@ -3,7 +3,7 @@
     python -m benchmarks.deploy [--folder build/bench] [--requests 2000] [--rounds 3]
 
 The tiny model, two instances of it in a group, on a control plane of its own; requests come from a raw
-generator and from the unmodified EAS client, both of which follow discovery. Writes
+generator and from the unmodified EAS client, both of which follow discovery, and through the gateway. Writes
 benchmarks/results-deploy.md and ends with one line of JSON, its figures; the exit status is 1 where a target
 is missed.
 """
@@ -27,7 +27,14 @@ from benchmarks.machine import commit, machine, record, table
 from benchmarks.workloads import TINY
 from rich.console import Console
 from tests.deploy.simulation import Simulation
-from tests.end_to_end.deployed import EasTraffic, RawTraffic, ask_with_eas, control_plane, settle
+from tests.end_to_end.deployed import (
+    EasTraffic,
+    GatewayTraffic,
+    RawTraffic,
+    ask_with_eas,
+    control_plane,
+    settle,
+)
 
 from recserve import testing
 from recserve.client.request import build_request
@@ -165,6 +172,7 @@ def changes(folder: Path, home: Path, requests: int) -> dict[str, Any]:
         plane.recserve("create", str(paths["stable"]))
         traffic = (
             stack.enter_context(RawTraffic(plane.client.url, "stable", TOKEN, body_of(folder))),
+            stack.enter_context(GatewayTraffic(plane.gateway, "stable", TOKEN, body_of(folder))),
             stack.enter_context(EasTraffic(plane.client.url, "stable", TOKEN, calls_of())),
         )
         settle(*traffic, known=2)
@@ -262,7 +270,8 @@ def page(figures: dict[str, Any]) -> str:
         ["figure", "at most", "measured"],
         [[name.replace("_", " "), f"{most:g}", f"{figures[name]:g}"] for name, most in TARGETS.items()],
     )
-    return f"""The tiny model, two instances; a raw generator and the unmodified EAS client in mode DIRECT.
+    return f"""The tiny model, two instances; a raw generator, straight and through the gateway, and the
+unmodified EAS client in mode DIRECT.
 
 {targets}
 

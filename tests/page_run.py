@@ -14,6 +14,7 @@ import tomllib
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import urllib3
 from tests.example_services import TOKEN, write_demo, write_my_export, write_training_rows
 from tests.markdown import ROOT, Fence, fences
@@ -23,6 +24,7 @@ from typer.testing import CliRunner
 from recserve.cli.app import app
 from recserve.cli.deploy import app as deploy
 from recserve.pyfg.__main__ import main as install_pyfg
+from recserve.sdk import session
 from recserve.testing import serve
 
 if TYPE_CHECKING:
@@ -33,9 +35,11 @@ if TYPE_CHECKING:
 
 PAGE_URL = "http://127.0.0.1:8000"
 #: Commands that ask a control plane.
-DEPLOY = {command.__name__ for command, _ in deploy.COMMANDS} | {
-    name for names in deploy.ALSO.values() for name in names
-}
+DEPLOY = (
+    {"node"}
+    | {command.__name__ for command, _ in deploy.COMMANDS}
+    | {name for names in deploy.ALSO.values() for name in names}
+)
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 FEATURES_TUTORIAL = ROOT / "docs" / "tutorial-features.md"
 
@@ -64,6 +68,10 @@ class PageRun:
 
     def __enter__(self) -> PageRun:
         demo = self.folder / ".demo"
+        home = self._running.enter_context(pytest.MonkeyPatch.context())
+        home.setenv("RECSERVE_HOME", str(self.folder / "home"))
+        home.setattr(session, "_default", [])
+        self._running.callback(lambda: session.get_default_session().shutdown())
         self.server = self._running.enter_context(serve(demo / "bundle", demo / "service.json"))
         return self
 

@@ -23,6 +23,8 @@ import recserve.client.errors
 import recserve.errors
 from recserve.config.reference import hosted_settings, reference
 from recserve.config.schema import schema as schema_of_service_file
+from recserve.deploy.reference import api as operations_of_api
+from recserve.deploy.reference import keys as keys_of_documents
 from recserve.errors import RecserveError
 from recserve.features.docs.reference import reference as reference_of_features
 from recserve.features.docs.schema import schema as schema_of_fg
@@ -68,6 +70,8 @@ def _sentence(error: type[RecserveError]) -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "settings": reference,
     "hosted-settings": hosted_settings,
+    "deploy-keys": keys_of_documents,
+    "deploy-api": operations_of_api,
     "errors": lambda: errors(recserve.errors, RecserveError),
     "client-errors": lambda: errors(recserve.client.errors, recserve.client.errors.ClientError),
 }

@@ -35,6 +35,7 @@ SERVICES = [
     "events",
     "groups",
     "nodes",
+    "render",
     "alias",
 ]
 
@@ -50,6 +51,7 @@ COMMANDS = [
     "replay",
     "version",
     *SERVICES,
+    "node",
     "captures",
     "config",
     "features",

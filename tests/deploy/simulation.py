@@ -42,7 +42,8 @@ class Answers:
     def known(self, instance: str) -> Answered | None:
         if instance not in self.asked or instance not in self.backend.orders:
             return None
-        return Answered(ready=not self.broken(self.backend.orders[instance]), message="it answers 503")
+        ready = not self.broken(self.backend.orders[instance])
+        return Answered(ready, message="it answers 503", pid=self.asked[instance].pid)
 
 
 class Simulation:

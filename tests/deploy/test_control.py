@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.deploy.simulation import Simulation
+from tests.deploy.simulation import TINY, Simulation
+
+from recserve.deploy.aliases import Aliases
+from recserve.deploy.backends.backend import Node
+from recserve.deploy.control import Control
+from recserve.deploy.errors import BackendError, ConflictError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,3 +90,64 @@ def test_a_change_that_is_refused_changes_nothing(simulation: Simulation) -> Non
             simulation.control.modify("tiny", change)
     assert simulation.store.services["tiny"] == before
     assert len(simulation.store.versions) == 1
+
+
+def test_a_service_is_released_into_its_group_when_all_of_its_instances_answer_there(
+    simulation: Simulation,
+) -> None:
+    simulation.create()
+    simulation.step(4)
+    simulation.control.modify("tiny", {"metadata": {"group": "home"}})
+    with pytest.raises(ConflictError, match="version 1 do not answer for group home"):
+        simulation.control.release("tiny", grouped=True)
+    simulation.step(30)
+    assert simulation.control.release("tiny", grouped=True, weight=10).grouped
+
+
+def test_members_share_the_token_of_the_first_one(simulation: Simulation) -> None:
+    for name in ("one", "two"):
+        simulation.create(name=name, metadata={"instance": 1, "group": "home"})
+    one, two = simulation.store.services["one"], simulation.store.services["two"]
+    assert one.token != two.token
+    assert one.group_token == two.group_token == one.token
+    with pytest.raises(ConflictError, match="name of a group"):
+        simulation.create(name="home")
+    with pytest.raises(ConflictError, match="name of a service"):
+        simulation.create(name="three", metadata={"group": "one"})
+
+
+def test_a_new_token_and_a_new_group_go_with_their_version(simulation: Simulation) -> None:
+    simulation.create(token="first")
+    simulation.step(4)
+    changed = simulation.control.modify("tiny", {"token": ["second", "first"], "metadata": {"group": "home"}})
+    assert (changed.token, changed.group, changed.latest) == ("second", "home", 2)
+    back = simulation.control.switch("tiny", 1)
+    assert (back.token, back.group, back.grouped) == ("first", "", False)
+
+
+def test_what_lies_on_other_machines_is_not_looked_for_on_this_one(simulation: Simulation) -> None:
+    resolved = Aliases(simulation.folder, elsewhere=True)
+    control = Control(simulation.store, lambda: None, resolved=resolved)
+    assert control.create({**TINY, "model_path": "/of/another/machine"}).version == 1
+    with pytest.raises(RefusedError, match="does not exist"):
+        simulation.create(name="here", model_path="/of/another/machine")
+
+
+def test_what_the_machines_lack_is_a_remark_or_refused_and_changes_nothing(simulation: Simulation) -> None:
+    small = Node("small", "127.0.0.1", cpu=2, memory_mb=4_000)
+    control = Control(simulation.store, lambda: None, nodes=lambda: [small])
+    wanted = {**TINY, "metadata": {"instance": 1, "cpu": 16}}
+    assert any(
+        "16 cores are asked for, 2 are there" in one for one in control.remarks(control.create(wanted))
+    )
+    with pytest.raises(RefusedError, match=r"16 cores .* \(metadata.strict_resources\)"):
+        control.modify("tiny", {"metadata": {"strict_resources": True}})
+    assert simulation.store.services["tiny"].latest == 1
+
+
+def test_a_backend_that_cannot_be_reached_keeps_nobody_from_creating(simulation: Simulation) -> None:
+    def unreachable() -> list[Node]:
+        raise BackendError("it is away")
+
+    control = Control(simulation.store, lambda: None, nodes=unreachable)
+    assert control.remarks(control.create(TINY)) == ()

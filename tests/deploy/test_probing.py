@@ -116,3 +116,34 @@ def test_changes_are_told_and_thresholds_are_kept() -> None:
         assert prober.known("one") == Answered(ready=True)
     prober.close()
     assert prober.known("one") is None
+
+
+def test_before_its_first_good_answer_an_instance_is_asked_the_startup_check_alone() -> None:
+    changed = threading.Event()
+    asked: list[str] = []
+    prober = Prober(changed.set)
+
+    class Handler(Answering):
+        """Whose startup check fails at first."""
+
+        status = 503
+
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            super().do_GET()
+
+    with listening(Handler) as port:
+        probe, startup = Probe("/ready", period_s=0.02), Probe("/started", period_s=0.02, failure_threshold=2)
+        prober.ask({"one": Asked("127.0.0.1", port, probe, startup)})
+        assert changed.wait(10)
+        found = prober.known("one")
+        assert found is not None
+        assert "/started answers 503" in found.message
+        assert set(asked) == {"/started"}
+
+        changed.clear()
+        Handler.status = 200
+        assert changed.wait(10)
+        assert prober.known("one") == Answered(ready=True)
+        assert asked[-1] == "/ready"
+    prober.close()

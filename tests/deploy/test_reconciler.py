@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,6 +36,33 @@ def test_what_is_created_runs_and_what_is_deleted_is_gone(simulation: Simulation
 
     assert "tiny" not in simulation.store.services
     assert not simulation.backend.observe()
+
+
+def test_a_process_that_was_started_again_is_asked_before_anybody_is_sent_to_it(
+    simulation: Simulation,
+) -> None:
+    simulation.create()
+    simulation.step(4)
+    first, second = simulation.instances()
+
+    simulation.backend.end(first.id, again=True)
+    simulation.step()
+
+    assert [one.phase for one in simulation.instances()] == [Phase.UNREADY, Phase.READY]
+    simulation.step()
+    assert simulation.ready() == {1: 2}
+    assert [one.id for one in simulation.instances()] == [first.id, second.id]
+
+
+def test_a_control_plane_that_begins_takes_its_notes_for_true(simulation: Simulation) -> None:
+    simulation.create()
+    simulation.step(4)
+    simulation.prober.asked = {}
+    simulation.restart()
+
+    simulation.step()
+
+    assert simulation.ready() == {1: 2}
 
 
 def test_a_roll_never_leaves_fewer_ready_than_are_wanted(simulation: Simulation) -> None:
@@ -177,8 +205,8 @@ def test_from_wherever_it_is_killed_it_ends_in_what_is_wanted(
             simulation.restart()
         elif what in ("stop", "start"):
             getattr(simulation.control, what)("tiny")
-        elif running := sorted(simulation.backend.observe()):
-            one = data.draw(st.sampled_from(running))
+        elif running := list(simulation.backend.observe()):  # ids are random, their order is not
+            one = running[data.draw(st.integers(0, 9)) % len(running)]
             (simulation.backend.lose if what == "lose" else simulation.backend.end)(one)
         simulation.step(data.draw(st.integers(0, 6)))
     simulation.control.start("tiny")
@@ -189,3 +217,103 @@ def test_from_wherever_it_is_killed_it_ends_in_what_is_wanted(
     assert simulation.ready() == {serving: service.instances}
     assert len(simulation.backend.observe()) == service.instances
     simulation.store.close()
+
+
+def test_why_a_version_cannot_begin_is_said_until_it_does(simulation: Simulation) -> None:
+    simulation.prober.broken = lambda order: True
+    simulation.create(metadata={"instance": 1})
+    simulation.step(2)
+    (first,) = simulation.instances()
+
+    simulation.backend.end(first.id)
+    simulation.step(4)
+    assert simulation.status().status == "Failed"
+    assert f"{first.id} could not begin: Error" in simulation.status().message
+
+    simulation.prober.broken = lambda order: False
+    simulation.step(4)
+    assert (simulation.status().status, simulation.status().message) == ("Running", "")
+
+
+def test_a_probe_that_never_succeeds_is_said_in_time(simulation: Simulation) -> None:
+    simulation.prober.broken = lambda order: True
+    simulation.create(metadata={"instance": 1})
+    simulation.step(590)
+    assert simulation.status().status == "Creating"
+
+    simulation.step(20)
+
+    assert simulation.status().status == "Failed"
+    assert "not ready after 600 s: it answers 503" in simulation.status().message
+    told = [event.reason for event in simulation.store.events("tiny")]
+    assert told.count("NotReady") == 1
+
+
+def test_what_has_crashed_stays_where_that_is_asked_for_until_the_next_version(
+    simulation: Simulation,
+) -> None:
+    simulation.create(runtime={"enable_crash_block": True})
+    simulation.step(6)
+    crashed = simulation.instances()[0]
+
+    simulation.backend.end(crashed.id)
+    simulation.step(20)
+
+    assert crashed.id in {one.id for one in simulation.instances()}
+    assert simulation.ready() == {1: 1}
+    assert simulation.status().status == "Scaling"
+    assert f"{crashed.id} ended and is left as it is" in simulation.status().message
+
+    simulation.control.modify("tiny", {"model_path": "/etc"})
+    simulation.step(20)
+    assert simulation.ready() == {2: 2}
+    assert crashed.id not in simulation.backend.observe()
+
+
+def test_a_lost_machine_is_no_crash(simulation: Simulation) -> None:
+    simulation.create(runtime={"enable_crash_block": True})
+    simulation.step(6)
+
+    simulation.backend.lose(simulation.instances()[0].id)
+    simulation.step(10)
+
+    assert simulation.ready() == {1: 2}
+
+
+def test_clients_may_forget_an_instance_also_where_nobody_could_tell_them(simulation: Simulation) -> None:
+    simulation.create()
+    simulation.step(6)
+    simulation.control.scale("tiny", 1)
+    simulation.step(1)
+    draining = {one.id for one in simulation.instances() if one.phase is Phase.DRAINING}
+    assert draining
+
+    simulation.now += 60  # nobody reconciles, and discovery does not answer
+    simulation.restart()
+    simulation.step(4)
+    assert draining < set(simulation.backend.observe())
+
+    simulation.step(4)
+    assert not draining & set(simulation.backend.observe())
+
+
+def test_a_document_that_cannot_be_followed_any_more_is_its_service_s_own_trouble(
+    simulation: Simulation,
+) -> None:
+    simulation.create(name="lost")
+    simulation.create()
+    simulation.step(6)
+    simulation.restart()
+    known = simulation.store.versions["lost", 1]
+    document = {**known.document, "containers": "of another release"}
+    simulation.store.versions["lost", 1] = replace(known, document=document)
+
+    simulation.control.scale("tiny", 3)
+    simulation.step(6)
+
+    assert simulation.ready() == {1: 3}
+    assert simulation.ready("lost") == {1: 2}
+    assert "containers" in simulation.status("lost").message
+    simulation.control.delete("lost")
+    simulation.step(10)
+    assert "lost" not in simulation.store.services

@@ -55,8 +55,13 @@ class ControlPlane:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.end()
-        assert self.processes() == {}, "what it has started is left behind"
+        try:
+            self.end()
+        finally:
+            left = self.processes()
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+        assert left == {}, "what it has started is left behind"
 
     def begin(self) -> None:
         self._process = started = up(self.folder, self._port)
@@ -185,6 +190,7 @@ def upstreams(url: str, name: str) -> list[str]:
 def up(folder: Path, port: int = 0) -> subprocess.Popen[str]:
     """The process; what it writes comes out of one pipe."""
     command = [sys.executable, "-m", "recserve", "up", "--state", str(folder), "--port", str(port)]
+    command.append("--no-gateway")  # these clients need none
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

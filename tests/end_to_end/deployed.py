@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -50,6 +51,13 @@ class Deployed:
         )
         assert done.returncode == status, f"recserve {' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout
+
+    @property
+    def gateway(self) -> str:
+        """Where requests are sent that do not follow discovery."""
+        endpoint = str(self.client.services()[0]["InternetEndpoint"])
+        assert not endpoint.startswith(self.client.url), "there is no gateway: HAProxy is missing"
+        return endpoint.partition("/api/")[0]
 
     def instances(self, service: str) -> list[dict[str, Any]]:
         """Those that are not gone."""
@@ -101,7 +109,7 @@ class Told:
 
     requests: int
     failures: list[str]
-    known: int  # instances that requests go to now
+    known: int | None  # instances that requests go to now; None: the gateway knows
 
 
 class Traffic(Protocol):
@@ -141,26 +149,21 @@ def control_plane(home: Path, *options: str) -> Iterator[Deployed]:
                 left.kill()
 
 
-class RawTraffic:
-    """Threads that follow discovery and post bytes; a connection that breaks is tried at another instance."""
+class PostedTraffic(ABC):
+    """Threads that post bytes."""
 
-    def __init__(
-        self, url: str, service: str, token: str, body: bytes, *, threads: int = 2, pause_s: float = 0.02
-    ) -> None:
-        self._discovery = f"{url}{DISCOVERY_PATH}{service}"
+    def __init__(self, service: str, token: str, body: bytes, *, threads: int, pause_s: float) -> None:
         self._path = f"/api/predict/{service}"
         self._token = token
         self._body = body
         self._pause_s = pause_s
-        self._targets = Targets()
         self._lock = threading.Lock()
         self._requests = 0
         self._failures: list[str] = []
         self._done = threading.Event()
-        self._threads = [threading.Thread(target=self._follow), *_many(self._send, threads)]
+        self._threads = [threading.Thread(target=self._send) for _ in range(threads)]
 
     def __enter__(self) -> Self:
-        self._ask_who_serves(urllib3.PoolManager(retries=False))
         for thread in self._threads:
             thread.start()
         return self
@@ -173,9 +176,65 @@ class RawTraffic:
     def since(self) -> Told:
         """See Traffic."""
         with self._lock:
-            told = Told(self._requests, self._failures, len(self._targets))
+            told = Told(self._requests, self._failures, self._known())
             self._requests, self._failures = 0, []
         return told
+
+    def _send(self) -> None:
+        pool = urllib3.PoolManager(retries=False, timeout=10.0)
+        while not self._done.wait(self._pause_s):
+            failure = self._ask(pool)
+            with self._lock:
+                self._requests += 1
+                self._failures += [failure] * bool(failure)
+
+    def _post(self, pool: urllib3.PoolManager, server: str) -> str:
+        """Send a request; why it failed, "" if it did not. Raises HTTPError where nobody answers."""
+        answer = pool.request(
+            "POST", server + self._path, body=self._body, headers={"Authorization": self._token}
+        )
+        return "" if answer.status == 200 else f"{server}: {answer.status} {answer.data[:200]!r}"
+
+    @abstractmethod
+    def _known(self) -> int | None: ...
+
+    @abstractmethod
+    def _ask(self, pool: urllib3.PoolManager) -> str: ...
+
+
+class GatewayTraffic(PostedTraffic):
+    """Requests through the gateway, none of them tried again."""
+
+    def __init__(
+        self, server: str, service: str, token: str, body: bytes, *, threads: int = 1, pause_s: float = 0.02
+    ) -> None:
+        super().__init__(service, token, body, threads=threads, pause_s=pause_s)
+        self._server = server
+
+    def _known(self) -> int | None:
+        return None
+
+    def _ask(self, pool: urllib3.PoolManager) -> str:
+        try:
+            return self._post(pool, self._server)
+        except urllib3.exceptions.HTTPError as error:
+            return repr(error)
+
+
+class RawTraffic(PostedTraffic):
+    """Requests to who discovery tells; a connection that breaks is tried at another instance."""
+
+    def __init__(
+        self, server: str, service: str, token: str, body: bytes, *, threads: int = 2, pause_s: float = 0.02
+    ) -> None:
+        super().__init__(service, token, body, threads=threads, pause_s=pause_s)
+        self._discovery = f"{server}{DISCOVERY_PATH}{service}"
+        self._targets = Targets()
+        self._threads.append(threading.Thread(target=self._follow))
+        self._ask_who_serves(urllib3.PoolManager(retries=False))
+
+    def _known(self) -> int | None:
+        return len(self._targets)
 
     def _follow(self) -> None:
         pool = urllib3.PoolManager(retries=False)
@@ -188,27 +247,14 @@ class RawTraffic:
         if answer.status == 200:
             self._targets.replace(discovered(self._discovery, answer.data))
 
-    def _send(self) -> None:
-        pool = urllib3.PoolManager(retries=False, timeout=10.0)
-        while not self._done.wait(self._pause_s):
-            failure = self._post(pool)
-            with self._lock:
-                self._requests += 1
-                self._failures += [failure] * bool(failure)
-
-    def _post(self, pool: urllib3.PoolManager) -> str:
-        """Send one request; why it failed, "" if it did not."""
+    def _ask(self, pool: urllib3.PoolManager) -> str:
         server, why = "", ""
         for _ in range(3):
             server = self._targets.next(but=server)
             try:
-                answer = pool.request(
-                    "POST", server + self._path, body=self._body, headers={"Authorization": self._token}
-                )
+                return self._post(pool, server)
             except urllib3.exceptions.HTTPError as error:
                 why = f"{server}: {error!r}"
-                continue
-            return "" if answer.status == 200 else f"{server}: {answer.status} {answer.data[:200]!r}"
         return why
 
 
@@ -254,11 +300,11 @@ def settle(*traffic: Traffic, known: int, least: int = 20) -> Told:
         give_up_at = time.monotonic() + PATIENCE_S
         told = one.since()
         requests, failures, since = requests + told.requests, failures + told.failures, 0
-        while since < least or told.known != known:
+        while since < least or told.known not in (None, known):
             assert time.monotonic() < give_up_at, f"{type(one).__name__} stays {told}"
             time.sleep(0.05)
             told = one.since()
-            since = since + told.requests if told.known == known else 0
+            since = since + told.requests if told.known in (None, known) else 0
             requests, failures = requests + told.requests, failures + told.failures
     return Told(requests, failures, known)
 
@@ -310,7 +356,3 @@ def _predictions(server: str) -> int:
     text = urllib3.request("GET", f"{server}/metrics").data.decode()
     found = re.findall(r'^recserve_requests_total\{door="predict",status="200"\} (\S+)', text, re.MULTILINE)
     return sum(int(float(number)) for number in found)
-
-
-def _many(work: Callable[[], None], count: int) -> list[threading.Thread]:
-    return [threading.Thread(target=work) for _ in range(count)]

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.cli.conftest import REQUEST, make
-from tests.end_to_end.deployed import Deployed, EasTraffic, RawTraffic, ask_with_eas, control_plane, settle
+from tests.end_to_end.deployed import (
+    Deployed,
+    EasTraffic,
+    GatewayTraffic,
+    RawTraffic,
+    ask_with_eas,
+    control_plane,
+    settle,
+)
 
 from recserve.client.request import build_request
 from recserve.wire.torchrec import encode_request
@@ -73,6 +81,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         url = plane.client.url
         traffic = (
             stack.enter_context(RawTraffic(url, "rank", TOKEN, body)),
+            stack.enter_context(GatewayTraffic(plane.gateway, "rank", TOKEN, body)),
             stack.enter_context(EasTraffic(url, "rank", TOKEN, CALLS)),
         )
         made = Stage(plane, traffic)
@@ -110,13 +119,15 @@ def test_an_instance_that_is_killed_comes_back_and_no_request_fails(stage: Stage
 
 def test_a_version_that_does_not_begin_leaves_the_old_one_serving(stage: Stage) -> None:
     before = stage.versions()
+    empty = stage.plane.home.parent / "empty"
+    empty.mkdir()
 
-    stage.plane.recserve("modify", "rank", "-Dmodel_config.tables=[]", status=1)
+    stage.plane.recserve("modify", "rank", f"-Dmodel_path={empty}", status=1)
 
     assert stage.versions() == before
     assert "did not get ready" in stage.desc()["Message"]
     stage.plane.recserve("version", "rank", str(before[0]))
-    assert stage.desc()["Message"] == ""
+    stage.plane.wait("rank", lambda found: found["Message"] == "")
     assert stage.failures() == []
 
 
@@ -135,3 +146,15 @@ def test_a_canary_gets_its_share_of_the_group(stage: Stage) -> None:
     assert answered["canary"] - others["canary"] == pytest.approx(40, abs=8)
     plane.recserve("delete", "canary", "-y")
     assert stage.failures() == []
+
+
+def test_a_deployed_service_is_measured_by_its_name(stage: Stage) -> None:
+    requests = stage.plane.home.parent / "requests.jsonl"
+    requests.write_text(json.dumps(REQUEST))
+
+    found = stage.plane.recserve(
+        "bench", str(requests), "--service", "rank", "--count", "20", "-n", "2", "--warm-up", "0", "--json"
+    )
+
+    figures = json.loads(found)
+    assert (figures["answered"], figures["failures"]) == (20, {})

@@ -27,6 +27,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             "model": model.read_text() if model.exists() else None,
             "word": os.environ.get("WORD"),
             "instance": os.environ["RECSERVE_INSTANCE"],
+            "pid": os.getpid(),
         }
         self.send_response(200)
         self.end_headers()

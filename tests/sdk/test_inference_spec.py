@@ -40,10 +40,15 @@ def test_nodes_on_the_way_are_made_when_something_is_set_and_not_when_it_is_read
     _ = spec.metadata.rpc.keepalive
     assert spec.to_dict() == {}
     spec.metadata.rpc.keepalive = 1000
-    spec.metadata.rpc.batching = True
+    spec.metadata.rpc.update({"batching": True})
+    spec.labels.update(team="search")
     spec.name = "echo"
 
-    assert spec.to_dict() == {"name": "echo", "metadata": {"rpc": {"keepalive": 1000, "batching": True}}}
+    assert spec.to_dict() == {
+        "name": "echo",
+        "labels": {"team": "search"},
+        "metadata": {"rpc": {"keepalive": 1000, "batching": True}},
+    }
     assert spec.metadata.rpc.keepalive == 1000
     assert "metadata" in spec
     assert "rpc" not in spec
@@ -62,6 +67,15 @@ def test_a_document_is_copied_and_its_hidden_keys_are_dropped() -> None:
     assert again != spec
     assert again == InferenceSpec(containers=[{"env": [{"name": "A"}]}])
     assert json.loads(repr(spec)) == spec.to_dict()
+
+
+def test_what_is_secret_is_not_shown() -> None:
+    variables = [{"name": "KEY", "value": "hidden"}]
+    spec = InferenceSpec(token="hidden", containers=[{"env": variables, "git": {"password": "hidden"}}])
+
+    assert "hidden" not in repr(spec)
+    assert '"name": "KEY"' in repr(spec)
+    assert spec.to_dict()["token"] == "hidden"
 
 
 def test_two_documents_are_one_too_many() -> None:
@@ -309,6 +323,19 @@ def test_a_repository_that_is_not_there_is_told_without_its_secrets(idle: Sessio
         container_serving_spec("run", "env://x", git_config=config, session=idle)
     assert "hidden" not in str(raised.value)
     assert "secret" not in str(raised.value)
+
+
+def test_a_link_out_of_the_clone_is_refused(
+    idle: Session, repository: tuple[str, Callable[..., str]], tmp_path: Path
+) -> None:
+    uri, git = repository
+    (tmp_path / "secret").write_text("hidden")
+    (tmp_path / "repository" / "service" / "stolen").symlink_to(tmp_path / "secret")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "second")
+
+    with pytest.raises(ValueError, match="stolen is a link"):
+        container_serving_spec("run", "env://x", "service", git_config={"repo": uri}, session=idle)
 
 
 def test_a_source_outside_of_the_clone_is_refused(

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
+import signal
 import threading
 from typing import TYPE_CHECKING
 
@@ -9,7 +11,7 @@ import pytest
 
 from recserve.sdk.exception import PredictionException, UnexpectedStatusException
 from recserve.sdk.model import InferenceSpec, Model, container_serving_spec
-from recserve.sdk.predictor import AsyncPredictor, Predictor, ServiceType, WaitConfig
+from recserve.sdk.predictor import AsyncPredictor, EndpointType, Predictor, ServiceType, WaitConfig
 from recserve.sdk.serializers import BytesSerializer
 
 if TYPE_CHECKING:
@@ -85,8 +87,7 @@ def test_versions_are_made_by_changes_and_switched_back(predictor: Predictor, sp
     predictor.update({"containers": changed})
     second = Predictor("echo", session=predictor.session).predict(None)["word"]
 
-    predictor.switch_version(1)
-    predictor.wait_for_ready()
+    predictor.switch_version(1, wait=True)
 
     assert second == "another"
     assert Predictor("echo", session=predictor.session).predict(None)["word"] == "7"
@@ -97,9 +98,9 @@ def test_versions_are_made_by_changes_and_switched_back(predictor: Predictor, sp
 
 
 def test_many_threads_may_ask_a_predictor_that_has_never_asked(predictor: Predictor) -> None:
-    fresh = Predictor("echo", session=predictor.session)
+    fresh = Predictor("echo", EndpointType.DIRECT, session=predictor.session)
     together = threading.Barrier(8)
-    answers = []
+    answers: list[int] = []
 
     def ask() -> None:
         together.wait()
@@ -111,6 +112,37 @@ def test_many_threads_may_ask_a_predictor_that_has_never_asked(predictor: Predic
     for thread in threads:
         thread.join()
     assert answers == [1] * 8
+
+
+def test_a_version_that_does_not_get_ready_is_told_and_the_one_before_serves(
+    predictor: Predictor, spec: InferenceSpec
+) -> None:
+    changed = spec.to_dict()["containers"]
+    changed[0]["script"] = "echo cannot begin; exit 3"
+
+    with pytest.raises(UnexpectedStatusException, match="cannot begin"):
+        predictor.update({"containers": changed})
+
+    assert predictor.predict(4)["said"] == 4
+    predictor.switch_version(1, wait=True)
+
+
+def test_nothing_is_lost_when_an_instance_is_killed_and_nobody_stands_between(predictor: Predictor) -> None:
+    predictor.scale(2)
+    direct = Predictor("echo", EndpointType.DIRECT, session=predictor.session)
+    pids = {direct.predict(k)["pid"] for k in range(4)}
+    assert len(pids) == 2
+
+    os.kill(min(pids), signal.SIGKILL)
+    answers = [direct.predict(k)["said"] for k in range(50)]
+
+    assert answers == list(range(50))
+    predictor.scale(1)
+
+
+def test_an_unknown_way_to_a_service_is_refused(predictor: Predictor) -> None:
+    with pytest.raises(ValueError, match="INTERNET, INTRANET, DIRECT are possible"):
+        Predictor("echo", "SATELLITE", session=predictor.session)
 
 
 def test_tasks_are_answered_by_threads(predictor: Predictor) -> None:

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.certificates import Authority
 from tests.sdk.conftest import ECHO
 
-from recserve.deploy.background import holder
+from recserve.deploy.backends.processes import identity
+from recserve.deploy.background import end, holder
 from recserve.deploy.client import ControlClient, ControlError
 from recserve.sdk import session as sessions
-from recserve.sdk.exception import PAIException
+from recserve.sdk.exception import PAIException, PredictionException
 from recserve.sdk.model import Model, container_serving_spec
 from recserve.sdk.predictor import Predictor
 from recserve.sdk.session import Session, get_default_session, setup_default_session
@@ -79,6 +85,27 @@ def test_one_that_runs_is_taken_and_left_running(alone: Path) -> None:
     owner.shutdown()
 
 
+def test_one_that_was_killed_is_started_anew_with_its_services(alone: Path, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "app.py").write_text(ECHO)
+    owner = get_default_session()
+    spec = container_serving_spec("python app.py", "env://python", str(tmp_path / "src"))
+    predictor = Model(None, spec).deploy("stays")
+    assert isinstance(predictor, Predictor)
+    pid = predictor.predict(1)["pid"]
+
+    killed = identity(holder(alone))
+    assert killed is not None
+    os.kill(killed.pid, signal.SIGKILL)
+    assert killed.wait(30)
+    predictor.wait_for_ready()
+
+    assert holder(alone) != killed.pid
+    assert predictor.predict(2)["pid"] == pid
+    owner.shutdown()
+    assert not holder(alone)
+
+
 def test_a_session_of_another_machine_asks_there_with_its_token(
     alone: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -125,6 +152,28 @@ def test_uploads_go_where_the_session_says_and_are_served_from_there(alone: Path
         assert predictor.predict(1)["said"] == 1
     finally:
         own.shutdown()
+
+
+def test_a_gateway_with_a_certificate_is_trusted_by_its_authority(alone: Path, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    server = authority.certify("gateway")
+    options = ["--tls-certificate", str(server.certificate), "--tls-key", str(server.key), "--port", "0"]
+    command = [sys.executable, "-m", "recserve", "up", "--detach", "--state", str(alone), *options]
+    subprocess.run(command, check=True, capture_output=True)
+    try:
+        (tmp_path / "src").mkdir()
+        (tmp_path / "src" / "app.py").write_text(ECHO)
+        trusting = Session(ca=authority.ca)
+        spec = container_serving_spec("python app.py", "env://python", str(tmp_path / "src"))
+        predictor = Model(None, spec, trusting).deploy("safe")
+        assert isinstance(predictor, Predictor)
+
+        assert predictor.endpoint.startswith("https://")
+        assert predictor.predict(6)["said"] == 6
+        with pytest.raises(PredictionException, match="CERTIFICATE_VERIFY_FAILED"):
+            Predictor("safe", session=Session()).predict(6)
+    finally:
+        end(alone, 60)
 
 
 def test_a_store_behind_a_url_is_reached_by_fsspec(alone: Path, tmp_path: Path) -> None:

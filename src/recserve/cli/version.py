@@ -47,7 +47,7 @@ def _roll(plane: asking.Plane, name: str, number: int, *, wait: bool, seconds: f
 
     answer = plane.client.put(name, "version", {"Version": number})
     if wait and answer["Status"] not in ("Stopped", "Stopping"):
-        answer = follow(plane.client, name, seconds=seconds)
+        answer = follow(plane.client, answer, seconds=seconds)
     plane.show_service(answer)
 
 

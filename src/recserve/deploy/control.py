@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from recserve.deploy import autoscaler, cron
 from recserve.deploy.aliases import plain
+from recserve.deploy.changes import as_wanted, check_count, guided, rest
 from recserve.deploy.document import merged, read
 from recserve.deploy.errors import BackendError, ConflictError, RefusedError
 from recserve.deploy.records import Rollout, RolloutState, Service, Version, Wanted
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     from recserve.deploy.backends.backend import Node
     from recserve.deploy.document import Deployment
     from recserve.deploy.store import Change, Store
-
-#: Changes of these need no other process: the service has them, not its versions.
-_NO_ROLL = ("labels", "autoscaler", "cronscaler")
-_MOST_INSTANCES = 10_000
 
 
 class Control:
@@ -93,7 +90,7 @@ class Control:
         """
         with self._store.change() as change:
             service = self._open(change, name)
-            before = _as_wanted(self._store.versions[service.name, service.version].document, service)
+            before = as_wanted(self._store.versions[service.name, service.version].document, service)
             after = dict(document) if whole else merged(before, document)
             after["name"] = name
             deployment = self._read(after)
@@ -105,17 +102,17 @@ class Control:
                 cronscaler=dict(deployment.document.get("cronscaler") or {}),
                 updated_at=time.time(),
             )
-            if _rest(before) != _rest(deployment.document):
+            if rest(before) != rest(deployment.document):
                 self._check_machines(deployment)
                 service = self._new_version(change, service, deployment)
-                service = replace(service, rollout=_guided(service.rollout, rollout or {}, 0))
+                service = replace(service, rollout=guided(service.rollout, rollout or {}, 0))
             change.put(service)
         self._wake()
         return service
 
     def scale(self, name: str, instances: int) -> Service:
         """Want so many instances, without a new version."""
-        _check_count("instances", instances)
+        check_count("instances", instances)
         with self._store.change() as change:
             service = self._scaled(change, self._open(change, name), instances)
             change.put(service)
@@ -134,7 +131,7 @@ class Control:
             deployment = self._read(self._store.versions[name, version].document)
             self._check_machines(deployment)
             service = self._rolling(change, service, version, deployment)
-            service = replace(service, rollout=_guided(service.rollout, rollout or {}, 0))
+            service = replace(service, rollout=guided(service.rollout, rollout or {}, 0))
             change.put(service)
         self._wake()
         return service
@@ -151,7 +148,7 @@ class Control:
             target = service.rollout.target
             there = sum(one.version == target and one.living for one in self._store.instances_of(name))
             service = replace(
-                service, rollout=_guided(service.rollout, changes, there), updated_at=time.time()
+                service, rollout=guided(service.rollout, changes, there), updated_at=time.time()
             )
             change.put(service)
             told = ", ".join(f"{key} {value}" for key, value in changes.items())
@@ -222,6 +219,7 @@ class Control:
             service = self._open(change, name)
             if not service.group:
                 raise ConflictError(f"service {name} is in no group; give it metadata.group first")
+            self._check_members(service)
             if weight is not None:
                 service = replace(service, weight=None if weight < 0 else weight)
             if grouped is not None:
@@ -278,6 +276,16 @@ class Control:
 
     def _read(self, document: Mapping[str, Any]) -> Deployment:
         return read(document, self._resolved, self._store.folder)
+
+    def _check_members(self, service: Service) -> None:
+        """An instance of a version from before it joined answers 404 to clients of the group."""
+        rollout = service.rollout
+        stable = self._store.versions[service.name, rollout.stable].document
+        if rollout.state is not RolloutState.DONE and stable["metadata"].get("group") != service.group:
+            raise ConflictError(
+                f"instances of version {rollout.stable} do not answer for group {service.group};"
+                f" release {service.name} when version {rollout.target} is rolled out"
+            )
 
     def _check_machines(self, deployment: Deployment) -> None:
         """Refuse a version that nothing could come of here."""
@@ -337,43 +345,3 @@ class Control:
         others = [one for one in self._store.services.values() if one.group == group]
         token = next((one.group_token for one in others), service.token) if group else ""
         return replace(service, group=group, group_token=token, grouped=False, weight=None)
-
-
-def _guided(rollout: Rollout, changes: Mapping[str, Any], there: int) -> Rollout:
-    """A roll-out with what is changed of it; `there` is how many instances have its target by now."""
-    unknown = changes.keys() - {"partition", "batch", "interval_s", "paused"}
-    assert not unknown, unknown
-    partition, batch = changes.get("partition"), changes.get("batch")
-    if partition is not None:
-        _check_count("partition", partition)
-    if batch is not None:
-        _check_count("batch", batch, least=1)
-    values = {key: value for key, value in changes.items() if key != "paused"}
-    if "paused" in changes:
-        values["state"] = RolloutState.PAUSED if changes["paused"] else RolloutState.ROLLING
-    result = replace(rollout, **values)
-    if result.batch and there:  # batches go on from here, whatever time has passed in a pause
-        steps = max(0, -(-there // result.batch) - 1)
-        result = replace(result, began_at=time.time() - steps * result.interval_s)
-    return result
-
-
-def _check_count(what: str, count: int, *, least: int = 0) -> None:
-    if not least <= count <= _MOST_INSTANCES:
-        raise RefusedError([f"{count} {what}; from {least} to {_MOST_INSTANCES:,} are possible"])
-
-
-def _as_wanted(document: Mapping[str, Any], service: Service) -> dict[str, Any]:
-    """A version says what was wanted when it was made; since then, the service does."""
-    now = {key: dict(getattr(service, key)) for key in _NO_ROLL}
-    rest = {key: value for key, value in document.items() if key not in _NO_ROLL}
-    rest["metadata"] = {**rest.get("metadata", {}), "instance": service.instances}
-    return rest | {key: value for key, value in now.items() if value}
-
-
-def _rest(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything of a document that only another process can follow."""
-    result = {key: value for key, value in document.items() if key not in _NO_ROLL}
-    metadata = dict(result.get("metadata", {}))
-    metadata.pop("instance", None)
-    return {**result, "metadata": metadata}

@@ -137,7 +137,7 @@ def _read(document: Mapping[str, Any], resolved: Callable[[str], str], folder: P
         spread=_SPREADS[spread or ""],
         grace_s=float(eas.get("termination_grace_period", runtime.get("termination_grace_period", 30))),
         strategy=strategy,
-        remarks=(*remarks, *said),
+        remarks=(*remarks, *said, *_unmeasured(top)),
     )
 
 
@@ -205,6 +205,13 @@ def _problems(top: Mapping[str, Any]) -> list[str]:
         if top.get(key):
             _gathered(problems, check, forms.section(top, key))
     return problems
+
+
+def _unmeasured(top: Mapping[str, Any]) -> list[str]:
+    rule = top.get("autoscaler")
+    if not rule or "gpu" not in autoscaler.rule(rule).thresholds:
+        return []
+    return ["autoscaler: gpu is not measured yet; the other metrics decide"]
 
 
 def _whole(value: Any, least: int, most: int) -> bool:

@@ -172,10 +172,9 @@ KEYS: dict[str, dict[str, Key]] = {
     ),
     "unit": _all(Fate.MAPPED, size="1: an instance is one process on one machine."),
     "networking": {
-        **_all(
-            Fate.KEPT, gateway_policy="Limits of requests for the service.", path="Where the service answers."
-        ),
+        **_all(Fate.KEPT, gateway_policy="Limits of requests for the service."),
         **_all(Fate.MAPPED, gateway="There is one gateway."),
+        **_all(Fate.NO_EFFECT, path="a service answers at /api/predict/<its name>"),
         **_all(Fate.NO_EFFECT, disable_internet_endpoint=_NETWORK, traffic_state=_RELEASE, vpc_id=_NETWORK),
     },
     "networking.gateway_policy": _all(

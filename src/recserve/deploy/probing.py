@@ -30,6 +30,7 @@ class Asked:
     port: int
     probe: Probe
     startup: Probe | None = None  # asked first, until its first good answer
+    pid: int = 0  # whose answers they are: a process that takes another one's place is asked anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Answered:
 
     ready: bool
     message: str = ""  # why not
+    pid: int = 0  # of the process that was asked; 0: whichever runs
 
 
 class Prober:
@@ -52,7 +54,7 @@ class Prober:
         self._thread.start()
 
     def ask(self, wanted: Mapping[str, Asked]) -> None:
-        """Ask these by id from now on, and nobody else; one whose address changed begins anew."""
+        """Ask these by id from now on, and nobody else; one whose address or process changed begins anew."""
         self._loop.call_soon_threadsafe(self._replace, dict(wanted))
 
     def known(self, instance: str) -> Answered | None:
@@ -97,9 +99,9 @@ class Prober:
             good, bad = (good + 1, 0) if not why else (0, bad + 1)
             was = self._known.get(name)
             if not why and good >= probe.success_threshold:
-                self._tell(name, was, Answered(ready=True))
+                self._tell(name, was, Answered(ready=True, pid=asked.pid))
             elif why and (bad >= probe.failure_threshold or (was is not None and not was.ready)):
-                self._tell(name, was, Answered(ready=False, message=why))
+                self._tell(name, was, Answered(ready=False, message=why, pid=asked.pid))
             is_ready = name in self._known and self._known[name].ready
             await asyncio.sleep(probe.period_s if is_ready else probe.period_s / _HASTE)
 
@@ -109,7 +111,7 @@ class Prober:
         while why := await question(replace(asked, probe=startup)):
             bad += 1
             if bad >= startup.failure_threshold:
-                self._tell(name, self._known.get(name), Answered(ready=False, message=why))
+                self._tell(name, self._known.get(name), Answered(ready=False, message=why, pid=asked.pid))
             await asyncio.sleep(startup.period_s / _HASTE)
 
     def _tell(self, name: str, was: Answered | None, now: Answered) -> None:

@@ -133,14 +133,17 @@ class Reconciler:
                 new = replace(new, phase=Phase.GONE, since=self._clock())
                 change.tell("InstanceGone", service.name, "it has ended", instance=one.id)
             elif one.living and found is not None:
-                new = self._with_readiness(change, new, found)
+                new = self._with_readiness(change, new, found, pid=one.pid)
             if new != one:
                 change.put(new)
 
-    def _with_readiness(self, change: Change, one: Instance, found: Observed) -> Instance:
+    def _with_readiness(self, change: Change, one: Instance, found: Observed, *, pid: int) -> Instance:
+        """`pid` is of the process that it was noted with."""
         answered = self._prober.known(one.id)
-        if answered is None:  # not asked yet: a control plane that has just begun takes its notes for true
-            answered = Answered(ready=one.phase is Phase.READY)
+        if answered is None or answered.pid not in (0, found.pid):
+            # Not asked yet: a control plane that has just begun takes its notes for true, but what an earlier
+            # process answered says nothing of the one that was started in its place.
+            answered = Answered(ready=one.phase is Phase.READY and pid == found.pid)
         ready = found.state is State.RUNNING and answered.ready
         now = self._clock()
         if ready and one.phase is not Phase.READY:
@@ -248,7 +251,9 @@ class Reconciler:
             if one.living and one.port:
                 with contextlib.suppress(RecserveError):  # whose document cannot be read stays as it is
                     deployment = self._deployment(one.service, one.version)
-                    asked[one.id] = Asked(one.host, one.port, deployment.readiness, deployment.startup)
+                    asked[one.id] = Asked(
+                        one.host, one.port, deployment.readiness, deployment.startup, one.pid
+                    )
         return asked
 
     def _tell_routes(self) -> None:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from recserve.deploy.backends.backend import Backend
-    from recserve.deploy.store import Store
 
 log = logging.getLogger("recserve.deploy")
 
@@ -43,24 +42,38 @@ def up(
     gateway: bool = True,
     gateway_port: int | None = None,
     tls: Tls | None = None,
+    advertised: str = "",
     backend: Callable[[Callable[[], None]], Backend] | None = None,
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Run a control plane until SIGTERM or Ctrl-C; `ready` is told its URL.
 
     `gateway`: with one, if HAProxy is installed; it listens on the port after `port` (0: on a free one).
-    `tls` is the gateway's. `backend`: where instances run, if not as processes of this machine.
+    `tls` is the gateway's. `advertised` is the address that clients are told, where they cannot use `host`.
+    `backend`: where instances run, if not as processes of this machine.
     """
     if gateway_port is None:
         gateway_port = port and min(port + 1, 65_535)
     listener = _listen(host, port)
-    url = f"http://{host}:{listener.getsockname()[1]}"
+    outside = advertised or address_of(host)
+    url = f"http://{_in_url(outside)}:{listener.getsockname()[1]}"
     haproxy = program.found() if gateway else None
     plane = Plane(
         folder,
-        backend or partial(LocalBackend, folder / "instances", host=host),
+        backend or partial(LocalBackend, folder / "instances", host=outside),
         endpoint=url,
-        gateway=partial(_gateway, haproxy, Address(host, gateway_port), url, tls) if haproxy else None,
+        gateway=(
+            partial(
+                Gateway,
+                program=haproxy,
+                address=Address(host, gateway_port),
+                advertised=outside,
+                control=url.removeprefix("http://"),
+                tls=tls,
+            )
+            if haproxy
+            else None
+        ),
         advice=program.MISSING if gateway and haproxy is None else "",
         elsewhere=backend is not None,
     )
@@ -82,8 +95,26 @@ def up(
         plane.close(keep=keep or not started)  # what an earlier one left is not this one's to end
 
 
-def _gateway(haproxy: Path, address: Address, url: str, tls: Tls | None, store: Store) -> Gateway:
-    return Gateway(store, haproxy, address, control=url.removeprefix("http://"), tls=tls)
+def address_of(host: str) -> str:
+    """An address that others can use: of "every address", the one that this machine sends from."""
+    families = {"0.0.0.0": (socket.AF_INET, "192.0.2.1"), "::": (socket.AF_INET6, "2001:db8::1")}
+    if host not in families:
+        return host
+    family, elsewhere = families[host]  # an address of documentation: nothing is sent there
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as found:
+            found.connect((elsewhere, 9))
+            address: str = found.getsockname()[0]
+    except OSError as error:
+        raise LoadError(
+            f"--host {host}: nobody knows under which address others reach this machine ({error.strerror});"
+            " say it with --advertise"
+        ) from error
+    return address
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def tls(certificate: Path | None, key: Path | None) -> Tls | None:

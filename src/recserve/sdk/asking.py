@@ -48,8 +48,13 @@ class RawResponse:
 class Transport:
     """Sends requests below `address`, or (`discovery`) below `prefix` of the instances that serve `name`."""
 
-    def __init__(self, address: str = "", *, discovery: str = "", name: str = "", prefix: str = "") -> None:
-        self._pool = urllib3.PoolManager(maxsize=_CONNECTIONS, num_pools=_CONNECTIONS, retries=False)
+    def __init__(
+        self, address: str = "", *, discovery: str = "", name: str = "", prefix: str = "", ca: str = ""
+    ) -> None:
+        """`ca`: a PEM file with who may have signed the certificate of an https:// address; the system's."""
+        self._pool = urllib3.PoolManager(
+            maxsize=_CONNECTIONS, num_pools=_CONNECTIONS, retries=False, ca_certs=ca or None
+        )
         self._prefix = prefix.rstrip("/")
         self._targets = Targets([(address.rstrip("/"), 1)] if address else ())
         self._discovery = Discovery(discovery, name, self._targets) if discovery else None
@@ -62,12 +67,12 @@ class Transport:
     def send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout_s: float
     ) -> RawResponse:
-        """Ask; again at another instance if one cannot be reached, breaks off or drains.
+        """Ask; again if a connection breaks off, and at another instance if one cannot be reached or drains.
 
         So an app may be asked twice for one request when its instance is killed, as at the gateway.
         """
         server = ""
-        for tries_left in reversed(range(_TRIES if self._discovery else 1)):
+        for tries_left in reversed(range(_TRIES)):
             self._look_up()
             if not len(self._targets):
                 raise PredictionException(503, "no healthy upstream")
@@ -80,7 +85,9 @@ class Transport:
                 )
             except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ProtocolError) as error:
                 self._failed(server, UnreachableError(str(error)))
-                if not tries_left:
+                # At one address, only a kept connection that broke is worth another try.
+                broke = isinstance(error, urllib3.exceptions.ProtocolError)
+                if not tries_left or not (self._discovery or broke):
                     raise PredictionException(0, f"{url} cannot be reached: {error}") from error
             except urllib3.exceptions.TimeoutError as error:
                 raise PredictionException(0, f"{url} did not answer in {timeout_s:g} s") from error

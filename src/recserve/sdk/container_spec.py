@@ -81,7 +81,12 @@ def _code(source_dir: str | None, git_config: Mapping[str, str] | None, folder: 
         clone = cloned(git_config, folder / "clone")
         code = (clone / (source_dir or ".")).resolve()
         if not code.is_relative_to(clone.resolve()):
-            raise ValueError(f"source_dir {source_dir!r} leads out of the clone of {git_config['repo']}")
+            raise ValueError(f"source_dir {source_dir!r} leads out of the clone")
+        for one in code.rglob(
+            "*"
+        ):  # what a link names is uploaded: nobody else's files by a repository's links
+            if one.is_symlink() and not one.resolve().is_relative_to(clone.resolve()):
+                raise ValueError(f"{one.relative_to(code)} is a link that leads out of the clone")
     elif source_dir:
         code = Path(source_dir)
     else:

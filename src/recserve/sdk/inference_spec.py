@@ -28,10 +28,14 @@ log = logging.getLogger("recserve.sdk")
 MODEL_PATH, CODE_PATH = "/eas/workspace/model/", "/ml/usercode/"
 _MODEL = {"resource_type": "model", "resource_use": "base"}
 _SOURCES = ("oss", "host_path")
+_SECRETS = ("token", "password", "dockerAuth")
 
 
 class Node(dict[str, Any]):
-    """A dict whose keys are attributes too. One that is missing is made when something is set in it."""
+    """A dict whose keys are attributes too. One that is missing is made when something is set in it.
+
+    What a dict can do has the name already: `node["items"]` is a key, `node.items` is not.
+    """
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # Python's own questions: copy, pickle, hasattr
@@ -53,6 +57,11 @@ class Node(dict[str, Any]):
         parent, name = self.__dict__.pop("_wanted_at", (None, ""))
         if parent is not None:
             parent[name] = self
+
+    def update(self, *values: Any, **more: Any) -> None:
+        """As of a dict; a node that was missing is there after it."""
+        for key, value in dict(*values, **more).items():
+            self[key] = value
 
     def __deepcopy__(self, _memo: Any) -> Node:
         return _node(plain(self))
@@ -116,7 +125,8 @@ class InferenceSpec:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return json.dumps(self.to_dict(), sort_keys=True, indent=4, ensure_ascii=False)
+        """Sorted JSON. Ours: without tokens and values of variables; `to_dict` has them."""
+        return json.dumps(_shown(self.to_dict()), sort_keys=True, indent=4, ensure_ascii=False)
 
     def __deepcopy__(self, _memo: Any) -> InferenceSpec:
         return InferenceSpec(self.to_dict())
@@ -210,6 +220,22 @@ class InferenceSpec:
             self.mount(uri, mount_path or MODEL_PATH, session, properties=_MODEL)
         except DuplicatedMountException as error:
             log.warning("%s", error)
+
+
+def _shown(value: Any, key: str = "") -> Any:
+    if key in _SECRETS and value:
+        return "…"
+    if isinstance(value, dict):
+        return {name: _shown(below, name) for name, below in value.items()}
+    if isinstance(value, list):
+        of_variables = key in ("env", "processor_envs")
+        return [
+            {**one, "value": "…"}
+            if of_variables and isinstance(one, dict) and "value" in one
+            else _shown(one)
+            for one in value
+        ]
+    return value
 
 
 def _parts(path: str | Sequence[str]) -> list[str]:

@@ -46,13 +46,12 @@ class LocalProcess:
     def __init__(self, wanted: Order, folder: Path, environments: Environments, *, gpu: bool) -> None:
         self.order = wanted
         self._folder = folder
-        self._changed = threading.Event()
         self._supervisor = Supervisor(
             Root(folder / wanted.instance, wanted),
             environments,
             host=_HOST,
             node="local",
-            on_change=self._changed.set,
+            on_change=lambda: None,
             visible_gpus=None if gpu else "",
         )
         self._supervisor.start()

@@ -246,8 +246,9 @@ class RegisteredModel(Model):
 
 def _name_for(model_data: str | None) -> str:
     """Of the model and eight letters; what a name cannot have becomes "_"."""
-    base = (model_data or "service").rstrip("/").rpartition("/")[2].lower()
-    return re.sub(r"[^a-z0-9_]", "_", base).strip("_")[:100] + "_" + secrets.token_hex(4)
+    base = (model_data or "").rstrip("/").rpartition("/")[2].lower()
+    name = re.sub(r"[^a-z0-9_]", "_", base).strip("_")[:100] or "service"
+    return f"{name}_{secrets.token_hex(4)}"
 
 
 def _set_type(spec: InferenceSpec, service_type: str) -> None:

@@ -167,8 +167,8 @@ class ServicePredictor(Asking):
         self.session.client.delete(self.service_name)
         self._close()
 
-    def switch_version(self, version: int) -> None:
-        """Roll to another version of those that there are."""
+    def switch_version(self, version: int, wait: bool = False) -> None:
+        """Roll to another version of those that there are. Ours: `wait` until it serves."""
         self.refresh()
         current, latest = self._described["CurrentVersion"], self._described["LatestVersion"]
         if version == current:
@@ -176,18 +176,28 @@ class ServicePredictor(Asking):
         if not 1 <= version <= latest:
             raise ValueError(f"service {self.service_name} has no version {version}; the latest is {latest}")
         self.session.client.put(self.service_name, "version", {"Version": version})
-        self.refresh()
+        self._rolled(wait)
 
     def scale(self, instance_count: int, wait: bool = True) -> None:
         """Change how many instances it has; ours."""
         self.update({"metadata": {"instance": instance_count}}, wait=wait)
 
     def update(self, change: Mapping[str, Any], wait: bool = True) -> None:
-        """Lay a change over its document; if more than numbers change, a new version is rolled out; ours."""
+        """Lay a change over its document; if more than numbers change, a new version is rolled out; ours.
+
+        UnexpectedStatusException if the new version does not get ready: the one before it serves on.
+        """
         self.session.client.modify(self.service_name, change)
+        self._rolled(wait)
+
+    def _rolled(self, wait: bool) -> None:
         if wait:
             self.wait_for_ready()
         self.refresh()
+        if wait and self._described.get("Reason") == "FAILED":
+            raise UnexpectedStatusException(
+                f"service {self.service_name}: {self._described['Message']}", self.service_status
+            )
 
     def _wait_for(self, wanted: str, ends: tuple[str, ...], timeout: float | None) -> None:
         give_up_at = None if timeout is None else time.monotonic() + timeout
@@ -217,7 +227,7 @@ class ServicePredictor(Asking):
         control = self.session.client.url
         gateway = urlsplit(self.endpoint).netloc != urlsplit(control).netloc
         if gateway and self._endpoint_type != EndpointType.DIRECT:
-            return Transport(self.endpoint)
+            return Transport(self.endpoint, ca=self.session.ca)
         document = self._document()
         prefix = f"/api/predict/{self.service_name}"
         if "containers" in document:

@@ -46,7 +46,8 @@ class Session:
     """One way to a control plane, and one place for uploads. Nothing is asked or started before it is needed.
 
     `storage_root`: a directory, or a URI (`oss://bucket`, `s3://bucket/prefix`), that the control plane sees
-    under the same name, or by its alias table. `home`: the folder of this machine's control plane.
+    under the same name, or by its alias table. `home_folder`: of this machine's control plane. `ca`: a PEM
+    file with the authority of a gateway's certificate, if the system does not know it.
     """
 
     def __init__(
@@ -59,7 +60,9 @@ class Session:
         region_id: str = "local",
         workspace_id: str | None = None,
         home_folder: str | Path | None = None,
+        ca: str | Path | None = None,
     ) -> None:
+        self.ca = str(ca or "")
         self.region_id = region_id
         self.workspace_id = workspace_id
         self.home = Path(home_folder or home()).expanduser().absolute()
@@ -67,7 +70,7 @@ class Session:
         self._token = token or ""
         self._lock = threading.Lock()
         self._client: ControlClient | None = None
-        self._started = False
+        self._started = ""
         root = str(storage_root or f"oss://{oss_bucket_name or DEFAULT_BUCKET}")
         self.aliases = Aliases(self.home)
         self.store = ObjectStore(root, self.aliases, self.home / "store")
@@ -79,7 +82,7 @@ class Session:
     def client(self) -> ControlClient:
         """What asks the control plane; one is started on this machine if none is named and none runs."""
         with self._lock:
-            if self._client is None:
+            if self._client is None or (self._local and self._client.url != self._url()):
                 self._client = self._remote() or self._running() or self._start()
             return self._client
 
@@ -90,28 +93,40 @@ class Session:
     def shutdown(self) -> None:
         """End the control plane that this session has started, and its services; else nothing."""
         with self._lock:
-            started, self._started, self._client = self._started, False, None
-        if started and holder(self.home):
+            started, self._started, self._client = self._started, "", None
+        if started and started == self._url():
             end(self.home, END_SECONDS)
+
+    @property
+    def _named(self) -> str:
+        return self._endpoint or process_environ().get("RECSERVE_ENDPOINT", "")
+
+    @property
+    def _local(self) -> bool:
+        return self._named in ("", "local")
 
     def _remote(self) -> ControlClient | None:
         """That of another machine, if one is named."""
-        named = self._endpoint or process_environ().get("RECSERVE_ENDPOINT", "")
-        return ControlClient.found(named, self._token) if named and named != "local" else None
+        return None if self._local else ControlClient.found(self._named, self._token)
 
-    def _running(self) -> ControlClient | None:
-        """This machine's, if it answers; what an earlier one has left is not asked, and told no token."""
+    def _url(self) -> str:
+        """Where this machine's is; nothing for what an earlier one has left, which must not see our token."""
         try:
             context = json.loads((self.home / "context.json").read_text())
-            url, pid = str(context["url"]), context["pid"]
+            return str(context["url"]) if context["pid"] == holder(self.home) else ""
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+
+    def _running(self) -> ControlClient | None:
+        """This machine's, if it answers."""
+        url = self._url()
+        try:
             token = (self.home / "token").read_text().strip()
-            if pid != holder(self.home):
-                return None
             with urllib3.PoolManager(timeout=3, retries=False) as pool:
-                answer = pool.request("GET", f"{url}/healthz")
-        except (OSError, ValueError, KeyError, urllib3.exceptions.HTTPError):
+                answers = bool(url) and pool.request("GET", f"{url}/healthz").status == 200
+        except (OSError, urllib3.exceptions.HTTPError):
             return None
-        return ControlClient(url, token) if answer.status == 200 else None
+        return ControlClient(url, token) if answers else None
 
     def _start(self) -> ControlClient:
         """Run `recserve up` and wait until it answers; another program's that was faster will do as well."""
@@ -127,7 +142,7 @@ class Session:
                 said = ended.stderr.strip()[-500:]
                 raise PAIException(f"no control plane could be started in {self.home}: {said}")
             time.sleep(0.05)
-        self._started = ended.returncode == 0
+        self._started = client.url if ended.returncode == 0 else ""
         log.info("the control plane is at %s; `recserve down` ends it", client.url)
         return client
 
@@ -149,6 +164,7 @@ def setup_default_session(
     endpoint: str | None = None,
     token: str | None = None,
     storage_root: str | Path | None = None,
+    ca: str | Path | None = None,
     **others: Any,
 ) -> Session:
     """Make the session that is taken where none is given. What only the hosted product knows is warned of."""
@@ -166,6 +182,7 @@ def setup_default_session(
         endpoint=endpoint,
         token=token,
         storage_root=storage_root,
+        ca=ca,
         oss_bucket_name=oss_bucket_name,
         region_id=region_id or "local",
         workspace_id=workspace_id,

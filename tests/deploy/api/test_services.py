@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -8,19 +8,12 @@ from starlette.testclient import TestClient
 from tests.deploy.api.conftest import SERVICE, Api
 from tests.deploy.simulation import TINY
 
-from recserve.deploy.api.app import _PARTS, application
-
-if TYPE_CHECKING:
-    from recserve.deploy.api.operation import Operation
-
-
-def operations(api: Api) -> list[Operation]:
-    return [one for part in _PARTS for one in part(api.plane).operations()]
+from recserve.deploy.api.app import application, operations
 
 
 def test_every_operation_asks_for_the_token(api: Api) -> None:
     stranger = TestClient(application(api.plane), raise_server_exceptions=False)
-    for one in operations(api):
+    for one in operations(api.plane):
         path = one.path.format(cluster="local", name="tiny")
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer "}):
             answer = stranger.request(one.method, path, headers=headers, json={})
@@ -30,7 +23,7 @@ def test_every_operation_asks_for_the_token(api: Api) -> None:
 
 
 def test_every_operation_on_an_unknown_service_is_404_or_says_what_it_expects(api: Api) -> None:
-    for one in operations(api):
+    for one in operations(api.plane):
         if "{name}" in one.path:
             answer = api.client.request(one.method, one.path.format(cluster="local", name="nobody"), json={})
             assert answer.status_code in (400, 404), (one.name, answer.text)
@@ -40,7 +33,7 @@ def test_every_operation_on_an_unknown_service_is_404_or_says_what_it_expects(ap
 @pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b"\xff", b'{"a": 1, "a": 2}', b'{"metadata": 3}'])
 def test_a_broken_body_is_400_and_changes_nothing(api: Api, body: bytes) -> None:
     made = api.create()
-    for one in operations(api):
+    for one in operations(api.plane):
         if one.body is not None:
             path = one.path.format(cluster="local", name="tiny")
             answer = api.client.request(one.method, path, content=body)
@@ -178,6 +171,6 @@ def test_the_api_describes_every_operation_to_anybody(api: Api) -> None:
     found = TestClient(application(api.plane)).get("/api/v2/openapi.json").json()
     OpenAPIV31SpecValidator(found).validate()
     described = {method["operationId"] for path in found["paths"].values() for method in path.values()}
-    assert described == {one.name for one in operations(api)}
-    assert len(described) == len(operations(api))
+    assert described == {one.name for one in operations(api.plane)}
+    assert len(described) == len(operations(api.plane))
     assert {"CreateService", "DescribeServiceAutoScaler", "DeleteServiceInstances"} <= described

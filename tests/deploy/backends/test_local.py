@@ -1,22 +1,26 @@
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import signal
+import subprocess
 import urllib.request
+import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.deploy.backends.contract import ProcessContract, gone, order, running, wait_for
 
-from recserve.deploy.backends.backend import Mount, Resources, State
+from recserve.deploy.backends.backend import Mount, Repository, Resources, State
 from recserve.deploy.backends.limits import Limits
 from recserve.deploy.backends.local import LocalBackend
-from recserve.deploy.backends.processes import family, identity
-from recserve.deploy.backends.root import mounts_are_possible
+from recserve.deploy.backends.processes import family, identity, marked
+from recserve.deploy.backends.root import MARK, mounts_are_possible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from recserve.deploy.backends.backend import Backend
 
@@ -221,8 +225,8 @@ def test_who_takes_more_memory_than_it_asked_for_is_ended_and_told_so(backend: B
     possible = bool(probe)
     probe.remove()
     hungry = "x = bytearray(512 * 2**20); import time; time.sleep(600)"
-    resources = Resources(memory_mb=64)
-    backend.start(order(command=("{python}", "-c", hungry), files={}, resources=resources))
+    script = f"python -c '{hungry}'; exit $?"  # a process that the first one starts at once
+    backend.start(order(command=(), script=script, files={}, resources=Resources(memory_mb=64)))
 
     if possible:
         seen = wait_for(backend, NAME, lambda one: one is not None and one.restarts >= 1)
@@ -230,3 +234,185 @@ def test_who_takes_more_memory_than_it_asked_for_is_ended_and_told_so(backend: B
         assert seen.reason == "OOMKilled"
     else:  # no limit can be set here: it runs
         wait_for(backend, NAME, running)
+
+
+#: Answers its last slowly, as a server that drains does.
+DRAINS = """
+import signal, sys, time
+def last(*_):
+    time.sleep(0.5)
+    print("drained", flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, last)
+print("serves", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+def test_an_app_that_a_shell_has_started_may_drain_though_the_shell_has_ended(backend: Backend) -> None:
+    backend.start(order(command=(), script='python "$PWD/app.py"; echo over', files={"app.py": DRAINS}))
+    wait_for(backend, NAME, lambda _: backend.logs(NAME, 1) == ["serves"])
+
+    backend.stop(NAME, 20.0)
+    wait_for(backend, NAME, gone)
+
+    assert "drained" in backend.logs(NAME, 5)
+
+
+def test_what_an_ended_process_has_left_behind_ends_too(backend: Backend, tmp_path: Path) -> None:
+    script = "setsid sleep 600 & sleep 600 & sleep 0.2; exit 1"
+    backend.start(order(command=(), script=script, files={}, restart=False))
+    seen = wait_for(backend, NAME, running)
+    assert seen is not None
+    wait_for(backend, NAME, lambda one: one is not None and one.state is State.EXITED)
+
+    assert marked(MARK, str(tmp_path / "instances" / NAME)) == []
+
+
+def test_what_ran_unnoted_when_the_control_plane_was_killed_is_not_left_behind(tmp_path: Path) -> None:
+    first = LocalBackend(tmp_path / "instances")
+    first.start(order())
+    answering(first)
+    pid = first.observe()[NAME].pid
+    first.close(keep=True)
+    (tmp_path / "instances" / NAME / "process.json").unlink()
+
+    second = LocalBackend(tmp_path / "instances")
+
+    assert identity(pid) is None
+    wait_for(second, NAME, running)
+    assert answering(second) == NAME
+    second.close(keep=False)
+
+
+def test_what_is_adopted_is_seen_to_run_at_once(tmp_path: Path) -> None:
+    first = LocalBackend(tmp_path / "instances")
+    first.start(order())
+    answering(first)
+    before = first.observe()[NAME]
+    first.close(keep=True)
+
+    second = LocalBackend(tmp_path / "instances")
+    seen = second.observe()[NAME]
+    second.close(keep=False)
+
+    assert (seen.state, seen.port, seen.pid) == (State.RUNNING, before.port, before.pid)
+
+
+def test_what_is_not_to_be_restarted_is_not_when_it_ended_unwatched(tmp_path: Path) -> None:
+    first = LocalBackend(tmp_path / "instances")
+    first.start(order(restart=False))
+    answering(first)
+    pid = first.observe()[NAME].pid
+    first.close(keep=True)
+    os.kill(pid, signal.SIGKILL)
+    wait_for(first, NAME, lambda _: identity(pid) is None)
+
+    second = LocalBackend(tmp_path / "instances")
+    seen = second.observe()[NAME]
+    second.close(keep=False)
+
+    assert seen.state is State.EXITED
+    assert "nobody watched" in seen.message
+
+
+def test_what_was_being_taken_away_is_not_begun_again(tmp_path: Path) -> None:
+    root = tmp_path / "instances" / NAME
+    root.mkdir(parents=True)
+    (root / "service.json").write_text("a token")
+    (root / "log").write_text("its last words\n")
+
+    backend = LocalBackend(tmp_path / "instances")
+
+    assert not backend.observe()
+    assert [path.name for path in root.iterdir()] == ["log"]
+    assert backend.logs(NAME, 1) == ["its last words"]
+    backend.close(keep=False)
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "../instances", "/etc", "a/b"])
+def test_logs_are_of_instances_alone(backend: Backend, tmp_path: Path, name: str) -> None:
+    (tmp_path / "log").write_text("of another")
+
+    assert backend.logs(name, 10) == []
+
+
+def test_a_mount_whose_source_is_missing_is_told(backend: Backend) -> None:
+    backend.start(order(mounts=(Mount("/eas/recserve-test/model", "/no/such/model"),)))
+
+    seen = wait_for(backend, NAME, lambda one: one is not None and one.state is State.EXITED)
+
+    assert seen is not None
+    assert seen.reason == "CannotPrepare"
+    assert "/no/such/model does not exist" in seen.message
+
+
+def test_a_repository_is_fetched_before_the_app_begins(backend: Backend, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "app.py").write_text(order().files["app.py"])
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "the app"]):
+        who = ("-c", "user.name=someone", "-c", "user.email=someone@example.org")
+        subprocess.run(["git", "-C", str(source), *who, *arguments], check=True)
+    code = Mount("/ml/recserve-test", "", repository=Repository(source.as_uri()))
+
+    backend.start(order(command=(), script="python app.py", files={}, mounts=(code,), workdir=code.path))
+
+    assert answering(backend) == NAME
+    assert f"fetching {source.as_uri()}" in backend.logs(NAME, 10)
+
+
+def test_a_disk_without_room_is_told(backend: Backend, tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        backend.start(order())
+        seen = wait_for(backend, NAME, lambda one: one is not None and one.state is State.EXITED)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert seen is not None
+    assert seen.reason == "DiskFull"
+    assert "make room" in seen.message
+
+
+def test_an_environment_holds_what_is_asked_for_and_is_shared(backend: Backend, tmp_path: Path) -> None:
+    wheel = tmp_path / "word-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as file:
+        file.writestr("word.py", "WORD = 'from a wheel'\n")
+        file.writestr("word-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: word\nVersion: 1.0\n")
+        file.writestr("word-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        file.writestr("word-1.0.dist-info/RECORD", "")
+    app = "import word; print(word.WORD, flush=True)\n" + order().files["app.py"]
+    for name in (NAME, "app-1-bbbbbb"):
+        backend.start(order(name, files={"app.py": app}, requirements=(str(wheel),)))
+
+    for name in (NAME, "app-1-bbbbbb"):
+        wait_for(backend, name, lambda _, name=name: "from a wheel" in backend.logs(name, 5))  # type: ignore[misc]
+
+    assert len(list((tmp_path / "environments").glob("*/bin/python"))) == 1
+
+
+def test_whoever_is_stopped_while_pip_runs_leaves_no_pip_behind(backend: Backend, tmp_path: Path) -> None:
+    package = tmp_path / "endless"
+    package.mkdir()
+    (package / "setup.py").write_text("import time\ntime.sleep(600)\n")
+    backend.start(order(requirements=(str(package),)))
+    wait_for(backend, NAME, lambda _: bool(mentioning(str(package))))
+
+    backend.stop(NAME, 1.0)
+    wait_for(backend, NAME, gone)
+
+    wait_for(backend, NAME, lambda _: not mentioning(str(package)))
+
+
+def mentioning(text: str) -> list[int]:
+    """The processes in whose command line something stands, or that work there."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if text.encode() in (entry / "cmdline").read_bytes() or text in os.readlink(entry / "cwd"):
+                    found.append(int(entry.name))
+    return found

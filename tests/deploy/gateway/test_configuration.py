@@ -122,6 +122,32 @@ def test_the_gateway_checks_the_tokens_of_apps(store: Store, token: str) -> None
         assert len(running["aa"].asked) == 8
 
 
+def test_apps_of_a_group_are_asked_with_its_token_or_their_own(store: Store) -> None:
+    with apps("aa", "bb") as running, opened(store) as gateway:
+        for name, app in zip(("old", "new"), running.values(), strict=True):
+            put_service(
+                store, name, CONTAINER, token=f"of-{name}", group="all", group_token="of-all", grouped=True
+            )
+            put_instance(store, name, app)
+        settle(gateway)
+
+        def status(name: str, token: str) -> list[int]:
+            path = f"/api/predict/{name}"
+            headers = ({"Authorization": token}, sign(token, path, b"user"))
+            return [ask(gateway.url, path, b"user", one).status for one in headers]
+
+        for name in ("old", "all.old"):
+            assert status(name, "of-old") == status(name, "of-all") == [200, 200]
+            assert status(name, "of-new") == status(name, "") == [401, 401]
+        assert status("all", "of-all") == [200, 200]
+        assert status("all", "of-old") == status("all", "") == [401, 401]
+
+        put_service(store, "open", CONTAINER, group="all", group_token="of-all")
+        put_instance(store, "open", running["aa"])
+        settle(gateway)
+        assert status("all.open", "") == status("open", "whatever") == [200, 200]
+
+
 def test_scorers_check_their_tokens_themselves(store: Store) -> None:
     with apps("aa") as running, opened(store) as gateway:
         put_service(store, "rank", token="secret")

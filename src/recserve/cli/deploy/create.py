@@ -27,6 +27,6 @@ def create(
     if not plane.as_json:
         print_pairs({"Service": name, "Endpoint": made["InternetEndpoint"], "Token": made["AccessToken"]})
     if wait:
-        made = follow(plane.client, name, seconds=timeout)
+        made = follow(plane.client, made, seconds=timeout)
     if plane.as_json:
         print_json(made)

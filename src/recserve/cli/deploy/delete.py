@@ -19,8 +19,8 @@ def delete(
 
     name = asking.named(service)
     asking.confirm(f"Delete {name} with all its versions?", yes)
-    plane.client.delete(name)
+    answer = plane.client.delete(name)
     if wait:
-        follow_away(plane.client, name, seconds=timeout)
+        follow_away(plane.client, answer, seconds=timeout)
     else:
         typer.echo(f"[OK] {name} is being deleted", err=True)

@@ -40,5 +40,5 @@ def modify(
     answer = plane.client.modify(name, change, **query)
     asking.tell_remarks(answer)
     if wait and answer["Status"] not in ("Stopped", "Stopping"):
-        answer = follow(plane.client, name, seconds=timeout)
+        answer = follow(plane.client, answer, seconds=timeout)
     plane.show_service(answer)

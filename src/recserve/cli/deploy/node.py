@@ -4,7 +4,12 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(name="node", no_args_is_help=True, help="Machines of a Ray cluster.")
+app = typer.Typer(
+    name="node",
+    no_args_is_help=True,
+    help="Machines of a Ray cluster.",
+    epilog="[bold]Example[/bold]: recserve node start --head",
+)
 
 
 @app.command(epilog="[bold]Example[/bold]: recserve node start --address 10.0.0.1:6379 --pool gpu")

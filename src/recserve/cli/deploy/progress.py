@@ -6,32 +6,38 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from recserve.deploy.client import ControlClient
 
 _PERIOD_S = 0.2
 _WORDS = {"Creating": "Waiting"}
 
 
-def follow(client: "ControlClient", name: str, until: str = "Running", *, seconds: float) -> dict[str, Any]:
-    """Wait until a service has a status; exit code 1 where it fails, or takes longer.
+def follow(
+    client: "ControlClient", answer: "Mapping[str, Any]", until: str = "Running", *, seconds: float
+) -> dict[str, Any]:
+    """Wait until the service of an answer has a status; exit code 1 where it fails, or takes longer.
 
-    A roll-out that has failed or waits for a person is an end, too: what has served before serves.
+    A roll-out that fails is an end, too: what has served before serves. One that had failed before the answer
+    is not: then its instances are waited for.
     """
+    name, failed_before = answer["ServiceName"], answer["Reason"] == "FAILED"
     deadline = time.monotonic() + seconds
     told = ""
     while True:
         found = client.service(name)
-        status, message = found["Status"], found["Message"]
+        status, failed = found["Status"], found["Reason"] == "FAILED" and until == "Running"
         line = _line(found)
         if line != told:
             typer.echo(f"[OK] {line}", err=True)
             told = line
-        if status == until and found["Reason"] != "FAILED":
+        if status == "Failed" or (failed and not failed_before):
+            typer.echo(f"recserve: service {name}: {found['Message']}; see `recserve logs {name}`", err=True)
+            raise typer.Exit(1)
+        if status == until and (not failed or found["RunningInstance"] == found["TotalInstance"]):
             typer.echo(f"[OK] Service is {until.lower()}", err=True)
             return found
-        if status == "Failed" or found["Reason"] == "FAILED":
-            typer.echo(f"recserve: service {name}: {message}; see `recserve logs {name}`", err=True)
-            raise typer.Exit(1)
         if time.monotonic() > deadline:
             typer.echo(
                 f"recserve: service {name} is {status.lower()} after {seconds:g} s, and goes on"
@@ -42,12 +48,12 @@ def follow(client: "ControlClient", name: str, until: str = "Running", *, second
         time.sleep(_PERIOD_S)
 
 
-def follow_away(client: "ControlClient", name: str, *, seconds: float) -> None:
+def follow_away(client: "ControlClient", answer: "Mapping[str, Any]", *, seconds: float) -> None:
     """Wait until a deleted service is gone."""
     from recserve.deploy.client import ControlError
 
     try:
-        follow(client, name, "Deleted", seconds=seconds)
+        follow(client, answer, "Deleted", seconds=seconds)
     except ControlError as error:
         if error.status != 404:
             raise

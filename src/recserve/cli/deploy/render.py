@@ -27,6 +27,15 @@ def render(
         ),
     ] = None,
     version: Annotated[int, typer.Option(min=1, help="The version that objects are labelled with.")] = 1,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Apply them to the cluster of the kubeconfig, as `kubectl` does.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --apply: take fields over that others have set.")
+    ] = False,
+    kube_context: Annotated[
+        str, typer.Option(help="With --apply: the context of the kubeconfig.", show_default=False)
+    ] = "",
 ) -> None:
     """Write what a service file is on Kubernetes. Generated: nobody has run it on a cluster for you."""
     from recserve.config.document import read_json
@@ -48,6 +57,14 @@ def render(
     for service in services:
         for remark in service.remarks:
             typer.echo(f"{service.deployment.name}: {remark}", err=True)
+    if apply:
+        from recserve.deploy.backends.kubernetes.cluster import Cluster
+
+        cluster = Cluster.found(namespace, kube_context)
+        for manifest in [one for service in services for one in service.manifests] + routes:
+            cluster.apply(manifest, force=force)
+            typer.echo(f"{manifest['kind']} {manifest['metadata']['name']} applied")
+        return
     if output is None and not chart:
         typer.echo(stream_of([one for service in services for one in service.manifests] + routes), nl=False)
         return

@@ -24,7 +24,8 @@ def rollout(
         bool | None, typer.Option("--pause/--resume", help="Hold it, or go on.", show_default=False)
     ] = None,
 ) -> None:
-    """Change how the roll-out that goes on does so."""
+    """Show the roll-out of a service, or change how it goes on."""
+    name = asking.named(service)
     body: dict[str, object] = {}
     if partition is not None:
         body["Partition"] = {"Partition": partition}
@@ -32,6 +33,4 @@ def rollout(
         body["Batch"] = {"BatchSize": batch, "Interval": interval}
     if paused is not None:
         body["Paused"] = paused
-    if not body:
-        raise typer.BadParameter("nothing to change; give --partition, --batch, --pause or --resume")
-    plane.show(plane.client.put(asking.named(service), "rollout", body))
+    plane.show(plane.client.put(name, "rollout", body) if body else plane.client.get(name, "rollout"))

@@ -22,5 +22,5 @@ def scale(
     name = asking.named(service)
     answer = plane.client.modify(name, {"metadata": {"instance": instances}})
     if wait and answer["Status"] not in ("Stopped", "Stopping"):
-        answer = follow(plane.client, name, seconds=timeout)
+        answer = follow(plane.client, answer, seconds=timeout)
     plane.show_service(answer)

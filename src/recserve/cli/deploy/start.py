@@ -17,5 +17,5 @@ def start(
     name = asking.named(service)
     answer = plane.client.put(name, "start")
     if wait:
-        answer = follow(plane.client, name, seconds=timeout)
+        answer = follow(plane.client, answer, seconds=timeout)
     plane.show_service(answer)

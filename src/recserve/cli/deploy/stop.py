@@ -19,5 +19,5 @@ def stop(
     asking.confirm(f"Stop {name}?", yes)
     answer = plane.client.put(name, "stop")
     if wait:
-        answer = follow(plane.client, name, "Stopped", seconds=timeout)
+        answer = follow(plane.client, answer, "Stopped", seconds=timeout)
     plane.show_service(answer)

@@ -21,6 +21,13 @@ def up(
     host: Annotated[
         str, typer.Option(help="Address to listen on, and where instances listen.")
     ] = "127.0.0.1",
+    advertise: Annotated[
+        str,
+        typer.Option(
+            help="Address that clients are told; with --host 0.0.0.0, the one that this machine sends from.",
+            show_default=False,
+        ),
+    ] = "",
     port: Annotated[int, typer.Option("--port", "-p", min=0, max=65535, help="0 takes a free one.")] = 8088,
     keep: Annotated[bool, typer.Option(help="Leave instances running when it ends.")] = False,
     detach: Annotated[bool, typer.Option(help="Run it in the background, until `recserve down`.")] = False,
@@ -54,7 +61,7 @@ def up(
     volume: Annotated[
         list[str] | None,
         typer.Option(
-            help="Kubernetes: /data=pvc:claim[/below] or …=nfs:server:/path; else on each node.",
+            help="Kubernetes: /data=pvc:claim/below or …=nfs:server:/path; else on each node.",
             show_default=False,
         ),
     ] = None,
@@ -74,6 +81,7 @@ def up(
     plane.up(
         folder,
         host=host,
+        advertised=advertise,
         port=port,
         keep=keep,
         gateway=gateway,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from recserve.deploy.api.operation import Operation
     from recserve.deploy.plane import Plane
 
 log = logging.getLogger("recserve.deploy")
@@ -56,11 +57,11 @@ class Guarded:
 
 def application(plane: Plane) -> Any:
     """The ASGI application of a control plane."""
-    operations = [one for part in _PARTS for one in part(plane).operations()]
+    every = operations(plane)
     routes = [
-        *(operation.route() for operation in operations),
+        *(operation.route() for operation in every),
         *upstreams(plane),
-        Route(OPENAPI, _described(description(operations, plane.endpoint))),
+        Route(OPENAPI, _described(description(every, plane.endpoint))),
         Route("/healthz", _healthy),
     ]
     handlers: dict[Any, Any] = {
@@ -76,6 +77,11 @@ def _described(values: dict[str, Any]) -> Any:
         return JSONResponse(values)
 
     return endpoint
+
+
+def operations(plane: Plane) -> list[Operation]:
+    """Everything that the API can be asked."""
+    return [one for part in _PARTS for one in part(plane).operations()]
 
 
 async def _healthy(_request: Request) -> Response:

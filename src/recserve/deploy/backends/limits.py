@@ -7,6 +7,7 @@ on the machine, not to the instance; where it cannot be set, instances run witho
 from __future__ import annotations
 
 import contextlib
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,10 +38,13 @@ class Limits:
     def __bool__(self) -> bool:
         return bool(self._groups)
 
-    def enter(self, pid: int) -> None:
-        """Put a process, and what it will start, under the limits."""
-        for group in self._groups:
-            _write(group / "cgroup.procs", str(pid))
+    def entering(self, command: list[str]) -> list[str]:
+        """The command, under the limits before it can start anything that would escape them."""
+        if not self._groups:
+            return command
+        files = (shlex.quote(str(group / "cgroup.procs")) for group in self._groups)
+        script = "".join(f"echo $$ > {file} || :\n" for file in files) + 'exec "$@"'
+        return ["/bin/sh", "-c", script, "sh", *command]
 
     def out_of_memory(self) -> int:
         """How many of its processes the system has ended for want of memory."""

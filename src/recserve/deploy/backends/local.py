@@ -6,18 +6,18 @@ import shutil
 import subprocess
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recserve.cores import cores
 from recserve.deploy.backends.backend import Node
 from recserve.deploy.backends.environments import Environments
-from recserve.deploy.backends.logs import last_lines
+from recserve.deploy.backends.logs import kept_log
 from recserve.deploy.backends.root import Root, cleared
 from recserve.deploy.backends.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from recserve.deploy.backends.backend import Observed, Order
 
@@ -83,9 +83,7 @@ class LocalBackend:
 
     def logs(self, instance: str, lines: int) -> list[str]:
         """See backend.py."""
-        if Path(instance).name != instance or instance == "..":
-            return []
-        return last_lines(self._folder / instance / "log", lines)
+        return kept_log(self._folder, instance, lines)
 
     def close(self, *, keep: bool) -> None:
         """See backend.py."""

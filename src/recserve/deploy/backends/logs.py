@@ -14,6 +14,13 @@ LOG_BYTES = 32 * 2**20
 _PIECE = 2**20
 
 
+def kept_log(folder: Path, instance: str, lines: int) -> list[str]:
+    """The log of an instance whose folder is below `folder`; empty for what is no instance's name."""
+    if instance in ("", ".", "..") or "/" in instance or "\0" in instance:
+        return []
+    return last_lines(folder / instance / "log", lines)
+
+
 def last_lines(path: Path, lines: int) -> list[str]:
     """The last lines of a log, of which no more than the end is read."""
     try:

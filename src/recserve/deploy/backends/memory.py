@@ -77,6 +77,7 @@ class MemoryBackend:
             was,
             state=state,
             restarts=was.restarts + again,
+            pid=was.pid + again,
             exit_code=exit_code,
             finished_at=self._clock(),
             reason="OOMKilled" if exit_code == -9 else "Error",

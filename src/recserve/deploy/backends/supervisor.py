@@ -42,6 +42,7 @@ log = logging.getLogger("recserve.deploy")
 #: Between an end and the next start; doubled each time, and from the beginning after a longer life.
 FIRST_REST_S, LONGEST_REST_S, LONG_LIFE_S = 0.5, 30.0, 60.0
 _MESSAGE_LINES, _MESSAGE_CHARACTERS = 4, 500
+_DYING_S = 5.0  # from SIGKILL; one that hangs in the system is not waited for
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -200,7 +201,7 @@ class Supervisor:
         try:
             with self._root.log.open("ab") as output:
                 self._process = subprocess.Popen(
-                    self._root.command(chosen),
+                    self._limits.entering(self._root.command(chosen)),
                     cwd=self._root.workdir(),
                     env=environment,
                     stdin=subprocess.DEVNULL,
@@ -212,7 +213,6 @@ class Supervisor:
             self._cannot("CannotStart", error, exit_code=127)
             return False
         pid = self._process.pid
-        self._limits.enter(pid)
         self._identity = identity(pid) or Identity(pid, 0)
         self._note(port)
         self._see(
@@ -290,7 +290,8 @@ class Supervisor:
             while family(found.pid) and time.monotonic() < give_up_at:
                 time.sleep(0.05)
             self._signal(signal.SIGKILL)
-        self._thread.join(10)
+        if self._thread.ident is not None:  # what had ended before it was adopted has none
+            self._thread.join(10)
         self._kill_rest()
         self._limits.remove()
         with contextlib.suppress(OSError):
@@ -305,11 +306,13 @@ class Supervisor:
                 os.killpg(found.pid, number)
 
     def _kill_rest(self) -> None:
-        """End what it has started and left behind."""
+        """End what it has started and left behind; its port and its memory are free then."""
         led = family(self._identity.pid) if self._identity is not None else []
-        for pid in {*led, *marked(MARK, str(self._root.path))}:
+        found = [identity(pid) for pid in {*led, *marked(MARK, str(self._root.path))}]
+        for one in filter(None, found):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(one.pid, signal.SIGKILL)
+            one.wait(_DYING_S)
 
     def _note(self, port: int, *, fixed: bool = False) -> None:
         """Which process it is, for a control plane that comes later."""

@@ -5,7 +5,7 @@
 Who is new is told before the names that need it, who goes after them, so a request never meets half a
 change. A name's whole route is one entry of a map, for the same reason:
 
-    slot:target:rate:concurrency:token:mirrored:mirrors:prefix
+    slot:target:rate:concurrency:token:another token:mirrored:mirrors:prefix
 
 What cannot be done yet (a server is deleted when its requests are answered) is told again in the next pass.
 """
@@ -98,7 +98,7 @@ def _value(route: Route, given: Mapping[str, str]) -> str:
         route.target,
         route.rate,
         route.concurrency,
-        route.token,
+        *(*route.tokens, "", "")[:2],
         route.mirrored,
         route.mirrors,
         route.prefix,

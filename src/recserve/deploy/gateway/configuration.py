@@ -62,9 +62,24 @@ def configuration(settings: Settings, listener: int) -> dict[str, str]:
         "none": NO_SLOT,
         "control": CONTROL,
         "address": settings.control,
+        "proofs": _proofs(),
     }
     slots = "".join(f"\nbackend {slot(number)}" for number in range(settings.slots)) + "\n"
     return {MAIN: _filled(MAIN, values) + slots, LUA: _filled(LUA, values), ROUTES: ""}
+
+
+def _proofs() -> str:
+    """What Authorization may be: one of two tokens, or what it signs in one of four forms."""
+    lines = []
+    for key, condition in ((1, "is_guarded"), (2, "has_another")):
+        token = f"token_{key}"
+        lines.append(f"http-request set-var(txn.{token}) var(txn.key_{key}),b64dec if {condition}")
+        lines.append(f"acl is_proven var(txn.given),secure_memcmp(txn.{token})")
+        for form in (1, 2, 3, 4):
+            proof, signed = f"proof_{key}_{form}", f"var(txn.signed_{form}),hmac(sha1,txn.key_{key}),base64"
+            lines.append(f'http-request set-var-fmt(txn.{proof}) "EAS %[{signed}]" if {condition}')
+            lines.append(f"acl is_proven var(txn.given),secure_memcmp(txn.{proof})")
+    return "".join(f"    {line}\n" for line in lines).rstrip("\n")
 
 
 def _filled(name: str, values: Mapping[str, object]) -> str:

@@ -1,10 +1,10 @@
 -- What HAProxy's own words cannot say: mirrors, and waiting for the routes after a start.
 
-local MOST_COPIES <const> = 64
-local COPY_TIMEOUT_MS <const> = 10000
-local WAIT_MS <const>, LOOK_MS <const> = 5000, 5
-local PREFIX <const> = "/api/predict/"
-local SOCKET <const> = "unix@./<mirror_socket>"
+local MOST_COPIES = 64
+local COPY_TIMEOUT_MS = 10000
+local WAIT_MS, LOOK_MS = 5000, 5
+local PREFIX = "/api/predict/"
+local SOCKET = "unix@./<mirror_socket>"
 
 local routes = Map.new("<routes>", Map._str)
 local sending = 0

@@ -52,12 +52,17 @@ class Gateway:
         *,
         control: str,
         tls: Tls | None = None,
+        advertised: str = "",
     ) -> None:
-        """`control` is host:port of the control plane, which answers discovery."""
+        """`control` is host:port of the control plane, which answers discovery.
+
+        `advertised` is the host that clients are told, where they cannot use that of `address`.
+        """
         folder = store.folder / "gateway"
         folder.mkdir(mode=0o700, exist_ok=True)
         self.reached: frozenset[str] = frozenset()  # instances that requests come to
         self._store = store
+        self._advertised = advertised
         self._settings = Settings(control, tls=tls is not None)
         self._slots = frozenset(slot(number) for number in range(self._settings.slots))
         self._process = Process(folder, program, address, self._settings, tls)
@@ -72,7 +77,8 @@ class Gateway:
     def url(self) -> str:
         """Where clients send requests to."""
         address = self._process.address
-        host = f"[{address.host}]" if ":" in address.host else address.host
+        host = self._advertised or address.host
+        host = f"[{host}]" if ":" in host else host
         return f"{'https' if self._settings.tls else 'http'}://{host}:{address.port}"
 
     def start(self) -> None:

@@ -140,7 +140,11 @@ class Process:
         if ran.returncode:
             lines = ran.stderr.decode(errors="replace").splitlines()
             said = [line.partition(" : ")[2] for line in lines if line.startswith("[ALERT]")]
-            raise LoadError(f"the gateway does not start: {'; '.join(said[:2]) or ran.returncode}")
+            why = "; ".join(said[:2]) or f"exit code {ran.returncode}"
+            raise LoadError(
+                f"the gateway does not start: {why} ({self._program}; pip install 'recserve[gateway]' brings"
+                " the HAProxy that is tested, --no-gateway does without)"
+            )
 
     def _write_files(self, listener: int) -> None:
         """What it reads when it begins; routes and tokens are never among it."""

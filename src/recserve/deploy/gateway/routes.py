@@ -6,9 +6,11 @@
 A service and a group are a target each; whom a target consists of is said in `deploy/routing.py`, for clients
 in mode DIRECT as well.
 
-Ours: a group lets in as many requests as its members that take part do together, and is asked with the
-token of the oldest of them, as far as the gateway checks tokens: for apps, which do not check them
-themselves. A group's path is shortened for apps if all who take part are apps.
+The gateway checks the tokens of apps, which do not check them themselves: by all their names an app's own and
+its group's, as scorers do. Where everybody may ask a member, they may by the group's name too.
+
+Ours: a group lets in as many requests as its members that take part do together. A group's path is shortened
+for apps if all who take part are apps.
 """
 
 from __future__ import annotations
@@ -53,7 +55,8 @@ class Route:
     rate: int = 0
     concurrency: int = 0
     prefix: str = ""  # see Policy
-    token: str = field(default="", repr=False)  # base64; what the gateway checks; "" checks nothing
+    #: Base64; one of them is asked for; without any everybody may ask. HAProxy's configuration knows two.
+    tokens: tuple[str, ...] = field(default=(), repr=False)
     mirrored: int = 0  # so many of 100 requests
     mirrors: str = field(default="", repr=False)  # to <service>|<its token, base64>, …
 
@@ -94,7 +97,7 @@ def _route(target: str, one: Service, policy: Policy, known: Mapping[str, Servic
         policy.rate,
         policy.concurrency,
         policy.prefix,
-        _encoded(one.token) if policy.container else "",
+        _tokens(one) if policy.container else (),
         ratio,
         mirrors,
     )
@@ -111,8 +114,19 @@ def _group(group: str, members: Sequence[Service], policies: Mapping[str, Policy
         sum(rates) if all(rates) else 0,
         sum(together) if all(together) else 0,
         found[0].prefix if all(one.container for one in found) else "",
-        _encoded(taking[0].token) if any(one.container for one in found) else "",
+        _of_group(taking) if any(one.container for one in found) else (),
     )
+
+
+def _tokens(one: Service) -> tuple[str, ...]:
+    if not one.token:
+        return ()
+    return tuple(_encoded(token) for token in dict.fromkeys((one.token, one.group_token)) if token)
+
+
+def _of_group(members: Sequence[Service]) -> tuple[str, ...]:
+    open_to_all = any(not one.token for one in members)
+    return () if open_to_all else (_encoded(members[0].group_token or members[0].token),)
 
 
 def _mirrors(one: Service, known: Mapping[str, Service]) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,23 @@ def cluster_of(server: ApiServer, token: str = TOKEN) -> Cluster:
 def server() -> Iterator[ApiServer]:
     with ApiServer() as server:
         yield server
+
+
+@pytest.fixture
+def kubeconfig(server: ApiServer, tmp_path: Path) -> Path:
+    """How people tell their tools of a cluster."""
+    path = tmp_path / "kubeconfig"
+    context = {"name": "test", "context": {"cluster": "small", "user": "me"}}
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "clusters": [{"name": "small", "cluster": {"server": server.url}}],
+        "users": [{"name": "me", "user": {"token": TOKEN}}],
+        "contexts": [context],
+    }
+    path.write_text(json.dumps(config))
+    return path
 
 
 @pytest.fixture

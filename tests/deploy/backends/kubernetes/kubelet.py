@@ -35,6 +35,7 @@ class Kubelet:
         self._folder = folder
         self._known: set[str] = set()
         self._closing = threading.Event()
+        self._killing = threading.Event()
         self._threads: list[threading.Thread] = []
         self._register(ready=True)
 
@@ -46,6 +47,7 @@ class Kubelet:
 
     def __exit__(self, *_: object) -> None:
         self._closing.set()
+        self._killing.set()
         with self.objects.changed:
             self.objects.changed.notify_all()
         for process in list(self.processes.values()):
@@ -182,7 +184,7 @@ class Kubelet:
             if grace and not kill_at:
                 _signal(process, signal.SIGTERM)
                 kill_at = time.monotonic() + grace
-            if kill_at and time.monotonic() > kill_at:
+            if self._killing.is_set() or (kill_at and time.monotonic() > kill_at):
                 _signal(process, signal.SIGKILL)
             time.sleep(0.02)
         self.objects.logs[pod["metadata"]["name"]] = _lines(place / "log")

@@ -12,7 +12,7 @@ import pytest
 from tests.deploy.backends.contract import APP, ProcessContract, gone, order, running, wait_for
 from tests.deploy.backends.kubernetes.conftest import PLANE, cluster_of
 
-from recserve.deploy.backends.backend import Mount, Node, Resources, State
+from recserve.deploy.backends.backend import Mount, Node, Repository, Resources, State
 from recserve.deploy.backends.kubernetes.backend import KubernetesBackend
 from recserve.deploy.backends.kubernetes.settings import Settings
 from recserve.deploy.errors import BackendError, ConflictError, RefusedError
@@ -119,6 +119,7 @@ def test_others_in_the_namespace_are_left_alone(
     seen = backend.observe()["app-1-bbbbbb"]
     assert (seen.state, seen.reason) == (State.EXITED, "Refused")
     assert "not ours" in seen.message
+    assert server.objects.get("Secret", "app-1-bbbbbb")
     other.close(keep=False)
 
 
@@ -178,6 +179,15 @@ def test_what_the_cluster_refuses_is_told_and_can_be_stopped(
     assert ("Secret", NAME) not in server.objects.objects
     backend.stop(NAME, 1.0)
     assert not backend.observe()
+
+
+def test_git_is_refused_before_a_pod_is_made(backend: KubernetesBackend, server: ApiServer) -> None:
+    backend.start(order(mounts=(Mount("/code", "", repository=Repository("https://git.example/app.git")),)))
+
+    seen = backend.observe()[NAME]
+    assert (seen.state, seen.reason) == (State.EXITED, "Refused")
+    assert "git is not fetched by pods" in seen.message
+    assert not server.objects.of("Secret")
 
 
 def test_a_pod_that_no_node_takes_says_why(backend: KubernetesBackend) -> None:

@@ -115,11 +115,15 @@ def test_a_scorer_is_all_that_kubernetes_has_for_it(scorer: dict[str, Any]) -> N
     assert container["resources"]["limits"] == {"cpu": "4000m", "memory": "8000Mi"}
     assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": 8000}
     assert container["startupProbe"]["failureThreshold"] == 600
+    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
     hpa = kinds(made)["HorizontalPodAutoscaler"]["spec"]
     assert (hpa["minReplicas"], hpa["maxReplicas"]) == (2, 8)
     assert [metric["type"] for metric in hpa["metrics"]] == ["Resource", "Pods"]
     assert hpa["behavior"]["scaleDown"] == {"stabilizationWindowSeconds": 300}
     assert any("metrics adapter" in remark for remark in made.remarks)
+    assert not any("metadata.cpu" in remark for remark in made.remarks)
+    unsized = {**scorer, "metadata": {"instance": 1}}
+    assert any("set metadata.cpu" in remark for remark in render(unsized, Settings()).remarks)
 
 
 def test_secrets_stand_in_the_secret_alone(scorer: dict[str, Any]) -> None:
@@ -199,6 +203,13 @@ def test_a_volume_that_is_none_is_refused(entry: str) -> None:
         volumes_of([entry])
 
 
+def test_a_repository_is_refused_where_nobody_clones_it() -> None:
+    git = {"mount_path": "/ml/usercode", "git": {"repo": "https://host/app.git"}}
+
+    with pytest.raises(RefusedError, match="git is not cloned in pods"):
+        render({**APP, "storage": [git]}, Settings())
+
+
 def test_a_model_that_no_mount_has_is_mounted_at_its_own_path(tmp_path: Path) -> None:
     document = {"name": "tiny", "token": "", "processor": "easyrec-torch-1.12", "model_path": str(tmp_path)}
 
@@ -208,6 +219,33 @@ def test_a_model_that_no_mount_has_is_mounted_at_its_own_path(tmp_path: Path) ->
     assert {"name": "model", "mountPath": str(tmp_path), "readOnly": True} in spec["containers"][0][
         "volumeMounts"
     ]
+
+
+def test_what_a_pod_cannot_have_is_refused() -> None:
+    source = {"repo": "https://git.example/app.git", "branch": "main", "username": "me", "token": "s3cret"}
+    document = {**APP, "storage": [{"mount_path": "/ml/usercode", "git": source}]}
+
+    with pytest.raises(
+        RefusedError, match=r"git is not fetched by pods; put https://git.example/app.git main"
+    ) as e:
+        render(document, Settings())
+
+    assert "s3cret" not in str(e.value)
+
+
+def test_a_directory_that_only_the_cluster_has_is_none_of_this_machine() -> None:
+    document = {
+        "name": "tiny",
+        "token": "",
+        "processor": "easyrec-torch-1.12",
+        "model_path": "/no/such/model",
+    }
+
+    made = render(document, Settings(volumes=volumes_of(["/no/such=pvc:models"])))
+
+    validate(made.manifests)
+    mounts = pod(made)["containers"][0]["volumeMounts"]
+    assert {"name": "model", "mountPath": "/no/such/model", "readOnly": True, "subPath": "model"} in mounts
 
 
 def test_a_pod_of_a_deployment_is_always_restarted(scorer: dict[str, Any]) -> None:

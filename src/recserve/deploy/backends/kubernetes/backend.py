@@ -107,15 +107,19 @@ class KubernetesBackend:
             if order.instance in self._refused or order.instance in self._by_id():
                 return
         name = kubernetes_name(order.instance)
+        has_secret = False
         try:
+            secret, pod = self._secret(order, name), self._pod(order, name)
             # The Secret comes first, since a container does not begin without it.
-            self._create("Secret", self._secret(order, name))
-            pod = self._create("Pod", self._pod(order, name))
+            self._create("Secret", secret)
+            has_secret = True
+            pod = self._create("Pod", pod)
         except RefusedError as error:
             with self._lock:
                 self._refused[order.instance] = Observed(State.EXITED, reason="Refused", message=str(error))
-            self._cluster.delete("Secret", name)
             self._tell()
+            if has_secret:  # else the one of that name may be another's
+                self._cluster.delete("Secret", name)
             return
         self._pods.add(pod)
         self._give_secret(pod)
@@ -164,6 +168,7 @@ class KubernetesBackend:
         self._pods.close()
         if self._nodes is not None:
             self._nodes.close()
+        self._cluster.close()
 
     def _end_all(self) -> None:
         with self._lock:

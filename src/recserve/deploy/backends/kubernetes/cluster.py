@@ -59,7 +59,8 @@ class Cluster:
         self.namespace = namespace
         self.host = str(configuration.host)
         configuration.retries = False  # whoever asks tries again, and does not wait for it here
-        self._client = DynamicClient(client.ApiClient(configuration), discoverer=lambda *_: None)
+        self._api = client.ApiClient(configuration)
+        self._client = DynamicClient(self._api, discoverer=lambda *_: None)
 
     @classmethod
     def found(cls, namespace: str, context: str = "") -> Cluster:
@@ -75,6 +76,10 @@ class Cluster:
                     f"no cluster is known: {outside}; set KUBECONFIG, or run in a pod with a service account"
                 ) from None
         return cls(namespace, configuration)
+
+    def close(self) -> None:
+        """Close its connections; asked again, it makes new ones."""
+        self._api.rest_client.pool_manager.clear()
 
     def get(self, kind: str, name: str) -> Manifest | None:
         """One object."""

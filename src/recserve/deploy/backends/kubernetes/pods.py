@@ -13,6 +13,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from recserve.deploy.backends.kubernetes.names import SERVICE
+from recserve.deploy.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,6 +97,9 @@ def _container(
         # What it wrote last is then in its status, and nobody has to ask for its log.
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
+    if _is_scorer(order):  # its own words for "restart me", beside "send me nothing"
+        alive = {"path": "/healthz", "port": port_of(order, settings)}
+        container["livenessProbe"] = {"httpGet": alive, "periodSeconds": 5, "failureThreshold": 6}
     if order.workdir:
         container["workingDir"] = order.workdir
     if drain_s:
@@ -241,6 +245,10 @@ def _volumes(
 
 
 def _source(mount: Mount, order: Order, settings: Settings) -> tuple[dict[str, Any], str]:
+    if mount.repository is not None:
+        raise RefusedError(
+            [f"storage at {mount.path}: git is not cloned in pods; mount a volume that has the code"]
+        )
     if not mount.source:
         memory = {"medium": "Memory", "sizeLimit": f"{mount.memory_gb}Gi"} if mount.memory_gb else {}
         return {"emptyDir": memory}, ""
@@ -258,9 +266,13 @@ def _source(mount: Mount, order: Order, settings: Settings) -> tuple[dict[str, A
     return source, below
 
 
+def _is_scorer(order: Order) -> bool:
+    return order.command[1:4] == ("-m", "recserve", "serve")
+
+
 def _model(order: Order) -> str:
     """The directory that `recserve serve` is given, if no mount has it."""
-    if order.command[1:4] != ("-m", "recserve", "serve"):
+    if not _is_scorer(order):
         return ""
     path = order.command[4]
     mounted = any(path == mount.path or path.startswith(f"{mount.path}/") for mount in order.mounts)

@@ -101,6 +101,8 @@ def render(
     ]
     if scaler:
         manifests.append(_scaler(scaler, meta, name, remarks))
+        if "cpu" in autoscaler.rule(scaler).thresholds and not deployment.resources.cpu:
+            remarks.append("autoscaling by cpu is a share of what is asked for: set metadata.cpu")
     manifests.append(_route(deployment, settings, meta, name))
     return Rendered(name, deployment, tuple(manifests), tuple(remarks))
 

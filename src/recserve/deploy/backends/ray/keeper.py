@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recserve.config.environment import put
+from recserve.deploy.backends import logs
 from recserve.deploy.backends.environments import Environments
-from recserve.deploy.backends.logs import last_lines
 from recserve.deploy.backends.root import Root
 from recserve.deploy.backends.supervisor import Supervisor
 from recserve.deploy.client import home
@@ -101,6 +101,4 @@ def left_behind(plane: str, folder: str) -> list[Order]:
 
 def kept_log(plane: str, folder: str, instance: str, lines: int) -> list[str]:
     """The log of an instance that was here; empty if there was none."""
-    path = instances(plane, folder)
-    log = path / instance / "log"
-    return last_lines(log, lines) if log.parent.parent == path else []
+    return logs.kept_log(instances(plane, folder), instance, lines)
