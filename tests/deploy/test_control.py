@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from tests.deploy.simulation import TINY, Simulation
 
@@ -11,17 +9,6 @@ from recserve.deploy.aliases import Aliases
 from recserve.deploy.backends.backend import Node
 from recserve.deploy.control import Control
 from recserve.deploy.errors import BackendError, ConflictError, RefusedError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-
-@pytest.fixture
-def simulation(tmp_path: Path) -> Iterator[Simulation]:
-    made = Simulation(tmp_path)
-    yield made
-    made.store.close()
 
 
 def test_an_instance_that_is_replaced_serves_until_another_one_is_ready(simulation: Simulation) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.deploy.simulation import Simulation
@@ -13,15 +12,7 @@ from tests.deploy.simulation import Simulation
 from recserve.deploy.records import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-
-@pytest.fixture
-def simulation(tmp_path: Path) -> Iterator[Simulation]:
-    made = Simulation(tmp_path)
-    yield made
-    made.store.close()
+    import pytest
 
 
 def test_what_is_created_runs_and_what_is_deleted_is_gone(simulation: Simulation) -> None:

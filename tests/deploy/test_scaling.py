@@ -5,15 +5,13 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
-import pytest
-from tests.deploy.simulation import Simulation
-
 from recserve.deploy.records import Instance, Phase
 from recserve.deploy.scaling import Counters, Scaler, counted, measured
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
+
+    from tests.deploy.simulation import Simulation
 
 
 class Load:
@@ -28,13 +26,6 @@ class Load:
         for one in instances:
             self._requests[one.id] = self._requests.get(one.id, 0.0) + 5 * self.qps / len(instances)
         return {one.id: Counters(self._simulation.now, self._requests[one.id], 0.0) for one in instances}
-
-
-@pytest.fixture
-def simulation(tmp_path: Path) -> Iterator[Simulation]:
-    made = Simulation(tmp_path)
-    yield made
-    made.store.close()
 
 
 def test_a_service_follows_its_traffic(simulation: Simulation) -> None:
