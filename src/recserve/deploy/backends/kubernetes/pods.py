@@ -245,9 +245,12 @@ def _volumes(
 
 
 def _source(mount: Mount, order: Order, settings: Settings) -> tuple[dict[str, Any], str]:
-    if mount.repository is not None:
+    if mount.repository is not None:  # an empty directory in its place would be found out late
         raise RefusedError(
-            [f"storage at {mount.path}: git is not cloned in pods; mount a volume that has the code"]
+            [
+                f"storage at {mount.path}: git is not fetched by pods; put {mount.repository} into the image,"
+                " or on a volume"
+            ]
         )
     if not mount.source:
         memory = {"medium": "Memory", "sizeLimit": f"{mount.memory_gb}Gi"} if mount.memory_gb else {}
