@@ -203,13 +203,6 @@ def test_a_volume_that_is_none_is_refused(entry: str) -> None:
         volumes_of([entry])
 
 
-def test_a_repository_is_refused_where_nobody_clones_it() -> None:
-    git = {"mount_path": "/ml/usercode", "git": {"repo": "https://host/app.git"}}
-
-    with pytest.raises(RefusedError, match="git is not cloned in pods"):
-        render({**APP, "storage": [git]}, Settings())
-
-
 def test_a_model_that_no_mount_has_is_mounted_at_its_own_path(tmp_path: Path) -> None:
     document = {"name": "tiny", "token": "", "processor": "easyrec-torch-1.12", "model_path": str(tmp_path)}
 
