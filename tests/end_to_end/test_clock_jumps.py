@@ -120,11 +120,13 @@ def test_requests_go_on_whatever_the_wall_clock_does(jumping: tuple[RunningServe
             assert answer.status == 200, answer.data
             scores.append(decode_response(answer.data).outputs["score"].tolist())
             days.append(date_of(answer))
+            # It is written beside the answers, into the folder of the hour that it is then.
+            wait_until(lambda: len(list(captures.rglob("*.pb"))) == len(days))
         assert http.connection_from_url(server.url).num_connections == 1  # none was closed as idle
 
     assert all(score == scores[0] for score in scores)
     assert [round((day - days[0]) / DAY) for day in days] == [0, 2, -3, 400, 0]
-    wait_until(lambda: len({path.parent.name for path in captures.rglob("*.pb")}) >= 4)
+    assert len({path.parent.name for path in captures.rglob("*.pb")}) >= 4
     assert server.stop() == 0
 
 

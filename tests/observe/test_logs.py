@@ -40,6 +40,13 @@ def test_a_record_is_one_line_of_json(logger: tuple[logging.Logger, io.StringIO]
     }
 
 
+def test_what_a_library_marks_records_with_is_left_out() -> None:
+    record = logging.LogRecord("recserve.test", logging.INFO, "", 0, "said", (), None)
+    record._of_a_library = 1
+
+    assert "_of_a_library" not in json.loads(JsonFormatter().format(record))
+
+
 def test_an_exception_brings_its_trace(logger: tuple[logging.Logger, io.StringIO]) -> None:
     try:
         raise ValueError("inner")

@@ -47,7 +47,9 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line.update({key: value for key, value in vars(record).items() if key not in _STANDARD})
+        # What begins with an underscore is some library's own, such as Ray's, which marks every record.
+        more = {key: value for key, value in vars(record).items() if key not in _STANDARD and key[0] != "_"}
+        line.update(more)
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
         return json.dumps(self._blotted(line), default=str, ensure_ascii=False)

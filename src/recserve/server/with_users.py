@@ -14,6 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol, cast
 
 from recserve.columns import to_arrow
+from recserve.errors import DeadlineError
 from recserve.server.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -74,11 +75,14 @@ class WithUsers:
         user_id = self._user_id(request)
         if not user_id:
             return request
+        # It has a time limit of its own; the budget of the request may be shorter.
+        budget = asyncio.timeout(max(0.0, deadline - monotonic()))
         try:
-            # It has a time limit of its own; the budget of the request may be shorter.
-            async with asyncio.timeout(max(0.0, deadline - monotonic())):
+            async with budget:
                 found = await self._users.look_up(user_id)
         except TimeoutError:
+            if budget.expired():  # timers are a millisecond coarse, so it need not be the deadline yet
+                raise DeadlineError("no time left: the user's features did not come in time") from None
             return request
         return replace(request, user=self._users.completed(request.user, found))
 

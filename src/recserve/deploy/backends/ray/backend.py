@@ -6,6 +6,7 @@ import logging
 import secrets
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from recserve.deploy.backends.ray.cluster import Cluster, DiedError, SilentError, shares
@@ -75,7 +76,11 @@ class RayBackend:
     def observe(self) -> Mapping[str, Observed]:
         """See backend.py."""
         with self._lock:
-            return {name: one.observed for name, one in self._running.items()}
+            # What a node is called may be known later than that something runs there.
+            return {
+                name: replace(one.observed, node=self.name_of(one.node)) if one.node else one.observed
+                for name, one in self._running.items()
+            }
 
     def logs(self, instance: str, lines: int) -> list[str]:
         """See backend.py; of one that has ended, every node is asked whether it has its log."""
