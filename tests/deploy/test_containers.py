@@ -120,6 +120,7 @@ def test_what_cannot_be_mounted_is_refused_by_name(entry: dict[str, Any], said: 
             Repository("https://host:8443/b.git", user="u", secret="p@"),
         ),
         ({"repo": "ssh://git@host/b.git"}, Repository("ssh://git@host/b.git")),
+        ({"repo": "git@host:team/b.git"}, Repository("ssh://git@host/team/b.git")),
         ({"repo": "file:///srv/b.git"}, Repository("file:///srv/b.git")),
     ],
 )

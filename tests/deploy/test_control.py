@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from tests.deploy.simulation import TINY, Simulation
 
-from recserve.deploy.aliases import Aliases
 from recserve.deploy.backends.backend import Node
 from recserve.deploy.control import Control
 from recserve.deploy.errors import BackendError, ConflictError, RefusedError
@@ -113,8 +112,7 @@ def test_a_new_token_and_a_new_group_go_with_their_version(simulation: Simulatio
 
 
 def test_what_lies_on_other_machines_is_not_looked_for_on_this_one(simulation: Simulation) -> None:
-    resolved = Aliases(simulation.folder, elsewhere=True)
-    control = Control(simulation.store, lambda: None, resolved=resolved)
+    control = Control(simulation.store, lambda: None, elsewhere=True)
     assert control.create({**TINY, "model_path": "/of/another/machine"}).version == 1
     with pytest.raises(RefusedError, match="does not exist"):
         simulation.create(name="here", model_path="/of/another/machine")

@@ -51,16 +51,16 @@ class Requests:
 
         What always has one value has as many values as rows, and members of a group as many as steps.
         """
-        groups: dict[str, list[str]] = {}
+        groups: dict[tuple[str, str], list[str]] = {}
         for feature in self._features:
             name, values = feature.name, f"{feature.name}.values"
             if feature.feature.is_sequence:
                 if f"{name}.key_lengths" not in self._reads:
                     group = feature.feature.group.name if feature.feature.group else name
-                    groups.setdefault(group, []).append(values)
+                    groups.setdefault(("steps of", group), []).append(values)
             elif self._has_one_value(feature) and feature.feature.type.sparse:
-                user = self._tile and feature.is_user
-                groups.setdefault("" if user else ".", []).extend([f"{name}.lengths", values])
+                side = "user" if self._tile and feature.is_user else "items"
+                groups.setdefault(("rows of", side), []).extend([f"{name}.lengths", values])
         found = [[name for name in names if name in self._reads] for names in groups.values()]
         return [names for names in found if len(names) > 1]
 

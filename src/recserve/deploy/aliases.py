@@ -24,13 +24,9 @@ _URI = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<bucket>[^/]*)/?(?P<key>.
 
 
 class Aliases:
-    """The table of one control plane; read anew when the file changes.
+    """The table of one control plane; read anew when the file changes."""
 
-    `elsewhere`: the directories are those of other machines, so that nobody here can say whether they exist.
-    """
-
-    def __init__(self, folder: Path, *, elsewhere: bool = False) -> None:
-        self.elsewhere = elsewhere
+    def __init__(self, folder: Path) -> None:
         self._file = folder / "aliases.json"
         self._store = folder / "store"
         self._read_at = 0

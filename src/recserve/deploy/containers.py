@@ -41,6 +41,8 @@ DEFAULT_PORT = 8000
 #: Those that the platform keeps for itself, and refuses.
 RESERVED_PORTS = (8080, 9090)
 _GIT_SCHEMES = ("https", "http", "ssh", "file")
+#: git's short form of ssh://user@host/path.
+_SCP = re.compile(r"^([\w.-]+@[\w.-]+):(?!/)(\S+)$")
 _CREDENTIALS = ("username", "password", "token")
 
 
@@ -150,7 +152,7 @@ def _mount(entry: Mapping[str, Any], where: str, resolved: Callable[[str], str])
         size = _number(empty, "size_limit", 1, f"{where}.empty_dir", least=1, most=10_000)
         return Mount(path, "", memory_gb=size if empty.get("medium") == "memory" else 0)
     if "git" in entry:
-        return Mount(path, "", repository=_repository(_object(entry["git"], f"{where}.git"), f"{where}.git"))
+        return Mount(path, "", repository=repository(_object(entry["git"], f"{where}.git"), f"{where}.git"))
     for kind in ("oss", "nfs", "host_path"):
         if kind in entry:
             source = _object(entry[kind], f"{where}.{kind}")
@@ -163,14 +165,17 @@ def _mount(entry: Mapping[str, Any], where: str, resolved: Callable[[str], str])
     raise RefusedError([f"{where} has {kinds}; oss, nfs, git, host_path and empty_dir can be mounted here"])
 
 
-def _repository(values: Mapping[str, Any], where: str) -> Repository:
-    """Credentials in the URL are taken out of it, so that whoever names it names no secret."""
+def repository(values: Mapping[str, Any], where: str) -> Repository:
+    """`{repo, branch, commit, username, password, token}`; `git@host:path` is ssh, as for git itself.
+
+    Credentials in the URL are taken out of it, so that whoever names it names no secret.
+    """
     texts = {key: values.get(key) or "" for key in ("repo", "branch", "commit", *_CREDENTIALS)}
     wrong = [key for key, value in texts.items() if not isinstance(value, str)]
     if wrong:
         raise RefusedError([f"{where}.{wrong[0]} is no text"])
     try:
-        url = urlsplit(texts["repo"])
+        url = urlsplit(_SCP.sub(r"ssh://\1/\2", texts["repo"]))
     except ValueError:
         url = urlsplit("")
     if url.scheme not in _GIT_SCHEMES or not url.path.strip("/") or any(map(str.isspace, texts["repo"])):

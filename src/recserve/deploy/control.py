@@ -38,10 +38,13 @@ class Control:
         *,
         resolved: Callable[[str], str] = plain,
         nodes: Callable[[], Sequence[Node]] = list,
+        elsewhere: bool = False,
     ) -> None:
+        """`elsewhere`: directories are those of other machines; nobody here can say whether they exist."""
         self._store = store
         self._resolved = resolved
         self._nodes = nodes
+        self._elsewhere = elsewhere
         self._wake = wake
 
     def create(self, document: Mapping[str, Any]) -> Service:
@@ -289,7 +292,7 @@ class Control:
 
     def _check_machines(self, deployment: Deployment) -> None:
         """Refuse a version that nothing could come of here."""
-        problems = [] if getattr(self._resolved, "elsewhere", False) else deployment.absent()
+        problems = [] if self._elsewhere else deployment.absent()
         if deployment.strict:
             problems += [f"{lack} (metadata.strict_resources)" for lack in self._lacks(deployment)]
         if problems:

@@ -43,7 +43,7 @@ class Plane:
         """`backend` is made with what it calls when something has changed.
 
         `endpoint` is where clients are sent to if there is no gateway, and `advice` says how to get one.
-        `elsewhere`: instances have the directories of other machines, see Aliases.
+        `elsewhere`: instances have the directories of other machines, see Control.
         """
         self.store = Store(folder)
         self.token = _token(folder)
@@ -52,7 +52,7 @@ class Plane:
         self.gateway = gateway(self.store) if gateway is not None else None
         self.backend = backend(self.wake)
         self.prober = Prober(self.wake)
-        aliases = Aliases(folder, elsewhere=elsewhere)
+        aliases = Aliases(folder)
         self.reconciler = Reconciler(
             self.store,
             self.backend,
@@ -60,7 +60,9 @@ class Plane:
             resolved=aliases,
             routes_changed=self.gateway.wake if self.gateway is not None else lambda: None,
         )
-        self.control = Control(self.store, self.wake, resolved=aliases, nodes=self.backend.nodes)
+        self.control = Control(
+            self.store, self.wake, resolved=aliases, nodes=self.backend.nodes, elsewhere=elsewhere
+        )
         self.scaler = Scaler(self.store, self.control)
 
     def __enter__(self) -> Self:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from recserve.deploy.aliases import plain
 from recserve.deploy.backends.backend import Observed, State
 from recserve.deploy.document import order, read
+from recserve.deploy.errors import BackendError
 from recserve.deploy.plan import Drain, Situation, Start, Stop, Strategy, plan, trouble
 from recserve.deploy.probing import Answered, Asked
 from recserve.deploy.records import Instance, Phase, RolloutState, Wanted
@@ -114,9 +115,7 @@ class Reconciler:
             for service in list(self._store.services.values()):
                 try:
                     self._plan(change, service, observed)
-                except (
-                    RecserveError
-                ) as error:  # its document cannot be followed any more: not the others' fault
+                except RecserveError as error:  # a document that cannot be followed: not the others' fault
                     if str(error) != service.message:
                         change.put(replace(service, message=str(error)))
                         change.tell("CannotPlan", service.name, str(error), warning=True)
@@ -226,7 +225,8 @@ class Reconciler:
         for name, found in observed.items():
             if name not in wanted and found.state is not State.STOPPING:
                 log.warning("%s runs and nobody wants it; it is stopped", name)
-                self._backend.stop(name, 0.0)
+                with contextlib.suppress(BackendError):  # the next pass asks again; routes do not wait for it
+                    self._backend.stop(name, 0.0)
 
     def _grace(self, one: Instance) -> float:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -128,14 +129,14 @@ class Transport:
             discovery.asked(answer)
 
 
-class Asking:
+class Asking(ABC):
     """What all predictors share. Subclasses say how a service is reached, and what its data become."""
 
-    def _transport(self) -> Transport:
-        raise NotImplementedError
+    @abstractmethod
+    def _transport(self) -> Transport: ...
 
-    def _serializer(self) -> SerializerBase:
-        raise NotImplementedError
+    @abstractmethod
+    def _serializer(self) -> SerializerBase: ...
 
     def _headers(self) -> dict[str, str]:
         return {"User-Agent": "recserve-sdk"}

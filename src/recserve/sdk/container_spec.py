@@ -7,8 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recserve.deploy.containers import DEFAULT_PORT, RESERVED_PORTS
-from recserve.sdk.git import cloned
+from recserve.deploy.backends.checkout import CheckoutError, checkout
+from recserve.deploy.containers import DEFAULT_PORT, RESERVED_PORTS, repository
+from recserve.deploy.errors import RefusedError
+from recserve.sdk.exception import PAIException
 from recserve.sdk.inference_spec import CODE_PATH, InferenceSpec
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("recserve.sdk")
 
 _REQUIREMENTS = "requirements.txt"
+_GIT_KEYS = ("repo", "branch", "commit", "username", "password", "token")
 
 
 def container_serving_spec(
@@ -75,16 +78,30 @@ def container_serving_spec(
     return spec
 
 
+def _clone(config: Mapping[str, str], target: Path) -> Path:
+    """What `git_config` names, in a folder of its own."""
+    unknown = sorted(set(config) - set(_GIT_KEYS))
+    if unknown:
+        raise ValueError(f"git_config has {', '.join(unknown)}; known are {', '.join(_GIT_KEYS)}")
+    target.mkdir(parents=True)
+    try:
+        checkout(repository(config, "git_config"), target)
+    except RefusedError as error:
+        raise ValueError(str(error)) from None
+    except CheckoutError as error:
+        raise PAIException(str(error)) from None
+    return target
+
+
 def _code(source_dir: str | None, git_config: Mapping[str, str] | None, folder: Path) -> Path | None:
     """The directory that is uploaded, if there is one."""
     if git_config:
-        clone = cloned(git_config, folder / "clone")
+        clone = _clone(git_config, folder / "clone")
         code = (clone / (source_dir or ".")).resolve()
         if not code.is_relative_to(clone.resolve()):
             raise ValueError(f"source_dir {source_dir!r} leads out of the clone")
-        for one in code.rglob(
-            "*"
-        ):  # what a link names is uploaded: nobody else's files by a repository's links
+        # What a link names is uploaded: nobody else's files by a repository's links.
+        for one in code.rglob("*"):
             if one.is_symlink() and not one.resolve().is_relative_to(clone.resolve()):
                 raise ValueError(f"{one.relative_to(code)} is a link that leads out of the clone")
     elif source_dir:

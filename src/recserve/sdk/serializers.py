@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from recserve.sdk.exception import PAIException
@@ -24,18 +25,20 @@ if TYPE_CHECKING:
     from recserve.sdk.session import Session
 
 
-class SerializerBase:
+class SerializerBase(ABC):
     """The contract: bytes or text there, and back."""
 
+    @abstractmethod
     def serialize(self, data: Any) -> bytes | str:
         """The body of a request."""
-        raise NotImplementedError
 
+    @abstractmethod
     def deserialize(self, data: bytes) -> Any:
         """What the body of an answer says."""
-        raise NotImplementedError
 
-    def inspect_from_service(self, service_name: str, *, session: Session | None = None) -> None:
+    def inspect_from_service(  # noqa: B027 (a hook: most have nothing to learn)
+        self, service_name: str, *, session: Session | None = None
+    ) -> None:
         """Called once, before the first request of a predictor."""
 
 
@@ -99,7 +102,7 @@ class PyTorchSerializer(SerializerBase):
         return outputs[0] if len(outputs) == 1 else outputs
 
 
-class TensorFlowSerializer(SerializerBase):
+class TensorFlowSerializer:
     """Only the name: there is no processor here that speaks TensorFlow's message."""
 
     def __init__(self, *_: Any, **__: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class StorageConfigBase:
+class StorageConfigBase(ABC):
     """One entry of `storage`."""
 
+    @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """The entry."""
-        raise NotImplementedError
 
 
 @dataclass

@@ -51,7 +51,7 @@ def render(
     settings = Settings(
         namespace=namespace, image=image or IMAGE, volumes=volumes_of(volume or ()), gateway=gateway
     )
-    aliases = Aliases(home(), elsewhere=True)
+    aliases = Aliases(home())
     services = [rendered(read_json(file), settings, version=version, resolved=aliases) for file in files]
     routes = group_routes(services, settings)
     for service in services:
