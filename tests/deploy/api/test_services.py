@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -71,6 +72,24 @@ def test_a_service_is_created_described_changed_and_deleted(api: Api) -> None:
     assert api.of("DELETE", "")["Status"] == "Deleting"
     api.step()
     api.of("GET", "", status=404)
+
+
+def test_what_is_deleted_is_shown_though_the_next_pass_forgets_it_at_once(api: Api) -> None:
+    ended = threading.Event()
+
+    def spin() -> None:
+        while not ended.is_set():
+            api.plane.reconciler.reconcile()
+
+    passes = threading.Thread(target=spin)
+    passes.start()
+    try:
+        for turn in range(100):
+            api.ask("POST", "/api/v2/services", {**TINY, "name": f"of_{turn}", "metadata": {"instance": 0}})
+            assert api.ask("DELETE", f"/api/v2/services/local/of_{turn}")["Status"] == "Deleting"
+    finally:
+        ended.set()
+        passes.join()
 
 
 def test_replacing_a_document_drops_what_it_does_not_have(api: Api) -> None:

@@ -184,11 +184,16 @@ class Services:
         return asked.page("Versions", versions) | {"CurrentVersion": service.version}
 
     def _verb(self, verb: str) -> Callable[[Asked], dict[str, Any]]:
-        return lambda asked: self._shown(getattr(self._plane.control, verb)(asked.name))
+        def handle(asked: Asked) -> dict[str, Any]:
+            with self._plane.store.reading():  # a service without instances is forgotten at the next pass
+                return self._shown(getattr(self._plane.control, verb)(asked.name))
+
+        return handle
 
     def _changed(self, service: Service) -> dict[str, Any]:
         """With what a person should know of the document."""
-        return self._shown(service) | {"Remarks": list(self._plane.control.remarks(service))}
+        with self._plane.store.reading():
+            return self._shown(service) | {"Remarks": list(self._plane.control.remarks(service))}
 
     def _shown(self, service: Service, *, secrets: bool = True) -> dict[str, Any]:
         store = self._plane.store

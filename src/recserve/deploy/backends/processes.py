@@ -34,7 +34,8 @@ class Identity:
         """Wait until it has ended, whoever's child it is; false if it has not in that time."""
         deadline = None if seconds is None else time.monotonic() + seconds
         with contextlib.suppress(ProcessLookupError), _pidfd(self.pid) as descriptor:
-            if descriptor is not None and self.alive:
+            if descriptor is not None and _state_and_began(self.pid)[1:] == (self.began,):
+                # Also a zombie's: while other threads of it run on, its locks and ports are still held.
                 poller = select.poll()
                 poller.register(descriptor, select.POLLIN)
                 return bool(poller.poll(None if seconds is None else seconds * 1000))
@@ -47,11 +48,8 @@ class Identity:
 
 def identity(pid: int) -> Identity | None:
     """Who has this number now; None if nobody, or a zombie."""
-    try:
-        fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
-    except (OSError, ValueError):
-        return None
-    return None if fields[0] in "ZX" else Identity(pid, int(fields[19]))
+    found = _state_and_began(pid)
+    return Identity(pid, found[1]) if found and found[0] not in "ZX" else None
 
 
 def family(pid: int) -> list[int]:
@@ -99,6 +97,15 @@ def free_port(host: str) -> int:
         found.bind((host, 0))
         port: int = found.getsockname()[1]
         return port
+
+
+def _state_and_began(pid: int) -> tuple[str, int] | tuple[()]:
+    """The letter of its state, and when it began; nothing if nobody has this number."""
+    try:
+        fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return ()
+    return fields[0], int(fields[19])
 
 
 def _sockets(pid: int) -> Iterator[str]:
