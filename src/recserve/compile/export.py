@@ -98,7 +98,7 @@ def export(
     _compare(original, flat)
     tables = {path: interpreter.tables[path] for path in sorted(interpreter.tables)}
     constants = {path: tensor for path, tensor in interpreter.read.items() if path not in tables}
-    program = _export(_Flat(interpreter, constants, alike), tables, data)
+    program = _export(_Flat(interpreter, constants, alike), tables, data, _fixed(data, alike))
     return Exported(program, _specs(program, data, len(tables)), tuple(tables), tuple(sorted(flat)))
 
 
@@ -114,8 +114,11 @@ def _answer(script: Any, data: Mapping[str, torch.Tensor], arguments: int) -> Ma
     return answer
 
 
-def _fixed(data: Mapping[str, torch.Tensor]) -> set[str]:
-    """The tensors whose first size is 1 in every request: under INPUT_TILE those with a row for the user."""
+def _fixed(data: Mapping[str, torch.Tensor], alike: Sequence[Sequence[str]]) -> set[str]:
+    """The tensors whose first size is 1 in every request: under INPUT_TILE those with a row for the user.
+
+    So have values that are as many as its rows.
+    """
     if BATCH_SIZE not in data:
         return set()
     ones = {name for name in _of_rows(data) if data[name].size(0) == 1}
@@ -123,7 +126,7 @@ def _fixed(data: Mapping[str, torch.Tensor]) -> set[str]:
         raise BundleError(
             "the model takes users of one row, and the requests have no other; give longer ones"
         )
-    return ones | {BATCH_SIZE}
+    return ones.union(*(names for names in alike if not ones.isdisjoint(names)), {BATCH_SIZE})
 
 
 @contextmanager
@@ -139,10 +142,12 @@ def for_all_sizes() -> Iterator[None]:
 
 
 def _export(
-    module: torch.nn.Module, tables: dict[str, torch.Tensor], data: dict[str, torch.Tensor]
+    module: torch.nn.Module,
+    tables: dict[str, torch.Tensor],
+    data: dict[str, torch.Tensor],
+    fixed: set[str],
 ) -> torch.export.ExportedProgram:
     any_size = torch.export.Dim.DYNAMIC
-    fixed = _fixed(data)
     sizes = {name: {} if name in fixed else {0: any_size} for name in data}
     shapes = (dict.fromkeys(tables), sizes)
     with for_all_sizes():
