@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from recserve.compile.ids_in_range import spelled_out
 from recserve.compile.interpreter import Interpreter
 from recserve.engines.engine import BATCH_SIZE, TensorSpec
 from recserve.engines.sizes import Size, exactly
@@ -22,7 +23,7 @@ from recserve.engines.torch_arrays import torch
 from recserve.errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -66,7 +67,7 @@ class _Flat(torch.nn.Module):
     def forward(
         self, tables: dict[str, torch.Tensor], data: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
-        rows = _say_equal(data, self._alike)
+        rows = say_equal(data, self._alike)
         constants = {path: getattr(self, name) for path, name in self._names.items()}
         self._interpreter.tensors = {**constants, **tables}
         try:
@@ -77,13 +78,17 @@ class _Flat(torch.nn.Module):
 
 
 def export(
-    script: Any, example: Mapping[str, NDArray[Any]], *, alike: Sequence[Sequence[str]] = ()
+    script: Any,
+    example: Mapping[str, NDArray[Any]],
+    *,
+    alike: Sequence[Sequence[str]] = (),
+    in_range: Callable[..., torch.Tensor] = spelled_out,
 ) -> Exported:
     """Export a model that takes a dict; BundleError if it has a part that cannot be compiled.
 
     `example` has every input. Under INPUT_TILE what has one row has always one; all other first sizes may be
     any, 0 and 1 included. Dimensions behind the first are as in the example. `alike`: names of tensors that
-    are as long as one another in every request.
+    are as long as one another in every request. `in_range`: how the graph checks ids.
     """
     data = {name: torch.from_numpy(example[name]) for name in sorted(example)}
     arguments = [argument.type.annotation_str for argument in script.forward.schema.arguments[1:]]
@@ -91,15 +96,15 @@ def export(
         raise BundleError(
             f"the model takes ({', '.join(arguments)}); `recserve compile` takes models of a dict of tensors"
         )
-    interpreter = Interpreter(script)
+    interpreter = Interpreter(script, in_range=in_range)
     with torch.no_grad():
         original = _answer(script, data, len(arguments))
         flat = interpreter.run(data)
     _compare(original, flat)
     tables = {path: interpreter.tables[path] for path in sorted(interpreter.tables)}
     constants = {path: tensor for path, tensor in interpreter.read.items() if path not in tables}
-    program = _export(_Flat(interpreter, constants, alike), tables, data)
-    return Exported(program, _specs(program, data, len(tables)), tuple(tables), tuple(sorted(flat)))
+    program = for_any_size(_Flat(interpreter, constants, alike), tables, data, alike)
+    return Exported(program, specs(program, data, len(tables)), tuple(tables), tuple(sorted(flat)))
 
 
 def _answer(script: Any, data: Mapping[str, torch.Tensor], arguments: int) -> Mapping[str, torch.Tensor]:
@@ -114,8 +119,11 @@ def _answer(script: Any, data: Mapping[str, torch.Tensor], arguments: int) -> Ma
     return answer
 
 
-def _fixed(data: Mapping[str, torch.Tensor]) -> set[str]:
-    """The tensors whose first size is 1 in every request: under INPUT_TILE those with a row for the user."""
+def _fixed(data: Mapping[str, torch.Tensor], alike: Sequence[Sequence[str]]) -> set[str]:
+    """The tensors whose first size is 1 in every request: under INPUT_TILE those with a row for the user.
+
+    So have values that are as many as its rows.
+    """
     if BATCH_SIZE not in data:
         return set()
     ones = {name for name in _of_rows(data) if data[name].size(0) == 1}
@@ -123,7 +131,7 @@ def _fixed(data: Mapping[str, torch.Tensor]) -> set[str]:
         raise BundleError(
             "the model takes users of one row, and the requests have no other; give longer ones"
         )
-    return ones | {BATCH_SIZE}
+    return ones.union(*(names for names in alike if not ones.isdisjoint(names)), {BATCH_SIZE})
 
 
 @contextmanager
@@ -138,11 +146,15 @@ def for_all_sizes() -> Iterator[None]:
         yield
 
 
-def _export(
-    module: torch.nn.Module, tables: dict[str, torch.Tensor], data: dict[str, torch.Tensor]
+def for_any_size(
+    module: torch.nn.Module,
+    tables: dict[str, torch.Tensor],
+    data: dict[str, torch.Tensor],
+    alike: Sequence[Sequence[str]] = (),
 ) -> torch.export.ExportedProgram:
+    """Export a module of (tables, data); BundleError if its graph would only be right for some sizes."""
     any_size = torch.export.Dim.DYNAMIC
-    fixed = _fixed(data)
+    fixed = _fixed(data, alike)
     sizes = {name: {} if name in fixed else {0: any_size} for name in data}
     shapes = (dict.fromkeys(tables), sizes)
     with for_all_sizes():
@@ -170,7 +182,7 @@ def _check_sizes(program: torch.export.ExportedProgram) -> None:
         raise BundleError(f"the model cannot be compiled for all sizes: it depends on {conditions[0][:300]}")
 
 
-def _say_equal(data: Mapping[str, torch.Tensor], alike: Sequence[Sequence[str]]) -> Any:
+def say_equal(data: Mapping[str, torch.Tensor], alike: Sequence[Sequence[str]]) -> Any:
     """Make one symbol of sizes that are the same number, and return that of rows.
 
     The sums of them that models take become simple.
@@ -224,7 +236,7 @@ def _compare(original: Mapping[str, torch.Tensor], flat: Mapping[str, torch.Tens
             )
 
 
-def _specs(
+def specs(
     program: torch.export.ExportedProgram, data: Mapping[str, torch.Tensor], tables: int
 ) -> dict[str, TensorSpec]:
     """Types and sizes of `data`; sizes that share a symbol are equal in every call."""

@@ -14,12 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from recserve.compile.ids_in_range import spelled_out
 from recserve.compile.operators import OF_TENSOR, PYTHON, call, is_instance
 from recserve.engines.torch_arrays import torch
 from recserve.errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 #: Operators that read rows of a table → the arguments that are tables.
 _LOOK_UPS = {
@@ -52,8 +53,13 @@ class Interpreter:
     what was taken, `tables` what of it embeddings were read from: only known after a run.
     """
 
-    def __init__(self, script: Any) -> None:
+    def __init__(self, script: Any, *, in_range: Callable[..., torch.Tensor] = spelled_out) -> None:
+        """`in_range`: the bounds check of ids, one operator or spelled out (ids_in_range.py).
+
+        fbgemm's own has a counter of warnings, which concurrent calls would share.
+        """
         self._script = script
+        self._in_range = in_range
         self._graph = script.inlined_graph
         self._numbers: dict[int, Any] = {}  # by the identity of the tensor
         self.tensors: Mapping[str, torch.Tensor] = {}
@@ -101,7 +107,8 @@ class Interpreter:
 
     def _run_operator(self, kind: str, node: Any, arguments: list[Any]) -> Sequence[Any]:
         if kind == "fbgemm::bounds_check_indices" and _can_be_clamped(arguments):
-            _clamp(*arguments[:3])
+            rows, indices, offsets = arguments[:3]
+            indices.copy_(self._in_range(indices, offsets, rows))
             return ()
         if kind in ("aten::item", "aten::Int") and id(arguments[0]) in self._numbers:
             return (self._numbers[id(arguments[0])],)
@@ -164,20 +171,6 @@ def _own(tensor: torch.Tensor) -> torch.Tensor:
 def _can_be_clamped(arguments: list[Any]) -> bool:
     _rows, _indices, _offsets, mode, _warning, weights, b_offsets = (*arguments, None, None)[:7]
     return mode in _IN_RANGE_OR_ZERO and weights is None and b_offsets is None
-
-
-def _clamp(rows: torch.Tensor, indices: torch.Tensor, offsets: torch.Tensor) -> None:
-    """`fbgemm::bounds_check_indices` without its counter of warnings, which concurrent calls would share.
-
-    Ids of table t are those between offsets[t * B] and offsets[(t + 1) * B]; -1 is a row that was pruned, all
-    others that the table does not have become 0.
-    """
-    tables = rows.size(0)
-    batch = (offsets.size(0) - 1) // tables
-    ends = offsets[batch * torch.arange(1, tables + 1)]
-    table = torch.bucketize(torch.arange(indices.size(0)), ends, right=True).clamp(max=tables - 1)
-    absent = (indices < -1) | (indices >= rows[table])
-    indices.copy_(torch.where(absent, torch.zeros_like(indices), indices))
 
 
 def _isinstance(_: Interpreter, node: Any, arguments: list[Any]) -> Sequence[Any]:

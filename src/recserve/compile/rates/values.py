@@ -1,0 +1,300 @@
+"""What the walk carries instead of tensors: each is told as often as it changes.
+
+    Dense  a tensor, told once where rows (or steps) repeat it: a user's row stands for all candidates
+    Cat    parts one behind the other, each at its own rate: ids of several features, fields of an FM
+    Form   a sum of columns at their own rates, which nobody has written side by side yet
+
+`dense` and `full` make tensors of them again, as late as an operator wants one.
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from recserve.engines.torch_arrays import torch
+from recserve.errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Size = Any  # int, or torch.SymInt while the second graph is made
+
+
+class NotUnderstood(BundleError):  # noqa: N818  it is an answer of the pass, and not a fault of the bundle
+    """The pass has no rule for something, so that the original stays."""
+
+
+class Rate(enum.IntFlag):
+    """How often a value changes; a value of several has the join, `|`."""
+
+    CONST = 0
+    USER = 1
+    ITEM = 2
+    PAIR = 3
+
+
+def same(a: Size, b: Size) -> bool:
+    """Whether two sizes are equal in every call; false also where nobody can know."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a == b
+    symbolic: Any = torch.fx.experimental.symbolic_shapes
+    return bool(symbolic.statically_known_true(a == b))
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """A tensor of which `base` is one block; along dimension d it is repeated `tiles[d]` times.
+
+    Its size is base.size(d) * tiles[d], in the order of torch.Tensor.tile. `constant` is its number among the
+    walk's constants, if it is one.
+    """
+
+    base: torch.Tensor
+    rate: Rate
+    tiles: tuple[Size, ...]
+    constant: int | None = None
+
+    @classmethod
+    def of(cls, base: torch.Tensor, rate: Rate) -> Dense:
+        """A tensor that is told as it is."""
+        return cls(base, rate, (1,) * base.dim())
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """As the original model sees it."""
+        return tuple(
+            size * tiles if not _is_one(tiles) else size
+            for size, tiles in zip(self.base.shape, self.tiles, strict=True)
+        )
+
+    @property
+    def is_tiled(self) -> bool:
+        """Whether anything is told once that the original repeats."""
+        return not all(_is_one(tiles) for tiles in self.tiles)
+
+    def untiled(self, *dims: int) -> Dense:
+        """The same with those dimensions written out."""
+        wanted = [d for d in dims if not _is_one(self.tiles[d])]
+        if not wanted:
+            return self
+        if all(_is_one(self.base.size(d)) for d in wanted):
+            base = self.base.expand([self.tiles[d] if d in wanted else -1 for d in range(self.base.dim())])
+        else:
+            base = self.base.repeat([self.tiles[d] if d in wanted else 1 for d in range(self.base.dim())])
+        tiles = tuple(1 if d in wanted else tiles for d, tiles in enumerate(self.tiles))
+        return Dense(base, self.rate, tiles)
+
+    def with_base(self, base: torch.Tensor) -> Dense:
+        """Another tensor of the same sizes that repeats likewise."""
+        return Dense(base, self.rate, self.tiles)
+
+
+@dataclass(frozen=True, slots=True)
+class Cat:
+    """Parts one behind the other along `dim`."""
+
+    dim: int
+    parts: tuple[Dense, ...]
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """As the original model sees it."""
+        first = self.parts[0].sizes
+        total = sum((part.sizes[self.dim] for part in self.parts[1:]), first[self.dim])
+        return (*first[: self.dim], total, *first[self.dim + 1 :])
+
+    @property
+    def rate(self) -> Rate:
+        """The join of the parts'."""
+        return join(self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """left * right, not computed yet: they repeat along different dimensions."""
+
+    left: Dense
+    right: Dense
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """As the original model sees it."""
+        return self.left.sizes
+
+    @property
+    def rate(self) -> Rate:
+        """The join of the factors'."""
+        return self.left.rate | self.right.rate
+
+    def computed(self) -> Dense:
+        """As one tensor, as large as both together make it."""
+        (left, right), tiles = aligned([self.left, self.right])
+        return Dense(left * right, self.rate, tiles)
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """Columns offset … offset + width of an atom, times a number, at columns start … of the form."""
+
+    start: int
+    width: int
+    atom: Dense | Product
+    offset: int = 0
+    coefficient: float = 1.0
+
+    @property
+    def end(self) -> int:
+        """Behind its last column in the form."""
+        return self.start + self.width
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A sum of terms over the last dimension, floats; columns that no term has are 0."""
+
+    terms: tuple[Term, ...]
+    width: int
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """As the original model sees it."""
+        return (*self.terms[0].atom.sizes[:-1], self.width)
+
+    @property
+    def rate(self) -> Rate:
+        """The join of the terms'."""
+        return join([term.atom for term in self.terms])
+
+
+Value = Dense | Cat | Form
+
+
+def join(values: Sequence[Any]) -> Rate:
+    """The rate of what is computed from all of them."""
+    found = Rate.CONST
+    for value in values:
+        if isinstance(value, Dense | Cat | Form | Product):
+            found |= value.rate
+        elif isinstance(value, list | tuple):
+            found |= join(value)
+    return found
+
+
+def aligned(values: Sequence[Dense]) -> tuple[list[torch.Tensor], tuple[Size, ...]]:
+    """Bases that torch broadcasts against one another, and how often the result is repeated.
+
+    What repeats in all stays told once; what repeats in some, and is one row there, is broadcast by torch.
+    """
+    dims = max(value.base.dim() for value in values)
+    values = [_with_dims(value, dims) for value in values]
+    tiles: list[Size] = []
+    for d in range(dims):
+        repeated = [value for value in values if not _is_one(value.tiles[d])]
+        if not repeated:
+            tiles.append(1)
+            continue
+        first = repeated[0]
+        # Rows that are one anyway are broadcast to whatever the others are.
+        others = [v for v in values if not (_is_one(v.tiles[d]) and _is_one(v.base.size(d)))]
+        if all(same(v.tiles[d], first.tiles[d]) and same(v.base.size(d), first.base.size(d)) for v in others):
+            tiles.append(first.tiles[d])
+            continue
+        if any(_is_one(v.tiles[d]) for v in others) or not all(_is_one(v.base.size(d)) for v in repeated):
+            values = [_row_or_written_out(v, d) for v in values]
+            tiles.append(1)
+            continue
+        tiles.append(first.tiles[d])
+    return [value.base for value in values], tuple(tiles)
+
+
+def _row_or_written_out(value: Dense, d: int) -> Dense:
+    if _is_one(value.base.size(d)):
+        return Dense(value.base, value.rate, (*value.tiles[:d], 1, *value.tiles[d + 1 :]))
+    return value.untiled(d)
+
+
+def _with_dims(value: Dense, dims: int) -> Dense:
+    missing = dims - value.base.dim()
+    if not missing:
+        return value
+    return Dense(value.base[(None,) * missing], value.rate, (1,) * missing + value.tiles)
+
+
+def dense(value: Value | Product) -> Dense:
+    """One tensor, that repeats as far as all of its parts do."""
+    if isinstance(value, Dense):
+        return value
+    if isinstance(value, Product):
+        return value.computed()
+    if isinstance(value, Cat):
+        return concatenated(value.parts, value.dim)
+    return _written(value)
+
+
+def full(value: Value | Product) -> torch.Tensor:
+    """One tensor, as the original model sees it."""
+    found = dense(value)
+    return found.untiled(*range(found.base.dim())).base
+
+
+def concatenated(parts: Sequence[Dense], dim: int) -> Dense:
+    """Parts side by side; a dimension stays told once where all parts repeat along it."""
+    if len(parts) == 1:
+        return parts[0]
+    dims = parts[0].base.dim()
+    parts = [part.untiled(dim) for part in parts]
+    for d in range(dims):
+        if d == dim:
+            continue
+        first = parts[0]
+        if not all(
+            same(part.tiles[d], first.tiles[d]) and same(part.base.size(d), first.base.size(d))
+            for part in parts
+        ):
+            parts = [part.untiled(d) for part in parts]
+    return Dense(torch.cat([part.base for part in parts], dim), join(parts), parts[0].tiles)
+
+
+def _written(form: Form) -> Dense:
+    """A form's columns: between two edges of terms, the sum of those that are there."""
+    edges = sorted({0, form.width, *(t.start for t in form.terms), *(t.end for t in form.terms)})
+    pieces: list[Dense] = []
+    for start, end in itertools.pairwise(edges):
+        here = [term for term in form.terms if term.start <= start and end <= term.end]
+        pieces.append(_sum(form, here, start, end))
+    return concatenated(pieces, len(form.sizes) - 1)
+
+
+def _sum(form: Form, terms: Sequence[Term], start: int, end: int) -> Dense:
+    if not terms:
+        atom = dense(form.terms[0].atom)
+        base = atom.base.new_zeros((1,) * (atom.base.dim() - 1) + (end - start,))
+        tiles = (*form.sizes[:-1], 1)
+        return Dense(base, Rate.CONST, tuple(tiles))
+    found = [_columns(term, start, end) for term in terms]
+    found.sort(key=lambda value: sum(not _is_one(tiles) for tiles in value.tiles))  # the largest first
+    total = found[0]
+    for other in found[1:]:
+        (left, right), tiles = aligned([total, other])
+        total = Dense(left + right, total.rate | other.rate, tiles)
+    return total
+
+
+def _columns(term: Term, start: int, end: int) -> Dense:
+    atom = dense(term.atom).untiled(-1)
+    width = atom.base.size(-1)
+    at = term.offset + start - term.start
+    base = atom.base if (at, end - start) == (0, width) else atom.base.narrow(-1, at, end - start)
+    return atom.with_base(base if term.coefficient == 1.0 else base * term.coefficient)
+
+
+def is_one(size: Size) -> bool:
+    """Whether a size is 1 in every call."""
+    return _is_one(size)
+
+
+def _is_one(size: Size) -> bool:
+    return isinstance(size, int) and size == 1
