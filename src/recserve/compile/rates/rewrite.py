@@ -60,13 +60,15 @@ def rewrite(
     alike: Sequence[Sequence[str]],
     rates: Mapping[str, Rate],
     fold: bool = False,
+    first: Exported | None = None,
 ) -> Rewritten:
     """Rewrite a TorchScript model; NotUnderstood where the pass has no rule, BundleError as `export` has it.
 
     `original`: a request as the model takes it; `example`: one with users of one row, which is how the result
-    takes them; `rates` of both's tensors, by name. All sizes may vary, as in `export`.
+    takes them; `rates` of both's tensors, by name. All sizes may vary, as in `export`. `first`: the flat
+    graph of `original`, where it was made already.
     """
-    first = export(script, original, alike=original_alike, in_range=ids_in_range)
+    first = first or export(script, original, alike=original_alike, in_range=ids_in_range)
     program = first.program
     signature = program.graph_signature
     held: Mapping[str, torch.Tensor] = {**program.state_dict, **program.constants}
