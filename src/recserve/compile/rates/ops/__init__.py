@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from recserve.compile.rates.ops import concatenation, elementwise, jagged, linear, lookups, shapes
+from recserve.compile.rates.ops import (
+    concatenation,
+    elementwise,
+    jagged,
+    linear,
+    lookups,
+    norm,
+    shapes,
+    stacked,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,6 +27,8 @@ Rule = "Callable[..., Any]"
 _FAMILIES = (
     jagged.OPS,
     lookups.OPS,
+    stacked.OPS,
+    norm.OPS,
     concatenation.OPS,
     linear.OPS,
     elementwise.OPS,
