@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from recserve.compile.rates.ops import (
+    attention,
     concatenation,
     elementwise,
     jagged,
@@ -31,6 +32,7 @@ _FAMILIES = (
     norm.OPS,
     concatenation.OPS,
     linear.OPS,
+    attention.OPS,
     elementwise.OPS,
     shapes.OPS,
 )

@@ -32,7 +32,7 @@ class Affine:
 
 
 def affine(walk: Walk, node: Any) -> Affine | None:
-    """A linear node together with the normalisation that is all that reads it; None if weights are not known."""
+    """A linear node together with the normalisation that is all that reads it; None without constant weights."""
     source, weight, bias = (*node.args, None)[:3] if not node.kwargs else (None, None, None)
     if source is None:
         return None
@@ -50,7 +50,7 @@ def affine(walk: Walk, node: Any) -> Affine | None:
         return Affine(node, known, shift)
     scaled = walk.fold(lambda w, s: (w.double() * s[0].double()[:, None]).to(w.dtype), known, columns)
     if shift is None:
-        moved = walk.fold(lambda s: s[1].clone(), columns)
+        moved = walk.fold(lambda w, s: s[1].to(w.dtype), known, columns)
     else:
         moved = walk.fold(
             lambda b, s: (b.double() * s[0].double() + s[1].double()).to(b.dtype), shift, columns
@@ -89,11 +89,9 @@ def linear(walk: Walk, value: Any, weight: Any, bias: Any = None) -> Any:
     return result
 
 
-def batch_norm(
-    walk: Walk, value: Any, weight: Any, bias: Any, mean: Any, variance: Any, *arguments: Any
-) -> Any:
+def batch_norm(walk: Walk, value: Any, *arguments: Any) -> Any:
     """`aten.batch_norm` with the statistics of training, over columns."""
-    columns = _columns(walk, (weight, bias, mean, variance), *arguments[:3])
+    columns = _columns(walk, arguments[:4], *arguments[4:7])
     if columns is None or isinstance(value, Cat):
         return NotImplemented
     form = as_form(value)
