@@ -44,9 +44,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What may be done. `fold`: weights of a request are computed, where that saves a product of matrices."""
+    """What the second graph is for. `interpreted`: it is run operator by operator, and not compiled."""
 
-    fold: bool = False
+    interpreted: bool = False
 
 
 class Walk:
