@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recserve.compile.export import Exported, export, for_any_size, say_equal, specs
+from recserve.compile.export import Exported, export, for_any_size, one_row, say_equal, specs
 from recserve.compile.ids_in_range import ids_in_range
 from recserve.compile.rates.values import Rate
 from recserve.compile.rates.walk import Options, Walk
@@ -79,21 +79,21 @@ def rewrite(
     walk = Walk(
         program.graph,
         constants,
-        tables=tables,
+        tables=dict(zip(tables, first.tables, strict=True)),
         inputs=dict(zip(inputs, first.inputs, strict=True)),
         rates=rates,
         repeated=BATCH_SIZE not in first.inputs,
         options=Options(fold=fold),
     )
     data = {name: torch.from_numpy(example[name]) for name in sorted(example)}
-    shared = dict(zip(tables, tables_of(script, first.tables), strict=True))
+    shared = dict(zip(first.tables, tables_of(script, first.tables), strict=True))
     rows_of = next(
         name for name in data if name != BATCH_SIZE and rates[name] & Rate.ITEM and _of_rows(name, data)
     )
     walk.first(shared, data, rows=data[rows_of].size(0))
     names = list(torch.utils._pytree.tree_unflatten(range(len(first.outputs)), program.call_spec.out_spec))
     module = _AtItsRates(walk, alike, names, rows_of)
-    second = for_any_size(module, shared, data, alike)
+    second = for_any_size(module, shared, data, one_row(data, alike))
     return Rewritten(
         Exported(second, specs(second, data, len(tables)), first.tables, first.outputs),
         tuple(walk.steps),
