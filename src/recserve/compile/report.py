@@ -15,12 +15,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from recserve.compile.rates.walk import Step
 
 MARKDOWN, PICTURE = "report.md", "report.svg"
 
@@ -34,36 +36,16 @@ _TITLES = {
 MILLION = 1e6
 
 
-class Step(Protocol):
-    """An operator of the model at one rate: `recserve.compile.rates.Step`.
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a step computes at one rate."""
 
-    Work that was split among rates is a step for each of them, of one node; what it was before is told by one
-    of these steps, and 0 by the others.
-    """
-
-    @property
-    def node(self) -> str:
-        """Its name in the first graph."""
-
-    @property
-    def op(self) -> str:
-        """What it calls: aten.addmm.default."""
-
-    @property
-    def rate(self) -> int:
-        """As in `RATES`."""
-
-    @property
-    def plain_flops(self) -> float:
-        """FLOPs in the exported model."""
-
-    @property
-    def flops(self) -> float:
-        """FLOPs after the rewrite."""
-
-    @property
-    def note(self) -> str:
-        """What was done about it, or ""."""
+    node: str
+    op: str
+    rate: str
+    before: float  # FLOPs of the exported model's operator: told by the step's last part, 0 in the others
+    flops: float
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +83,9 @@ class Prediction:
 
 def predict(steps: Sequence[Step], rows: int) -> Prediction:
     """Sum up steps that were counted for a request of `rows` candidates."""
-    by_rate = {name: sum(step.flops for step in steps if _rate(step) == name) for name in RATES}
+    by_rate = dict.fromkeys(RATES, 0.0)
+    for part in _parts(steps):
+        by_rate[part.rate] += part.flops
     plain = sum(step.plain_flops for step in steps)
     return Prediction(rows, plain, by_rate["user"], by_rate["item"], by_rate["pair"])
 
@@ -125,22 +109,23 @@ def describe(prediction: Prediction, not_understood: Sequence[str] = ()) -> str:
 
 def explain(steps: Sequence[Step], count: int = 10) -> str:
     """The steps that cost the most after the rewrite, in lines for a terminal."""
-    costly = most_costly(steps, count)
+    parts = _parts(steps)
+    costly = sorted((part for part in parts if part.flops), key=lambda part: -part.flops)[:count]
     if not costly:
         return "no step has a matrix product"
-    total = sum(step.flops for step in steps)
+    total = sum(part.flops for part in parts)
     cells = [("MFLOP", "share", "before", "rate", "operator", "node", "")]
     cells += [
         (
-            _mflop(step.flops),
-            f"{step.flops / total:.0%}" if total else "",
-            _mflop(step.plain_flops),
-            _rate(step),
-            step.op,
-            step.node,
-            step.note,
+            _mflop(part.flops),
+            f"{part.flops / total:.0%}",
+            _mflop(part.before) if part.before else "",
+            part.rate,
+            part.op,
+            part.node,
+            part.note,
         )
-        for step in costly
+        for part in costly
     ]
     widths = [max(len(row[place]) for row in cells) for place in range(len(cells[0]))]
     numbers = 3  # the first columns stand right
@@ -153,11 +138,6 @@ def explain(steps: Sequence[Step], count: int = 10) -> str:
     )
 
 
-def most_costly(steps: Sequence[Step], count: int) -> list[Step]:
-    """Those of the most FLOPs after the rewrite; none that has no FLOPs."""
-    return sorted((step for step in steps if step.flops), key=lambda step: -step.flops)[:count]
-
-
 def write(folder: Path, steps: Sequence[Step], rows: int, *, not_understood: Sequence[str] = ()) -> None:
     """Write report.md and report.svg into a folder."""
     (folder / MARKDOWN).write_text(markdown(steps, rows, not_understood=not_understood))
@@ -165,7 +145,7 @@ def write(folder: Path, steps: Sequence[Step], rows: int, *, not_understood: Seq
 
 
 def markdown(steps: Sequence[Step], rows: int, *, not_understood: Sequence[str] = ()) -> str:
-    """A page: FLOPs by rate, what was not understood, and every step that computes or that has a note."""
+    """A page: FLOPs by rate, what was not understood, and every step."""
     p = predict(steps, rows)
     head = ["plain", "user", "item", "pair", "predicted", "predicted, items kept"]
     figures = [*map(_mflop, (p.plain, p.user, p.item, p.pair)), f"{p.ratio:.2f}", f"{p.ratio_items_kept:.2f}"]
@@ -178,30 +158,36 @@ def markdown(steps: Sequence[Step], rows: int, *, not_understood: Sequence[str] 
     if not_understood:
         blocks += ["Not understood, so the exported model stays:"]
         blocks += ["\n".join(f"- {why}" for why in not_understood)]
-    told = [step for step in steps if step.flops or step.plain_flops or step.note]
-    if told:
-        blocks += ["## Steps", _table(["operator", "rate", "MFLOP before", "MFLOP", "note"], _rows(told))]
-    silent = Counter((step.op, _rate(step)) for step in steps if step not in told)
-    if silent:
-        names = ", ".join(f"{op} ({rate}) × {count}" for (op, rate), count in silent.most_common())
-        blocks += [f"Without matrix products, each at its own rate: {names}."]
+    if steps:
+        head = ["operator", "MFLOP before", *(f"{name} now" for name in RATES[1:]), "note"]
+        blocks += ["## Steps", _table(head, [_row(step) for step in steps])]
     return "\n\n".join(blocks) + "\n"
 
 
-def _rows(steps: Sequence[Step]) -> list[list[str]]:
-    return [
-        [f"`{step.op}` {step.node}", _rate(step), _mflop(step.plain_flops), _mflop(step.flops), step.note]
-        for step in steps
-    ]
+def _row(step: Step) -> list[str]:
+    now = {part.rate: _mflop(part.flops) for part in _parts([step]) if part.flops}
+    work = [now.get(name, "") for name in RATES[1:]]
+    return [f"`{step.op}` {step.node}", _mflop(step.plain_flops), *work, step.note]
+
+
+def _parts(steps: Sequence[Step]) -> list[_Part]:
+    """Steps by rate, in the order of the program."""
+    parts = []
+    for step in steps:
+        by_rate = {RATES[int(rate)]: flops for rate, flops in sorted(step.flops.items())} or {
+            RATES[int(step.rate)]: 0.0
+        }
+        last = list(by_rate)[-1]
+        parts += [
+            _Part(step.node, step.op, name, step.plain_flops if name == last else 0.0, flops, step.note)
+            for name, flops in by_rate.items()
+        ]
+    return parts
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def _rate(step: Step) -> str:
-    return RATES[int(step.rate)]
 
 
 def _mflop(flops: float) -> str:
@@ -228,8 +214,8 @@ def picture(steps: Sequence[Step], rows: int) -> str:
     drawn: list[str] = []
     y = _draw_bars(drawn, p)
     for name in RATES:
-        lane = [step for step in steps if _rate(step) == name]
-        if any(step.flops or step.plain_flops for step in lane):
+        lane = [part for part in _parts(steps) if part.rate == name]
+        if any(part.flops or part.before for part in lane):
             y = _draw_lane(drawn, name, lane, y, small=_SMALL * max(p.plain, 1.0))
     summary = " ".join(line.strip() for line in describe(p).splitlines())
     return "\n".join(
@@ -276,15 +262,15 @@ def _draw_bars(drawn: list[str], p: Prediction) -> int:
     return y + _GAP
 
 
-def _draw_lane(drawn: list[str], name: str, steps: Sequence[Step], y: int, *, small: float) -> int:
-    """Steps of one rate in the order of the program; returns where the next lane starts."""
-    total = sum(step.flops for step in steps)
+def _draw_lane(drawn: list[str], name: str, parts: Sequence[_Part], y: int, *, small: float) -> int:
+    """Parts of one rate in the order of the program; returns where the next lane starts."""
+    total = sum(part.flops for part in parts)
     drawn.append(f'<g aria-label="{name}">')
     y += _LINE_HEIGHT
     drawn.append(_text(_EDGE, y, f"{_TITLES[name]}: {_mflop(total)} MFLOP", size=14, colour=_LINE[name]))
     y += _GAP
     fitting = (_WIDTH - 2 * _EDGE + _GAP) // (_BOX_WIDTH + _GAP)
-    boxes = list(_boxes(steps, small))
+    boxes = list(_boxes(parts, small))
     for place, (lines, title) in enumerate(boxes):
         x = _EDGE + (place % fitting) * (_BOX_WIDTH + _GAP)
         top = y + (place // fitting) * (_BOX_HEIGHT + _GAP)
@@ -295,24 +281,21 @@ def _draw_lane(drawn: list[str], name: str, steps: Sequence[Step], y: int, *, sm
     return y + -(-len(boxes) // fitting) * (_BOX_HEIGHT + _GAP) + _GAP
 
 
-def _boxes(steps: Sequence[Step], small: float) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Lines of a box, and its title, which is never cut short."""
-    few = [step for step in steps if max(step.flops, step.plain_flops) < small]
-    for step in steps:
-        if step in few:
+def _boxes(parts: Sequence[_Part], small: float) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Lines of a box, and its title, which is never cut short; what is small shares the last box."""
+    few = [part for part in parts if max(part.flops, part.before) < small]
+    if len(few) == 1:
+        few = []
+    for part in parts:
+        if part in few:
             continue
-        name = step.op.removeprefix("aten.").removesuffix(".default")
-        before = f"{_mflop(step.plain_flops)} → " if step.plain_flops else ""
-        work = f"{before}{_mflop(step.flops)} MFLOP"
-        title = f"{step.op} {step.node}: {work}" + (f"; {step.note}" if step.note else "")
-        yield (f"{name} {step.node}", work, step.note), title
-    counted = [step for step in few if step.flops or step.plain_flops]
-    others = len(few) - len(counted)
-    if counted or others:
-        work = f"{_mflop(sum(step.flops for step in counted))} MFLOP"
-        names = ", ".join(op for op, _ in Counter(step.op for step in few).most_common(4))
-        lines = (f"{len(few)} smaller steps", work, names)
-        yield lines, f"{len(few)} smaller steps: {work}; {names}"
+        work = f"{f'{_mflop(part.before)} → ' if part.before else ''}{_mflop(part.flops)} MFLOP"
+        title = f"{part.op} {part.node}: {work}" + (f"; {part.note}" if part.note else "")
+        yield (part.node, work, part.note), title
+    if few:
+        work = f"{_mflop(sum(part.flops for part in few))} MFLOP"
+        names = ", ".join(op for op, _ in Counter(part.op for part in few).most_common(4))
+        yield (f"{len(few)} smaller steps", work, names), f"{len(few)} smaller steps: {work}; {names}"
 
 
 def _box(corner: tuple[float, float], width: float, height: float, name: str, title: str) -> str:
