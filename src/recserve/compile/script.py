@@ -18,6 +18,7 @@ import operator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from recserve.compile import ids_in_range  # noqa: F401  makes torch.ops.recserve
 from recserve.engines.flat_script import table_name
 from recserve.engines.torch_arrays import torch
 from recserve.errors import BundleError
@@ -65,7 +66,7 @@ class _Text:
     def __init__(self, exported: Exported) -> None:
         self._graph = exported.program.graph
         self._names: dict[Any, str] = {}
-        self._writes = any(_writes(node) for node in self._graph.nodes)
+        self._written = _written(self._graph)
         self._needed = _needed(self._graph)
         self.attributes: dict[str, torch.Tensor] = {}
         inputs = self._inputs(exported)
@@ -77,6 +78,8 @@ class _Text:
         )
         header = "def forward(self, data: Dict[str, Tensor]) -> Dict[str, Tensor]:"
         self.source = "\n    ".join([header, *inputs, *lines, f"return {{{answer}}}"]) + "\n"
+        if any(node.target in _METHODS for node in self._needed):
+            self.source += _IDS_IN_RANGE
 
     def _inputs(self, exported: Exported) -> list[str]:
         """Statements that give the graph's arguments their names."""
@@ -125,7 +128,9 @@ class _Text:
         if node.target in _WRITTEN:
             written: str = _WRITTEN[node.target](self, node)
             return written
-        if not isinstance(node.target, torch._ops.OpOverload) or node.target.namespace == "prim":
+        if node.target in _METHODS:
+            return f"self.{_METHODS[node.target]}({', '.join(map(self._value, node.args))})"
+        if not isinstance(node.target, torch._ops.OpOverload):
             raise BundleError(f"the compiled model calls {node.target}, which cannot be written")
         arguments = node.target._schema.arguments
         named = {argument.name: argument for argument in arguments}
@@ -166,12 +171,9 @@ class _Text:
             copies = node.kwargs.get("copy") or any(value is True for value in node.args[3:])
             return not copies and taken.dtype == given.dtype and taken.device == given.device
         if name in ("aten.clone.default", "aten.lift_fresh_copy.default"):
-            # A copy of an argument protects it from being written to.
-            return (
-                node.args[0].op == "placeholder"
-                and not self._writes
-                and not any(user.op == "output" for user in node.users)
-            )
+            # A copy of an argument protects it from being written to, and an answer is nobody else's.
+            answered = any(user.op == "output" for user in node.users)
+            return node.args[0].op == "placeholder" and node not in self._written and not answered
         return False
 
     def _argument(self, argument: Any, value: Any) -> str:
@@ -228,6 +230,23 @@ _WRITTEN: dict[Any, Callable[[_Text, Any], str]] = {
     _ATEN._local_scalar_dense.default: _item,
 }
 
+#: Operators of our own, which are spelled out: a served model needs torch and fbgemm alone.
+_METHODS: dict[Any, str] = {torch.ops.recserve.ids_in_range.default: "ids_in_range"}
+
+#: `recserve.compile.ids_in_range.spelled_out`, and a shorter way for one table.
+_IDS_IN_RANGE = """
+def ids_in_range(self, indices: Tensor, offsets: Tensor, rows: Tensor) -> Tensor:
+    tables = rows.size(0)
+    if tables == 1:
+        limits = rows
+    else:
+        ends = offsets[(offsets.size(0) - 1) // tables * torch.arange(1, tables + 1)]
+        table = torch.bucketize(torch.arange(indices.size(0)), ends, right=True)
+        limits = rows[torch.clamp(table, max=tables - 1)]
+    absent = (indices < -1) | (indices >= limits)
+    return torch.where(absent, torch.zeros_like(indices), indices)
+"""
+
 #: What computes with sizes.
 _WORDS: dict[Any, str] = {
     _ATEN.sym_size.int: "{}.size({})",
@@ -265,6 +284,28 @@ _BELIEFS = ("aten._assert_", "aten.sym_constrain_range", "aten._functional_asser
 def _writes(node: Any) -> bool:
     """Whether an operator changes one of its arguments."""
     return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+
+
+def _written(graph: Any) -> set[Any]:
+    """The nodes whose memory an operator may write to, through any number of views."""
+    written: set[Any] = set()
+    for node in reversed(graph.nodes):
+        if isinstance(node.target, torch._ops.OpOverload):
+            schema = node.target._schema
+            named = dict(zip((argument.name for argument in schema.arguments), node.args, strict=False))
+            named |= node.kwargs
+            views = node in written and any(result.alias_info is not None for result in schema.returns)
+            for argument in schema.arguments:
+                changes = argument.alias_info is not None and argument.alias_info.is_write
+                if changes or (views and argument.alias_info is not None):
+                    written.update(_nodes(named.get(argument.name)))
+        elif node in written and node.target is operator.getitem:
+            written.add(node.args[0])
+    return written
+
+
+def _nodes(value: Any) -> list[Any]:
+    return [one for one in (value if isinstance(value, (list, tuple)) else [value]) if hasattr(one, "op")]
 
 
 def _needed(graph: Any) -> set[Any]:
