@@ -57,7 +57,7 @@ def fg() -> dict[str, Any]:
 
 
 def _id(name: str, expression: str, size: int) -> dict[str, Any]:
-    feature = {"feature_type": "id_feature", "feature_name": name, "expression": expression}
+    feature: dict[str, Any] = {"feature_type": "id_feature", "feature_name": name, "expression": expression}
     feature |= {"num_buckets": size, "value_type": "int64"}
     return feature | ({"value_dim": 0} if name in MANY else {"value_dim": 1, "default_value": "0"})
 
@@ -204,8 +204,8 @@ class DinBatchNorm(Din):
         super().__init__(nn.BatchNorm1d)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm1d):
-                nn.init.uniform_(module.running_mean, -1, 1)
-                nn.init.uniform_(module.running_var, 0.5, 2)
+                module.running_mean = torch.rand(module.num_features) - 0.5
+                module.running_var = torch.rand(module.num_features) + 0.5
 
 
 class DinLayerNorm(Din):
