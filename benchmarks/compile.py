@@ -39,7 +39,7 @@ from recserve.allocator import described, relaunch, tune_allocator
 from recserve.bundle import Bundle
 from recserve.compile import report
 from recserve.compile.export import export
-from recserve.compile.gate import PROBABILITY, RELATIVE, laid_out
+from recserve.compile.gate import laid_out
 from recserve.compile.package import build_runner, write_package
 from recserve.compile.rates.rewrite import rewrite
 from recserve.compile.rates.values import Rate
@@ -51,6 +51,7 @@ from recserve.engines.aotinductor import AotInductor
 from recserve.engines.compiled import Compiled, Machine
 from recserve.engines.engine import BATCH_SIZE
 from recserve.engines.flat_script import load_flat
+from recserve.engines.parity import PROBABILITY, RELATIVE, difference
 from recserve.engines.torchscript import TorchScript, load_script
 from recserve.engines.users import repeated
 from recserve.errors import BundleError
@@ -234,15 +235,9 @@ def _answer(call: Call) -> dict[str, NDArray[Any]]:
 
 
 def _apart(wanted: Mapping[str, NDArray[Any]], found: Mapping[str, NDArray[Any]]) -> float:
-    """The largest difference of an output, in shares of what the gate allows."""
-
-    def of(name: str, expected: NDArray[Any]) -> float:
-        away = np.abs(expected.astype(np.float64) - found[name])
-        if name.startswith("probs"):
-            return float(away.max(initial=0.0)) / PROBABILITY
-        return float((away / np.maximum(1.0, np.abs(expected))).max(initial=0.0)) / RELATIVE
-
-    return max(of(name, expected) for name, expected in wanted.items())
+    """The largest difference of an output, in shares of what is allowed."""
+    apart = difference(wanted, found)
+    return max(apart.probability / PROBABILITY, apart.relative / RELATIVE)
 
 
 def measured(path: Path, rows: Sequence[int], *, seconds: float, aot: bool) -> dict[str, Any]:
@@ -374,10 +369,10 @@ def _said(figures: Mapping[str, Any]) -> str:
     if figures["load_before"] > QUIET:
         others = f"{figures['load_before']:.1f} other processes ran"
         noise = f"**Not measured on a quiet machine yet**: {others}.\n\n"
-    return f"""{noise}*Bare* is the exported model's own TorchScript call, in milliseconds. All else are ratios to it:
-*flat* the same operators without containers, *rates* with the user's part once, *kept* with results of items
-in a table, *aot* by AOTInductor. Medians of processor time of calls that take turns in one worker thread;
-torch has one thread, the allocator is {figures["allocator"]}."""
+    return f"""{noise}*Bare* is the exported model's own TorchScript call, in milliseconds. All else are
+ratios to it: *flat* the same operators without containers, *rates* with the user's part once, *kept* with
+results of items in a table, *aot* by AOTInductor. Medians of processor time of calls that take turns in one
+worker thread; torch has one thread, the allocator is {figures["allocator"]}."""
 
 
 if __name__ == "__main__":
