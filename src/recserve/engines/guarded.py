@@ -1,4 +1,4 @@
-"""Runs what `recserve compile` made of a model, and beside it the original, which answers for everything else.
+"""Runs what `recserve compile` made of a model, and beside it the original, for all that it does not fit.
 
                  ┌─ fits ─────────▶ rewritten ──────────────────────────▶ outputs
     ModelInputs ─┤                      └─ 1 in N, later ─▶ original ─▶ difference ─▶ switched off
@@ -17,20 +17,26 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
-from recserve.engines.engine import BATCH_SIZE, Engine, NoRows, answer, check_deadline
-from recserve.engines.parity import Difference, difference
+from recserve.engines.aotinductor import AotInductor
+from recserve.engines.engine import Engine, NoRows, answer, check_deadline
+from recserve.engines.flat_script import load_flat
+from recserve.engines.parity import NO_DIFFERENCE, Difference, difference
+from recserve.engines.torch_arrays import device_of
+from recserve.engines.torchscript import TorchScript, load_script, set_threads
 from recserve.errors import DeadlineError, RecserveError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from recserve.bundle import Bundle
     from recserve.columns import ModelInputs, TensorNames
+    from recserve.engines.compiled import Compiled
     from recserve.engines.engine import TensorSpec
     from recserve.messages import TensorRequest, TensorResponse
 
@@ -58,6 +64,19 @@ class Users:
     tensors: frozenset[str]  # of user features: one row for all
     sequences: frozenset[str]  # F.lengths of sequences, of users and of items: at least one step in each row
 
+    @classmethod
+    def of(cls, made: Compiled, sequences: Collection[str] | None = None) -> Self:
+        """What a record says. `sequences`: the features that are; None: those named S__F, members of S."""
+        counted = [name for name in made.inputs if name.endswith(".lengths")]
+        return cls(
+            frozenset(made.users),
+            frozenset(
+                name
+                for name in counted
+                if ("__" in name if sequences is None else name.removesuffix(".lengths") in sequences)
+            ),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -70,7 +89,7 @@ class Figures:
     failed: int = 0  # the original failed for what the rewritten model had answered
     dropped: int = 0  # due, but another one was still in work
     failures: int = 0  # calls that the rewritten model failed for, and the original answered
-    largest: Difference = Difference()
+    largest: Difference = NO_DIFFERENCE
     switched_off: str = ""  # why; "" as long as the rewritten model answers
 
 
@@ -83,16 +102,15 @@ class Guarded:
         rewritten: TensorEngine,
         users: Users | None,
         *,
-        kind: str,
         repeats: bool = False,
         check_every: int = 0,
     ) -> None:
-        """`kind` is the engine's name of the rewritten model. `users`: None where it takes what the original takes.
+        """`users`: None where the rewritten model takes whatever the original takes.
 
         `repeats`: the original reads the user's features in every row, and inputs have them once.
         `check_every`: one call in so many is scored by the original too; 0: none but the first.
         """
-        self.original, self.rewritten, self.kind = original, rewritten, kind
+        self.original, self.rewritten = original, rewritten
         self._users, self._repeats, self._check_every = users, repeats, check_every
         self._layout: _Layout | None = None
         self._no_rows = NoRows()
@@ -102,6 +120,42 @@ class Guarded:
         self._counted = threading.Lock()
         self._checking = threading.Lock()  # held while a call is re-scored: one at a time
         self._checker: ThreadPoolExecutor | None = None
+
+    @classmethod
+    def open(
+        cls,
+        made: Compiled,
+        bundle: Bundle,
+        *,
+        threads: int = 1,
+        outputs: Sequence[str] = (),
+        features: Mapping[str, TensorSpec] | None = None,
+        limits: Mapping[str, int] | None = None,
+        sequences: Collection[str] | None = None,
+        check_every: int = 0,
+    ) -> Self:
+        """Load a record that is known to fit, and the model that it was made of; both run on the CPU.
+
+        `sequences` are the features that are sequences; None: nobody knows, and their names have to tell.
+        For the others see `Engine.load`.
+        """
+        set_threads(threads)
+        script = load_script(bundle.model_path)
+        place = device_of("cpu")
+        original = TorchScript(script, device=place, outputs=outputs, features=features, limits=limits or {})
+        rewritten: TensorEngine
+        if made.engine == "aotinductor":
+            rewritten = AotInductor.open(made, bundle, threads=threads, outputs=outputs, script=script)
+        else:
+            flat = load_flat(made, script)
+            rewritten = TorchScript(flat, device=place, outputs=outputs, features=None, limits={})
+        return cls(
+            original,
+            rewritten,
+            Users.of(made, sequences) if made.users_once else None,
+            repeats=made.repeats,
+            check_every=check_every,
+        )
 
     @property
     def inputs(self) -> Mapping[str, TensorSpec]:

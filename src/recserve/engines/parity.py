@@ -1,12 +1,12 @@
 """How far two answers to one request are from each other, and how far they may be.
 
-The same sums in another order give other last bits: a model's own answers move by some 1e-7 when the same rows
-come in another batch. What a model is rewritten or compiled into has to stay within
+The same sums in another order give other last bits: a model's own answers move by some 1e-7 when the same
+rows come in another batch. What a model is rewritten or compiled into has to stay within
 
-| output                               | allowed                                                       |
-|--------------------------------------|---------------------------------------------------------------|
-| a probability (its name says probs)  | 2e-6                                                          |
-| any other: logits, regressions       | 1e-5 of its size where that is above 1, and 1e-5 where it is not |
+| output                              | allowed                               |
+|-------------------------------------|---------------------------------------|
+| a probability (its name says probs) | 2e-6                                  |
+| any other: logits, regressions      | 1e-5, of its size where it is above 1 |
 """
 
 from __future__ import annotations
@@ -47,10 +47,13 @@ class Difference:
         )
 
 
+NO_DIFFERENCE = Difference()
+
+
 def difference(expected: Mapping[str, NDArray[Any]], found: Mapping[str, NDArray[Any]]) -> Difference:
     """Compare two answers; outputs that only one of them has are further away than any may be."""
     largest = {True: 0.0, False: 0.0}
-    wrong = [name for name in sorted(expected.keys() ^ found.keys())]
+    wrong = sorted(expected.keys() ^ found.keys())
     for name in expected.keys() & found.keys():
         is_probability = name.startswith("probs")
         away = _largest(expected[name], found[name], relative=not is_probability)
