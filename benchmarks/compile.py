@@ -38,8 +38,10 @@ from rich.console import Console
 from recserve.allocator import described, relaunch, tune_allocator
 from recserve.bundle import Bundle
 from recserve.compile import report
+from recserve.compile.asked import USUAL_ROWS, Drawn
 from recserve.compile.export import export
 from recserve.compile.gate import laid_out
+from recserve.compile.ids_in_range import ids_in_range
 from recserve.compile.package import build_runner, write_package
 from recserve.compile.rates.rewrite import rewrite
 from recserve.compile.rates.values import Rate
@@ -71,11 +73,10 @@ if TYPE_CHECKING:
 DEMO = Path(".demo/bundle")
 ROWS = (1, 20, 200, 1000)
 VARIANTS = ("bare", "flat", "rates", "kept", "aot")
-EXAMPLE_ROWS = 200
 SEED = 2
 WARM_UP, LEAST_ROUNDS = 5, 15
 CPU = torch.device("cpu")
-AT_MOST = 0.60  # of the time, where no more of the FLOPs are predicted, at EXAMPLE_ROWS
+AT_MOST = 0.60  # of the time, where no more of the FLOPs are predicted, at USUAL_ROWS
 NOT_SLOWER = 1.03  # what two runs of the same call may differ by
 QUIET = 0.5  # processes that wait for a core, in the minute before
 console = Console(stderr=True)
@@ -99,10 +100,8 @@ def make(bundle: Bundle, folder: Path, *, aot: bool) -> Made:
     features = load_features(bundle, load(None))
     original = TorchScript.load(bundle, threads=1)
     script = load_script(bundle.model_path)
-    own = Requests(features, original.inputs)
-    once = Requests(features, original.inputs, users_once=True)
-    users = frozenset(name for name, rate in once.rates.items() if rate == "user")
-    made = Made(name_of(bundle.path), users - {BATCH_SIZE}, repeats=BATCH_SIZE not in original.inputs)
+    asked = Drawn(features, original.inputs)
+    made = Made(name_of(bundle.path), asked.users, repeats=not asked.users_once)
     made.calls["bare"] = lambda tensors, rows: _bare(script, _as_exported(made, tensors, rows))
 
     def attempt(name: str, work: Callable[[], Callable[[Tensors, int], Call]]) -> None:
@@ -115,7 +114,7 @@ def make(bundle: Bundle, folder: Path, *, aot: bool) -> Made:
         made.seconds[name] = time.perf_counter() - start
 
     def flat() -> Callable[[Tensors, int], Call]:
-        exported = export(script, own.example(EXAMPLE_ROWS), alike=own.alike())
+        exported = export(script, asked.example(), alike=asked.alike(), in_range=ids_in_range)
         call = _scripted(exported, folder / "flat", script)
         graphs["flat"] = exported
         return lambda tensors, rows: call(_as_exported(made, tensors, rows))
@@ -123,14 +122,15 @@ def make(bundle: Bundle, folder: Path, *, aot: bool) -> Made:
     def rates(*, fold: bool) -> Exported:
         rewritten = rewrite(
             script,
-            original=own.example(EXAMPLE_ROWS),
-            original_alike=own.alike(),
-            example=once.example(EXAMPLE_ROWS),
-            alike=once.alike(),
-            rates={name: Rate[rate.upper()] for name, rate in once.rates.items()},
+            original=asked.example(),
+            original_alike=asked.alike(),
+            example=asked.example(users_once=True),
+            alike=asked.alike(users_once=True),
+            rates={name: Rate[rate.upper()] for name, rate in asked.rates.items()},
             fold=fold,
+            first=graphs.get("flat"),
         )
-        made.prediction = report.predict(rewritten.steps, EXAMPLE_ROWS)
+        made.prediction = report.predict(report.split(rewritten.steps), USUAL_ROWS)
         return rewritten.exported
 
     def by_rates() -> Callable[[Tensors, int], Call]:
@@ -243,14 +243,13 @@ def _apart(wanted: Mapping[str, NDArray[Any]], found: Mapping[str, NDArray[Any]]
 def measured(path: Path, rows: Sequence[int], *, seconds: float, aot: bool) -> dict[str, Any]:
     """All figures of one bundle."""
     bundle = Bundle.open(path)
-    features = load_features(bundle, load(None))
+    requests = Requests(load_features(bundle, load(None)), TorchScript.load(bundle).inputs, users_once=True)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as worker:
         made = make(bundle, Path(folder), aot=aot)
-        once = Requests(features, TorchScript.load(bundle).inputs, users_once=True)
         figures = []
         for count in rows:
             console.print(f"» {made.name}: {count} rows")
-            tensors = once.example(count, SEED)
+            tensors = requests.example(count, SEED)
             figures.append(worker.submit(measure, made, tensors, count, seconds).result())
     return {
         "bundle": made.name,
@@ -285,7 +284,7 @@ def page(bundles: Sequence[Mapping[str, Any]]) -> str:
         if one["predicted"]
     ]
     if work:
-        blocks += [f"MFLOP of a request of {EXAMPLE_ROWS} rows, by rate:"]
+        blocks += [f"MFLOP of a request of {USUAL_ROWS} rows, by rate:"]
         blocks += [table(["model", "INPUT_TILE", "as exported", "user", "item", "pair"], work)]
     making = [
         [one["bundle"], *(_figure(one["seconds"].get(name), digits=1) for name in ("flat", "rates", "aot"))]
@@ -319,7 +318,7 @@ def failures(bundles: Sequence[Mapping[str, Any]]) -> list[str]:
             if at["ratio"].get("flat", 0.0) > NOT_SLOWER:
                 found.append(f"{where}: flat takes {at['ratio']['flat']:.2f} of the original's time")
             rates = at["ratio"].get("rates", 1.0)
-            if at["rows"] == EXAMPLE_ROWS and predicted <= AT_MOST < rates:
+            if at["rows"] == USUAL_ROWS and predicted <= AT_MOST < rates:
                 found.append(f"{where}: rates takes {rates:.2f}, and {predicted:.2f} were predicted")
     return found
 

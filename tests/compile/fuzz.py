@@ -25,7 +25,9 @@ from tests.compile.bundles import features_of
 from tests.compile.families import FAMILIES, write
 
 from recserve.bundle import Bundle
+from recserve.compile.asked import Drawn
 from recserve.compile.export import export
+from recserve.compile.ids_in_range import ids_in_range
 from recserve.compile.rates.rewrite import rewrite
 from recserve.compile.rates.values import Rate
 from recserve.compile.requests import KINDS, OUTSIDE, Requests
@@ -54,7 +56,6 @@ if TYPE_CHECKING:
 
 FOLDER = Path("build/fuzz")
 MOST_ROWS, MANY_ROWS = 40, 300  # of most requests, and of one in a hundred
-EXAMPLE_ROWS = 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,10 @@ class Compared:
         self.features = features_of(bundle)
         self.script = load_script(bundle.model_path)
         reads = TorchScript.load(bundle).inputs
-        self._own = Requests(self.features, reads)
+        self._asked = Drawn(self.features, reads)
         self.requests = Requests(self.features, reads, users_once=True)
         self._graph = graph
         self._repeats = BATCH_SIZE not in reads
-        users = {name for name, rate in self.requests.rates.items() if rate == "user"}
-        self._users = users - {BATCH_SIZE}
         self.original = answering(self.script)
         exported = self._flat() if graph == FLAT else self._at_its_rates()
         write_script(exported, folder / compiled.SCRIPT)
@@ -93,16 +92,18 @@ class Compared:
         self.compiled = answering(load_flat(record, self.script))
 
     def _flat(self) -> Exported:
-        return export(self.script, self._own.example(EXAMPLE_ROWS), alike=self._own.alike())
+        asked = self._asked
+        return export(self.script, asked.example(), alike=asked.alike(), in_range=ids_in_range)
 
     def _at_its_rates(self) -> Exported:
+        asked = self._asked
         return rewrite(
             self.script,
-            original=self._own.example(EXAMPLE_ROWS),
-            original_alike=self._own.alike(),
-            example=self.requests.example(EXAMPLE_ROWS),
-            alike=self.requests.alike(),
-            rates={name: Rate[rate.upper()] for name, rate in self.requests.rates.items()},
+            original=asked.example(),
+            original_alike=asked.alike(),
+            example=asked.example(users_once=True),
+            alike=asked.alike(users_once=True),
+            rates={name: Rate[rate.upper()] for name, rate in asked.rates.items()},
             fold=True,
         ).exported
 
@@ -113,7 +114,7 @@ class Compared:
     def ask(self, tensors: Tensors) -> Difference | None:
         """How far the answers are from one another; None where the original refuses."""
         rows = int(tensors[BATCH_SIZE][0])
-        given = repeated(tensors, self._users, rows) if self._repeats else tensors
+        given = repeated(tensors, self._asked.users, rows) if self._repeats else tensors
         if self._repeats:
             given = {name: tensor for name, tensor in given.items() if name != BATCH_SIZE}
         try:

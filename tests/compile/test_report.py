@@ -5,8 +5,8 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
+from recserve.compile.rates import walk
 from recserve.compile.rates.values import Rate
-from recserve.compile.rates.walk import Step
 from recserve.compile.report import (
     Prediction,
     describe,
@@ -14,6 +14,7 @@ from recserve.compile.report import (
     markdown,
     picture,
     predict,
+    split,
     write,
 )
 
@@ -24,19 +25,27 @@ USER, ITEM, PAIR = 1, 2, 3
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def step(node: str, before: float, flops: dict[int, float], note: str = "") -> Step:
-    return Step(
-        node, "aten.addmm.default", Rate(max(flops)), before, {Rate(k): v for k, v in flops.items()}, note
-    )
+def counted(node: str, before: float, flops: dict[int, float], note: str = "") -> walk.Step:
+    by_rate = {Rate(number): count for number, count in flops.items()}
+    return walk.Step(node, "aten.addmm.default", max(by_rate), before, by_rate, note)
 
 
 #: A first layer that was split in three, a second one that was not, and small ones.
-STEPS = (
-    step("addmm", 400e6, {USER: 1e6, ITEM: 99e6, PAIR: 200e6}, "one user's columns once"),
-    step("addmm_1", 100e6, {PAIR: 100e6}),
-    step("addmm_2", 0.0, {PAIR: 0.0}),
-    step("addmm_3", 0.0, {PAIR: 0.0}),
+STEPS = split(
+    (
+        counted("addmm", 400e6, {PAIR: 200e6, USER: 1e6, ITEM: 99e6}, "one user's columns once"),
+        counted("addmm_1", 100e6, {PAIR: 100e6}),
+        counted("addmm_2", 0.0, {PAIR: 0.0}),
+        counted("addmm_3", 0.0, {PAIR: 0.0}),
+    )
 )
+SMALL = STEPS[4:]
+
+
+def test_an_operator_is_a_step_at_each_rate_and_the_last_tells_what_it_was_before() -> None:
+    result = [(step.rate, step.plain_flops, step.flops) for step in STEPS[:3]]
+
+    assert result == [(USER, 0.0, 1e6), (ITEM, 0.0, 99e6), (PAIR, 400e6, 200e6)]
 
 
 def test_flops_are_summed_by_rate() -> None:
@@ -49,7 +58,7 @@ def test_flops_are_summed_by_rate() -> None:
 
 
 def test_a_model_without_matrix_products_is_predicted_to_stay_as_it_is() -> None:
-    assert predict(STEPS[2:], 200).ratio == 1.0
+    assert predict(SMALL, 200).ratio == 1.0
     assert predict((), 200).ratio_items_kept == 1.0
 
 
@@ -78,7 +87,7 @@ def test_the_costly_parts_come_first() -> None:
 
 
 def test_nothing_costly_is_told_as_such() -> None:
-    assert explain(STEPS[2:]) == "no step has a matrix product"
+    assert explain(SMALL) == "no step has a matrix product"
 
 
 def test_the_page_has_a_row_for_each_step_that_computes() -> None:
@@ -102,7 +111,7 @@ def test_the_picture_is_well_formed_and_says_all_that_its_colours_say() -> None:
 
 
 def test_all_that_is_drawn_lies_in_the_picture() -> None:
-    many = [step(f"mm_{k}", 1e6, {k % 3 + 1: 1e6}, "<&>" * 40) for k in range(60)]
+    many = split(counted(f"mm_{k}", 1e6, {k % 3 + 1: 1e6}, "<&>" * 40) for k in range(60))
 
     root = ET.fromstring(picture(many, 7))
 

@@ -18,11 +18,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
+from recserve.engines.compiled import Step
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from recserve.compile.rates.walk import Step
+    from recserve.compile.rates import walk
 
 MARKDOWN, PICTURE = "report.md", "report.svg"
 
@@ -34,18 +36,6 @@ _TITLES = {
     "pair": "pair: per candidate",
 }
 MILLION = 1e6
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What a step computes at one rate."""
-
-    node: str
-    op: str
-    rate: str
-    before: float  # FLOPs of the exported model's operator: told by the step's last part, 0 in the others
-    flops: float
-    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +71,24 @@ class Prediction:
         }
 
 
+def split(steps: Iterable[walk.Step]) -> tuple[Step, ...]:
+    """What the walk counted, a step for each rate; the last of an operator's tells what it was before."""
+    found = []
+    for one in steps:
+        by_rate = sorted((one.flops or {one.rate: 0.0}).items())
+        found += [
+            Step(one.node, one.op, int(rate), 0.0, float(flops), one.note) for rate, flops in by_rate[:-1]
+        ]
+        rate, flops = by_rate[-1]
+        found.append(Step(one.node, one.op, int(rate), float(one.plain_flops), float(flops), one.note))
+    return tuple(found)
+
+
 def predict(steps: Sequence[Step], rows: int) -> Prediction:
     """Sum up steps that were counted for a request of `rows` candidates."""
     by_rate = dict.fromkeys(RATES, 0.0)
-    for part in _parts(steps):
-        by_rate[part.rate] += part.flops
+    for step in steps:
+        by_rate[_rate(step)] += step.flops
     plain = sum(step.plain_flops for step in steps)
     return Prediction(rows, plain, by_rate["user"], by_rate["item"], by_rate["pair"])
 
@@ -109,23 +112,22 @@ def describe(prediction: Prediction, not_understood: Sequence[str] = ()) -> str:
 
 def explain(steps: Sequence[Step], count: int = 10) -> str:
     """The steps that cost the most after the rewrite, in lines for a terminal."""
-    parts = _parts(steps)
-    costly = sorted((part for part in parts if part.flops), key=lambda part: -part.flops)[:count]
+    costly = sorted((step for step in steps if step.flops), key=lambda step: -step.flops)[:count]
     if not costly:
         return "no step has a matrix product"
-    total = sum(part.flops for part in parts)
+    total = sum(step.flops for step in steps)
     cells = [("MFLOP", "share", "before", "rate", "operator", "node", "")]
     cells += [
         (
-            _mflop(part.flops),
-            f"{part.flops / total:.0%}",
-            _mflop(part.before) if part.before else "",
-            part.rate,
-            part.op,
-            part.node,
-            part.note,
+            _mflop(step.flops),
+            f"{step.flops / total:.0%}",
+            _mflop(step.plain_flops) if step.plain_flops else "",
+            _rate(step),
+            step.op,
+            step.node,
+            step.note,
         )
-        for part in costly
+        for step in costly
     ]
     widths = [max(len(row[place]) for row in cells) for place in range(len(cells[0]))]
     numbers = 3  # the first columns stand right
@@ -160,29 +162,23 @@ def markdown(steps: Sequence[Step], rows: int, *, not_understood: Sequence[str] 
         blocks += ["\n".join(f"- {why}" for why in not_understood)]
     if steps:
         head = ["operator", "MFLOP before", *(f"{name} now" for name in RATES[1:]), "note"]
-        blocks += ["## Steps", _table(head, [_row(step) for step in steps])]
+        nodes: dict[str, list[Step]] = {}
+        for step in steps:
+            nodes.setdefault(step.node, []).append(step)
+        blocks += ["## Steps", _table(head, [_row(found) for found in nodes.values()])]
     return "\n\n".join(blocks) + "\n"
 
 
-def _row(step: Step) -> list[str]:
-    now = {part.rate: _mflop(part.flops) for part in _parts([step]) if part.flops}
-    work = [now.get(name, "") for name in RATES[1:]]
-    return [f"`{step.op}` {step.node}", _mflop(step.plain_flops), *work, step.note]
+def _row(steps: Sequence[Step]) -> list[str]:
+    """Of the steps of one operator."""
+    now = {_rate(step): _mflop(step.flops) for step in steps if step.flops}
+    before = _mflop(sum(step.plain_flops for step in steps))
+    name = f"`{steps[0].op}` {steps[0].node}"
+    return [name, before, *(now.get(rate, "") for rate in RATES[1:]), steps[0].note]
 
 
-def _parts(steps: Sequence[Step]) -> list[_Part]:
-    """Steps by rate, in the order of the program."""
-    parts = []
-    for step in steps:
-        by_rate = {RATES[int(rate)]: flops for rate, flops in sorted(step.flops.items())} or {
-            RATES[int(step.rate)]: 0.0
-        }
-        last = list(by_rate)[-1]
-        parts += [
-            _Part(step.node, step.op, name, step.plain_flops if name == last else 0.0, flops, step.note)
-            for name, flops in by_rate.items()
-        ]
-    return parts
+def _rate(step: Step) -> str:
+    return RATES[step.rate]
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -214,8 +210,8 @@ def picture(steps: Sequence[Step], rows: int) -> str:
     drawn: list[str] = []
     y = _draw_bars(drawn, p)
     for name in RATES:
-        lane = [part for part in _parts(steps) if part.rate == name]
-        if any(part.flops or part.before for part in lane):
+        lane = [step for step in steps if _rate(step) == name]
+        if any(step.flops or step.plain_flops for step in lane):
             y = _draw_lane(drawn, name, lane, y, small=_SMALL * max(p.plain, 1.0))
     summary = " ".join(line.strip() for line in describe(p).splitlines())
     return "\n".join(
@@ -262,15 +258,15 @@ def _draw_bars(drawn: list[str], p: Prediction) -> int:
     return y + _GAP
 
 
-def _draw_lane(drawn: list[str], name: str, parts: Sequence[_Part], y: int, *, small: float) -> int:
-    """Parts of one rate in the order of the program; returns where the next lane starts."""
-    total = sum(part.flops for part in parts)
+def _draw_lane(drawn: list[str], name: str, steps: Sequence[Step], y: int, *, small: float) -> int:
+    """Steps of one rate in the order of the program; returns where the next lane starts."""
+    total = sum(step.flops for step in steps)
     drawn.append(f'<g aria-label="{name}">')
     y += _LINE_HEIGHT
     drawn.append(_text(_EDGE, y, f"{_TITLES[name]}: {_mflop(total)} MFLOP", size=14, colour=_LINE[name]))
     y += _GAP
     fitting = (_WIDTH - 2 * _EDGE + _GAP) // (_BOX_WIDTH + _GAP)
-    boxes = list(_boxes(parts, small))
+    boxes = list(_boxes(steps, small))
     for place, (lines, title) in enumerate(boxes):
         x = _EDGE + (place % fitting) * (_BOX_WIDTH + _GAP)
         top = y + (place // fitting) * (_BOX_HEIGHT + _GAP)
@@ -281,20 +277,20 @@ def _draw_lane(drawn: list[str], name: str, parts: Sequence[_Part], y: int, *, s
     return y + -(-len(boxes) // fitting) * (_BOX_HEIGHT + _GAP) + _GAP
 
 
-def _boxes(parts: Sequence[_Part], small: float) -> Iterator[tuple[tuple[str, ...], str]]:
+def _boxes(steps: Sequence[Step], small: float) -> Iterator[tuple[tuple[str, ...], str]]:
     """Lines of a box, and its title, which is never cut short; what is small shares the last box."""
-    few = [part for part in parts if max(part.flops, part.before) < small]
+    few = [step for step in steps if max(step.flops, step.plain_flops) < small]
     if len(few) == 1:
         few = []
-    for part in parts:
-        if part in few:
+    for step in steps:
+        if step in few:
             continue
-        work = f"{f'{_mflop(part.before)} → ' if part.before else ''}{_mflop(part.flops)} MFLOP"
-        title = f"{part.op} {part.node}: {work}" + (f"; {part.note}" if part.note else "")
-        yield (part.node, work, part.note), title
+        work = f"{f'{_mflop(step.plain_flops)} → ' if step.plain_flops else ''}{_mflop(step.flops)} MFLOP"
+        title = f"{step.op} {step.node}: {work}" + (f"; {step.note}" if step.note else "")
+        yield (step.node, work, step.note), title
     if few:
-        work = f"{_mflop(sum(part.flops for part in few))} MFLOP"
-        names = ", ".join(op for op, _ in Counter(part.op for part in few).most_common(4))
+        work = f"{_mflop(sum(step.flops for step in few))} MFLOP"
+        names = ", ".join(op for op, _ in Counter(step.op for step in few).most_common(4))
         yield (f"{len(few)} smaller steps", work, names), f"{len(few)} smaller steps: {work}; {names}"
 
 
