@@ -44,9 +44,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the second graph is for. `interpreted`: it is run operator by operator, and not compiled."""
+    """What the second graph is for.
+
+    `interpreted`: it is run operator by operator, and not compiled. `items_apart`: what depends on items
+    alone is multiplied by itself, since its results are to be kept.
+    """
 
     interpreted: bool = False
+    items_apart: bool = False
 
 
 class Walk:
