@@ -87,9 +87,14 @@ class Machines:
         node.wait(PATIENCE_S)
         return instance
 
+    @property
+    def client(self) -> ControlClient:
+        """For what is asked again and again: each command is a process."""
+        return ControlClient.found(context=self.reader.home)
+
     def ready(self, service: str) -> dict[str, str]:
         """The node of each instance that is ready."""
-        found = ControlClient.found(context=self.reader.home).get(service, "instances")["Instances"]
+        found = self.client.get(service, "instances")["Instances"]
         return {one["InstanceName"]: one["HostName"] for one in found if one["Status"] == "Ready"}
 
     def wait(self, is_so: Callable[[], bool]) -> None:
@@ -229,10 +234,10 @@ def test_the_page_leads_to_a_canary_on_three_nodes_and_no_request_fails(machines
     nodes, canary = [fence.commands() for fence in fences(HOW_TO, "sh") if ON_NODES & set(fence.commands())]
     for line in nodes:
         machines.begin(line)
+    machines.wait(lambda: [node["Status"] for node in machines.client.nodes()] == ["Ready"] * 3)
     for line in canary:
         reader.type(line)
 
-    assert len(reader.json("recserve nodes")) == 3
     assert len(set(ready("rank").values())) == 2, "one is left when a node is lost"
     token = reader.json("recserve desc rank")["AccessToken"]
     with Traffic(machines.url, token) as traffic:
