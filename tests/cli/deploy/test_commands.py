@@ -111,6 +111,17 @@ def test_services_are_listed_and_described(call: Call, app: str, plane: Deployed
     assert '"script"' in call("desc", app).stdout
 
 
+def test_services_are_listed_by_their_labels(call: Call, shop: str) -> None:
+    assert call("modify", shop, "-Dlabels.team=search", "-Dlabels.tier=gold").exit_code == 0
+
+    assert [row[0] for row in rows(call("ls", "-l", "team=search"))[1:]] == [shop]
+    assert [row[0] for row in rows(call("ls", shop, "--label", "team=search", "-l", "tier=gold"))[1:]] == [
+        shop
+    ]
+    assert rows(call("ls", "-l", "team=search", "-l", "tier=none"))[1:] == []
+    assert call("ls", "-l", "team").exit_code == 2
+
+
 def test_workers_are_shown_and_replaced(call: Call, shop: str, plane: Deployed) -> None:
     (instance,) = plane.instances(shop)
     name = instance["InstanceName"]
