@@ -19,8 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-import numpy as np
-
 from recserve.engines.aotinductor import AotInductor
 from recserve.engines.engine import Engine, NoRows, answer, check_deadline
 from recserve.engines.flat_script import load_flat
@@ -30,7 +28,7 @@ from recserve.engines.torchscript import TorchScript, load_script, set_threads
 from recserve.errors import DeadlineError, RecserveError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -65,17 +63,10 @@ class Users:
     sequences: frozenset[str]  # F.lengths of sequences, of users and of items: at least one step in each row
 
     @classmethod
-    def of(cls, made: Compiled, sequences: Collection[str] | None = None) -> Self:
-        """What a record says. `sequences`: the features that are; None: those named S__F, members of S."""
-        counted = [name for name in made.inputs if name.endswith(".lengths")]
-        return cls(
-            frozenset(made.users),
-            frozenset(
-                name
-                for name in counted
-                if ("__" in name if sequences is None else name.removesuffix(".lengths") in sequences)
-            ),
-        )
+    def of(cls, made: Compiled) -> Self:
+        """What a record says, where there are no features that could; members of S are named S__F."""
+        steps = [name for name in made.inputs if name.endswith(".lengths") and "__" in name]
+        return cls(frozenset(made.users), frozenset(steps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +122,13 @@ class Guarded:
         outputs: Sequence[str] = (),
         features: Mapping[str, TensorSpec] | None = None,
         limits: Mapping[str, int] | None = None,
-        sequences: Collection[str] | None = None,
+        users: Users | None = None,
         check_every: int = 0,
     ) -> Self:
         """Load a record that is known to fit, and the model that it was made of; both run on the CPU.
 
-        `sequences` are the features that are sequences; None: nobody knows, and their names have to tell.
-        For the others see `Engine.load`.
+        `users`: what the features say of requests; None: there are none to ask. For the others see
+        `Loadable.load`.
         """
         set_threads(threads)
         script = load_script(bundle.model_path)
@@ -152,7 +143,7 @@ class Guarded:
         return cls(
             original,
             rewritten,
-            Users.of(made, sequences) if made.users_once else None,
+            (users or Users.of(made)) if made.users_once else None,
             repeats=made.repeats,
             check_every=check_every,
         )
@@ -333,25 +324,16 @@ class _Layout:
         rows = {
             k: widths.get(all_names[k], 1) for k in self.positions if _tells_rows(all_names[k], all_names)
         }
-        self._rows, self._one = list(rows), list(rows.values())
-        steps = [k for k, name in enumerate(ints) if name in users.sequences]
-        self._steps = np.array([k for k in steps if ints[k] in users.tensors], np.int64)
-        self._item_steps = [k for k in steps if ints[k] not in users.tensors]
+        self._rows, self._sizes = list(rows), list(rows.values())
+        self._steps = [k for k, name in enumerate(ints) if name in users.sequences]
 
     def has_one_user(self, inputs: ModelInputs) -> bool:
         """Whether every tensor of a user has one row."""
-        sizes = inputs.int_sizes + inputs.float_sizes
-        return [sizes[k] for k in self._rows] == self._one
+        return inputs.has_sizes(self._rows, self._sizes)
 
     def has_steps(self, inputs: ModelInputs) -> bool:
-        """Whether every sequence has a step; users have one row."""
-        if not self._steps.size and not self._item_steps:
-            return True
-        ints, ends = inputs.ints, np.cumsum(inputs.int_sizes)
-        if self._steps.size and ints[ends[self._steps] - 1].min() < 1:
-            return False
-        sizes = inputs.int_sizes
-        return all(ints[ends[k] - sizes[k] : ends[k]].min(initial=1) >= 1 for k in self._item_steps)
+        """Whether every sequence has a step."""
+        return not self._steps or inputs.least(self._steps) >= 1
 
 
 def _tells_rows(name: str, names: Sequence[str]) -> bool:

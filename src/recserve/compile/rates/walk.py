@@ -58,9 +58,14 @@ _PLAIN = (bool, int, float, str, type(None), torch.dtype, torch.device, torch.la
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What may be done. `fold`: weights of a request are computed, where that saves a product of matrices."""
+    """What the second graph is for.
 
-    fold: bool = False
+    `interpreted`: it is run operator by operator, and not compiled. `items_apart`: what depends on items
+    alone is multiplied by itself, since its results are to be kept.
+    """
+
+    interpreted: bool = False
+    items_apart: bool = False
 
 
 class Walk:

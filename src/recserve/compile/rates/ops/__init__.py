@@ -23,8 +23,6 @@ from recserve.compile.rates.ops import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-Rule = "Callable[..., Any]"
-
 _FAMILIES = (
     jagged.OPS,
     lookups.OPS,
