@@ -64,4 +64,5 @@ def _alike(argument: Any, result: Any) -> bool:
     same_sizes = given.dim() == made.dim() and all(
         str(a) == str(b) for a, b in zip(given.shape, made.shape, strict=True)
     )
-    return same_sizes and given.dtype == made.dtype and bool(given.is_contiguous())
+    contiguous: Any = torch._prims_common.is_contiguous_or_false  # a size that nobody knows yet may be 0 or 1
+    return same_sizes and given.dtype == made.dtype and bool(contiguous(given))
