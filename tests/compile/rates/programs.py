@@ -33,6 +33,10 @@ class _Outputs(torch.nn.Module):
     def forward(
         self, tables: dict[str, torch.Tensor], data: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
+        sizes = [tensor.size(0) for tensor in data.values()]
+        check: Any = torch._check
+        for size in sizes[1:]:
+            check(size == sizes[0])
         found = self.module(**data)
         found = found if isinstance(found, tuple) else (found,)
         return {f"output_{k}": one for k, one in enumerate(found)}
