@@ -77,7 +77,7 @@ class Program:
         self.walk = Walk(
             program.graph,
             {name: held[target].detach() for name, target in named.items()},
-            tables=(),
+            tables={},
             inputs=dict(zip(given, sorted(shapes), strict=True)),
             rates={name: Rate.USER if name.startswith("user") else Rate.ITEM for name in shapes},
             repeated=True,

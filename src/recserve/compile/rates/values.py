@@ -301,7 +301,7 @@ def dense(value: Value | Atom) -> Dense:
         return concatenated(value.parts, value.dim)
     if isinstance(value, Fields):
         found = dense(value.form).untiled(-1)
-        base = found.base.unflatten(-1, (value.form.width // value.width, value.width))
+        base = found.base.reshape(*found.base.shape[:-1], value.form.width // value.width, value.width)
         return Dense(base, found.rate, (*found.tiles, 1))
     if not value.written:
         value.written.append(_written(value))

@@ -11,7 +11,8 @@ def trained(module: nn.Module) -> nn.Module:
     """With statistics, as training leaves them behind."""
     for part in module.modules():
         if isinstance(part, nn.BatchNorm1d):
-            assert part.running_mean is not None and part.running_var is not None
+            assert part.running_mean is not None
+            assert part.running_var is not None
             part.running_mean.normal_()
             part.running_var.uniform_(0.5, 2)
             if part.affine:
@@ -21,7 +22,7 @@ def trained(module: nn.Module) -> nn.Module:
 
 
 def targets(program: Program) -> list[str]:
-    return [str(node.target) for node in program.second().graph.nodes]  # type: ignore[union-attr, operator]
+    return [str(node.target) for node in program.second().graph.nodes]  # type: ignore[union-attr]
 
 
 class BeforeLinear(nn.Module):

@@ -12,7 +12,9 @@ class Experts(nn.Module):
     def __init__(self, *, norm: bool, bias: bool) -> None:
         super().__init__()
         self.experts = nn.ModuleList(
-            nn.Sequential(nn.Linear(7, 6, bias=bias or k > 0), *([nn.BatchNorm1d(6)] if norm else []), nn.ReLU())
+            nn.Sequential(
+                nn.Linear(7, 6, bias=bias or k > 0), *([nn.BatchNorm1d(6)] if norm else []), nn.ReLU()
+            )
             for k in range(3)
         )
         self.gates = nn.ModuleList(nn.Linear(7, 3, bias=bias) for _ in range(2))
@@ -35,7 +37,7 @@ def test_experts_and_gates_are_one_product() -> None:
 
             agree(program)
 
-            names = [str(node.target) for node in program.second().graph.nodes]  # type: ignore[union-attr, operator]
+            names = [str(node.target) for node in program.second().graph.nodes]  # type: ignore[union-attr]
             assert sum(name in ("aten.linear.default", "aten.addmm.default") for name in names) == 2 + 2
             assert names.count("aten.relu.default") == 1
             assert not any("cat" in name or "stack" in name for name in names)
@@ -54,7 +56,15 @@ class Layers(nn.Module):
         a, b, c, d = (linear(columns) for linear in self.linears)
         steps = user.unsqueeze(2) * item.unsqueeze(1)
         e, f = (linear(steps) for linear in self.steps)
-        return torch.relu(a), torch.tanh(b), torch.relu(c), d + 1, torch.sigmoid(d), torch.relu(e), torch.relu(f)
+        return (
+            torch.relu(a),
+            torch.tanh(b),
+            torch.relu(c),
+            d + 1,
+            torch.sigmoid(d),
+            torch.relu(e),
+            torch.relu(f),
+        )
 
 
 def test_each_activation_is_of_its_own_columns() -> None:

@@ -1,12 +1,13 @@
 """Fields of factorisation machines: sums over them are sums of each rate's, and so are sums of squares.
 
-    sum [u1 i1 u2 i2]  =  (u1 + u2)  +  (i1 + i2)
-                          once          for each candidate
+sum [u1 i1 u2 i2]  =  (u1 + u2)  +  (i1 + i2)
+                      once          for each candidate
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from recserve.compile.rates.ops.concatenation import as_form
@@ -45,7 +46,11 @@ def _ranges(form: Form) -> list[_Range]:
     for term in sorted(form.terms, key=lambda one: one.offset):
         atom = dense(term.atom)
         for one in found:
-            if (one.atom.base is atom.base, one.end, one.coefficient) == (True, term.offset, term.coefficient):
+            if (one.atom.base is atom.base, one.end, one.coefficient) == (
+                True,
+                term.offset,
+                term.coefficient,
+            ):
                 one.end += term.width
                 one.terms.append(term)
                 break
@@ -92,7 +97,7 @@ def stack(walk: Walk, values: Sequence[Any], dim: int = 0) -> Any:
     return _fields(Form(tuple(terms), first.width * len(forms)), first.width)
 
 
-def total(walk: Walk, value: Any, dim: Any, keepdim: bool = False, *, dtype: Any = None) -> Any:  # noqa: FBT001, FBT002  torch's own
+def total(walk: Walk, value: Any, dim: Any, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """`aten.sum` over fields, or over the columns of a form."""
     dims = [dim] if isinstance(dim, int) else list(dim or ())
     if dtype is not None or len(dims) != 1 or not isinstance(value, Fields | Form):
@@ -108,7 +113,7 @@ def total(walk: Walk, value: Any, dim: Any, keepdim: bool = False, *, dtype: Any
     return NotImplemented
 
 
-def mean(walk: Walk, value: Any, dim: Any, keepdim: bool = False, *, dtype: Any = None) -> Any:  # noqa: FBT001, FBT002  torch's own
+def mean(walk: Walk, value: Any, dim: Any, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """`aten.mean` likewise."""
     found = total(walk, value, dim, keepdim, dtype=dtype)
     if found is NotImplemented:
@@ -125,7 +130,7 @@ def _with_one(value: Dense) -> Dense:
 def _over_fields(columns: torch.Tensor, width: int) -> torch.Tensor:
     if columns.size(-1) == width:
         return columns
-    return columns.unflatten(-1, (columns.size(-1) // width, width)).sum(-2)
+    return columns.reshape(*columns.shape[:-1], columns.size(-1) // width, width).sum(-2)
 
 
 def _summed(form: Form, summed: Callable[[_Range], torch.Tensor], width: int) -> Form:
@@ -153,7 +158,7 @@ def square(walk: Walk, value: Any, other: Any = 2, **named: Any) -> Any:
     if walk.node.target not in _SQUARES and other is not value:
         return NotImplemented
     taken = sorted(value.form.terms, key=lambda term: term.start)
-    if any(a.end > b.start for a, b in zip(taken, taken[1:], strict=False)):
+    if any(before.end > behind.start for before, behind in pairwise(taken)):
         return NotImplemented  # the square of a sum is not the sum of squares
     terms = []
     for one in _ranges(value.form):
