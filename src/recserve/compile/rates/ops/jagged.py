@@ -80,6 +80,26 @@ def cumsum(_: Walk, value: Any, dim: int, **named: Any) -> Any:
     return Sums(value)
 
 
+def sum_of_rows(_: Walk, value: Any, dim: Any, keep: bool = False, **named: Any) -> Any:
+    """`aten.sum` of the lengths of each feature: how many values it has."""
+    dims = [dim] if isinstance(dim, int) else list(dim)
+    if (
+        not isinstance(value, Cat)
+        or value.dim != 0
+        or len(value.sizes) != 2
+        or dims not in ([1], [-1])
+        or keep
+    ):
+        return NotImplemented
+    parts = []
+    for part in value.parts:
+        total = part.base.sum(1, **named)
+        parts.append(
+            Dense(total if is_one(part.tiles[1]) else total * part.tiles[1], part.rate, part.tiles[:1])
+        )
+    return Cat(0, tuple(parts))
+
+
 def rows_of(lengths: Dense | Cat, count: int) -> list[Dense]:
     """The lengths of each feature, [count, B] or [count * B] of them."""
     if isinstance(lengths, Cat):
@@ -136,8 +156,11 @@ def view(_: Walk, value: Any, sizes: Sequence[Any]) -> Any:
     if not isinstance(value, Cat) or value.dim != 0:
         return NotImplemented
     count = len(value.parts)
-    if len(sizes) == 1 and value.parts[0].base.dim() == 2:
-        return Cat(0, tuple(_flat(part) for part in value.parts))
+    if len(sizes) == 1:
+        if all(part.base.dim() == 1 for part in value.parts):
+            return value
+        if all(part.base.dim() == 2 and is_one(part.sizes[0]) for part in value.parts):
+            return Cat(0, tuple(_flat(part) for part in value.parts))
     if len(sizes) == 2 and value.parts[0].base.dim() == 1 and same(sizes[0], count):
         first = value.parts[0].sizes[0]
         if all(same(part.sizes[0], first) for part in value.parts):
@@ -276,6 +299,7 @@ OPS: dict[str, Any] = {
     "aten.view.default": view,
     "aten.reshape.default": view,
     "aten.cumsum.default": cumsum,
+    "aten.sum.dim_IntList": sum_of_rows,
     "aten.cat.default": cat,
     "aten.slice.Tensor": slice_,
     "aten.split.sizes": split,
