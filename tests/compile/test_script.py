@@ -104,6 +104,13 @@ def layers(model: Any, data: Data) -> Answers:
     return {"sum": torch.softmax(x, -1), "int": torch.sigmoid(x).pow(2.0)}
 
 
+def hidden(model: Any, data: Data) -> Answers:
+    x = torch.nn.functional.linear(data["x"], model.weight)
+    y = torch.sigmoid(torch.nn.functional.dropout(x, 0.5, training=False)).view(-1, 1).mul(3.0)
+    z = torch.relu(torch.atleast_1d(x)) + data["x"]
+    return {"x": x, "y": y, "z": z, "given": torch.relu(data["x"])}
+
+
 def lookups(model: Any, data: Data) -> Answers:
     ids = ids_in_range(
         data["ids"], torch.ops.fbgemm.asynchronous_complete_cumsum(data["lengths"]), torch.tensor([2])
@@ -125,7 +132,7 @@ def permuted(_: Any, data: Data) -> Answers:
 
 @pytest.mark.parametrize(
     "function",
-    [sizes, parts, chosen, written, types, numbers, layers, lookups, permuted],
+    [sizes, parts, chosen, written, types, numbers, layers, hidden, lookups, permuted],
     ids=lambda function: function.__name__,
 )
 def test_every_kind_of_statement_is_right_for_every_size(
