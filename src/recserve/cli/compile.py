@@ -43,7 +43,7 @@ def compile(
     ] = False,
     explain: Annotated[
         bool,
-        typer.Option("--explain", help="Name the operators that cost the most, and what became of them."),
+        typer.Option("--explain", help="Name the operators that cost most, and what became of them."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -53,13 +53,15 @@ def compile(
     code is 1. Services take it at their next start, if it was faster.
     """
     from recserve.bundle import Bundle
-    from recserve.compile.bundle import AOTINDUCTOR, TORCHSCRIPT, add_runner, compile_bundle, steps
     from recserve.config.environment import export
     from recserve.config.service import load
-    from recserve.processors.load import load_features
 
     spec = load(config)
-    export(spec.envs)
+    # Before torch is there: answers are also compared for ids out of range, and it would tell of each.
+    export({"TORCH_CPP_LOG_LEVEL": "FATAL"} | dict(spec.envs))
+    from recserve.compile.bundle import AOTINDUCTOR, TORCHSCRIPT, add_runner, compile_bundle, steps
+    from recserve.processors.load import load_features
+
     opened = Bundle.open(bundle)
     if opened.engine == "aot_export":
         typer.echo(
@@ -149,7 +151,8 @@ def _recorded(folder: Path) -> list[dict[str, Any]]:
 def _told(names: tuple[str, ...]) -> "Iterator[Progress]":
     """On stderr: how far it is, a line for each step with the seconds it takes, and what is found."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress as Bars, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
 
     from recserve.compile.bundle import Progress
 
