@@ -52,12 +52,6 @@ def gauges(engine: Engine) -> Gauges:
     }
 
 
-def switched_off(engine: Engine) -> str:
-    """Why a compiled model has switched itself off; "" if it has not."""
-    figures = _figures(engine)
-    return figures.switched_off if figures is not None else ""
-
-
 def _figures(engine: Engine) -> Figures | None:
     """Those of an engine with two models; asked of the object, since its class needs torch to import."""
     figures: Figures | None = getattr(engine, "figures", None)
