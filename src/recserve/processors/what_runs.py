@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from recserve.engines import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from recserve.engines.engine import Engine
     from recserve.engines.guarded import Figures
@@ -50,6 +50,13 @@ def gauges(engine: Engine) -> Gauges:
         "recserve_compiled_checks_total": ("Calls that the original scored too, by outcome.", checks),
         "recserve_compiled_largest_difference": ("The largest that those calls have shown.", largest),
     }
+
+
+def close(engine: Engine) -> None:
+    """End what an engine with two models does beside requests; others do nothing."""
+    end: Callable[[], None] | None = getattr(engine, "close", None)
+    if end is not None:
+        end()
 
 
 def _figures(engine: Engine) -> Figures | None:
