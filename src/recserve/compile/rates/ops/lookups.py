@@ -242,26 +242,27 @@ def embedding(walk: Walk, weight: Any, indices: Any, *arguments: Any) -> Any:
 def embedding_bag(walk: Walk, weight: Any, indices: Any, offsets: Any, *arguments: Any) -> Any:
     """`aten.embedding_bag` of one feature: told once where ids and rows repeat alike."""
     scale, mode, sparse, weights, last, padding = (*arguments, *[None] * 6)[:6]
-    if isinstance(indices, Cat) or not isinstance(offsets, Offsets) or isinstance(offsets.lengths, Cat):
+    if isinstance(indices, Cat | CheckedIds) or not last:
         return NotImplemented
-    ids, lengths = dense(indices), dense(offsets.lengths)
-    if not same(ids.tiles[0], lengths.tiles[0]):
-        ids, lengths = ids.untiled(0), lengths.untiled(0)
-    beside = None if weights is None else dense(weights)
-    if not last:
-        raise NotUnderstood("embedding_bag without its last offset")
-    base = torch.ops.aten.embedding_bag(
+    ids, beside = dense(indices), None if weights is None else dense(weights)
+    lengths = dense(offsets.lengths) if isinstance(offsets, Offsets) else None
+    once = lengths is not None and same(ids.tiles[0], lengths.tiles[0])
+    if not once or (beside is not None and not same(beside.tiles[0], ids.tiles[0])):
+        ids, lengths = ids.untiled(0), None
+        beside = None if beside is None else beside.untiled(0)
+    edges = offsets_of(offsets) if lengths is None else summed(lengths.base)
+    base = torch.ops.aten.embedding_bag.padding_idx(
         full(weight),
         ids.base,
-        summed(lengths.base),
+        edges,
         bool(scale),
         mode or 0,
         bool(sparse),
-        None if beside is None else beside.base if same(beside.tiles[0], ids.tiles[0]) else full(beside),
+        None if beside is None else beside.base,
         True,
-        -1 if padding is None else padding,
+        padding,
     )[0]
-    return (Dense(base, ids.rate | lengths.rate, (lengths.tiles[0], 1)),)
+    return (Dense(base, ids.rate | offsets.rate, (1 if lengths is None else lengths.tiles[0], 1)),)
 
 
 OPS: dict[str, Any] = {
