@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from recserve.engines import find
@@ -175,12 +176,15 @@ def load_engine(
 
     With features, check that it reads what they send; without, `known` is what could be told of the tensors
     that clients send: ids are below its limits. `repeated`: user features will come with a row for every row,
-    whatever INPUT_TILE says.
+    whatever INPUT_TILE says; then it is the export, whatever the service file insists on.
     """
     model = spec.model
-    if chosen is None:
-        repeated = repeated or (features is not None and not features.plan.tile)
-        unfit = "these features are laid out with a user in every row" if repeated else ""
+    if repeated:
+        engine = "auto" if model.engine == "aotinductor" else model.engine
+        chosen = choose(bundle, replace(model, engine=engine, compiled="off"))
+    elif chosen is None:
+        in_rows = features is not None and not features.plan.tile
+        unfit = "these features are laid out with a user in every row" if in_rows else ""
         users = None if features is None else users_of(features)
         chosen = choose(bundle, model, unfit=unfit or _unfit(bundle, spec, features), users=users)
     sent = None if features is None else sent_by(features)
