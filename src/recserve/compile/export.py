@@ -144,11 +144,19 @@ def for_all_sizes() -> Iterator[None]:
 
 
 def for_any_size(
-    module: torch.nn.Module, tables: dict[str, torch.Tensor], data: dict[str, torch.Tensor]
+    module: torch.nn.Module,
+    tables: dict[str, torch.Tensor],
+    data: dict[str, torch.Tensor],
+    *,
+    fixed: Collection[str] | None = None,
 ) -> torch.export.ExportedProgram:
-    """Export a module of (tables, data); BundleError if its graph would only be right for some sizes."""
+    """Export a module of (tables, data); BundleError if its graph would only be right for some sizes.
+
+    `fixed`: tensors whose first size is always that of `data`; None: as INPUT_TILE has it.
+    """
     any_size = torch.export.Dim.DYNAMIC
-    fixed = _fixed(data)
+    if fixed is None:
+        fixed = _fixed(data)
     sizes = {name: {} if name in fixed else {0: any_size} for name in data}
     shapes = (dict.fromkeys(tables), sizes)
     with for_all_sizes():
