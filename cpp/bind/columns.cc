@@ -170,6 +170,9 @@ void bind_columns(nb::module_& core) {
             return concatenated(all);
           },
           nb::arg("parts"), "Put the inputs of several requests together: those of one call.")
+      .def("repeated", &repeated, nb::arg("once"), nb::arg("rows"),
+           "The same with the tensors at these positions (ints, then floats) `rows` times, and batch_size 1.",
+           nb::call_guard<nb::gil_scoped_release>())
       .def_prop_ro(
           "names", [](const ModelInputs& m) { return std::const_pointer_cast<ModelInputs::Names>(m.names); },
           "One object for all inputs of a plan, as long as somebody keeps it.")

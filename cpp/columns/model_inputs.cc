@@ -1,6 +1,7 @@
 #include "columns/model_inputs.h"
 
 #include <algorithm>
+#include <span>
 
 #include "columns/error.h"
 
@@ -36,7 +37,46 @@ void concatenate(const std::vector<const ModelInputs*>& parts, Numbers<T> ModelI
   out.resize(static_cast<size_t>(to - out.data()));
 }
 
+/// Copies the tensors of one type, some of them `rows` times. `times` has an entry for each.
+template <class T>
+void repeat(const Numbers<T>& data, const std::vector<int64_t>& sizes, std::span<const int64_t> times,
+            Numbers<T>& out, std::vector<int64_t>& out_sizes) {
+  int64_t total = 0;
+  for (size_t tensor = 0; tensor < sizes.size(); ++tensor) total += sizes[tensor] * times[tensor];
+  out.resize(static_cast<size_t>(total));
+  out_sizes.reserve(sizes.size());
+  const T* from = data.data();
+  T* to = out.data();
+  for (size_t tensor = 0; tensor < sizes.size(); ++tensor) {
+    for (int64_t row = 0; row < times[tensor]; ++row) to = std::copy_n(from, sizes[tensor], to);
+    from += sizes[tensor];
+    out_sizes.push_back(sizes[tensor] * times[tensor]);
+  }
+}
+
 }  // namespace
+
+ModelInputs repeated(const ModelInputs& inputs, const std::vector<size_t>& once, int64_t rows) {
+  const auto& names = *inputs.names;
+  const size_t ints = names.ints.size();
+  if (rows < 0) throw DataError("model inputs: a request has no fewer than 0 rows");
+  std::vector<int64_t> times(ints + names.floats.size(), 1);
+  for (const size_t position : once) {
+    if (position >= times.size()) throw DataError("model inputs: there are not so many tensors");
+    times[position] = rows;
+  }
+  ModelInputs whole;
+  whole.names = inputs.names;
+  const std::span<const int64_t> all(times);
+  repeat(inputs.ints, inputs.int_sizes, all.first(ints), whole.ints, whole.int_sizes);
+  repeat(inputs.floats, inputs.float_sizes, all.subspan(ints), whole.floats, whole.float_sizes);
+  int64_t* at = whole.ints.data();
+  for (size_t tensor = 0; tensor < ints; ++tensor) {
+    if (names.ints[tensor] == "batch_size") std::fill_n(at, whole.int_sizes[tensor], 1);
+    at += whole.int_sizes[tensor];
+  }
+  return whole;
+}
 
 ModelInputs concatenated(const std::vector<const ModelInputs*>& parts) {
   if (parts.empty()) throw DataError("model inputs: there is nothing to put together");

@@ -55,4 +55,9 @@ struct ModelInputs {
 /// the whole call, and stays that of the first. All have the names of one plan.
 ModelInputs concatenated(const std::vector<const ModelInputs*>& parts);
 
+/// The same request for a model that takes the user's features in every row: the tensors at the positions
+/// `once`, which have one row, come `rows` times, one behind the other, and `batch_size` is 1. Positions
+/// count ints first, then floats.
+ModelInputs repeated(const ModelInputs& inputs, const std::vector<size_t>& once, int64_t rows);
+
 }  // namespace recserve

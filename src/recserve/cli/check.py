@@ -54,11 +54,12 @@ def _check_all(report: Report, path: Path | None, service_file: Path | None) -> 
         report.attempt("torch and fbgemm", check_torch_pair)
     if spec.model.generates_features(bundle.fg_path is not None):
         features = report.attempt("features", lambda: _features(bundle, spec))
-        engine = report.attempt("model", lambda: check_model(bundle, spec, features))
+        laid_out, engine = report.attempt("model", lambda: check_model(bundle, spec))
+        features = laid_out or features  # as the model wants them
         items = report.attempt("items", lambda: _items(report, bundle, features, spec))
         report.attempt("answer", lambda: _answer(items, features, engine))
         return
-    report.attempt("model", lambda: check_model(bundle, spec, None))
+    report.attempt("model", lambda: check_model(bundle, spec))
     if bundle.fg_path is not None:
         report.note("features", None, "the bundle has an fg.json, and fg_mode bypass does not use it")
 
@@ -126,13 +127,15 @@ def _features(bundle: "Bundle", spec: "ServiceSpec") -> tuple["Generator", str]:
     return features, f"{rates.total()} ({by_rate}), INPUT_TILE {tile_of(bundle, spec)}"
 
 
-def check_model(bundle: "Bundle", spec: "ServiceSpec", features: "Generator | None") -> tuple["Engine", str]:
+def check_model(bundle: "Bundle", spec: "ServiceSpec") -> tuple[tuple["Generator | None", "Engine"], str]:
     """Load the model and compare what it reads with what the features send."""
-    from recserve.processors.load import load_engine
+    from recserve.processors.load import load_model
+    from recserve.processors.what_runs import described
 
-    engine = load_engine(bundle, spec, features)
+    features, engine, _ = load_model(bundle, spec)
     fit = "" if features is None else ", which the features send"
-    return engine, f"reads {len(engine.inputs)} tensors{fit}"
+    compiled = "; compiled" if described(engine)["compiled"] == "yes" else ""
+    return (features, engine), f"reads {len(engine.inputs)} tensors{fit}{compiled}"
 
 
 def _items(

@@ -115,7 +115,7 @@ def _look_at_bundle(report: Report, bundle: "Bundle", spec: "ServiceSpec") -> No
             return
     if runs:
         with suppress(FailedError):
-            report.attempt("model", lambda: check_model(bundle, spec, features))
+            report.attempt("model", lambda: check_model(bundle, spec))
 
 
 def _look_at_features(report: Report, bundle: "Bundle", spec: "ServiceSpec") -> "Generator | None":

@@ -102,17 +102,19 @@ def _content(path: Path, config: Path | None) -> Content:
     from recserve.config.environment import export
     from recserve.config.service import load
     from recserve.engines import name_of
-    from recserve.processors.load import load_engine, load_features, schema_of, tile_of
+    from recserve.processors.load import load_features, load_model, schema_of, tile_of
 
     spec = load(config)
     export(spec.envs)
     bundle = Bundle.open(path)
-    features = load_features(bundle, spec) if bundle.fg_path else None
-    engine = load_engine(bundle, spec, features)
+    features, engine, chosen = load_model(bundle, spec)
+    if features is None and bundle.fg_path:  # not served, and worth a look
+        features = load_features(bundle, spec)
     facts = {
         "path": str(bundle.path),
         "model": bundle.model_path.name,
         "engine": name_of(engine),
+        "compiled": chosen.told,
         "input_tile": tile_of(bundle, spec),
     }
     return Content(

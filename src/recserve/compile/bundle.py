@@ -1,54 +1,77 @@
 """`recserve compile`, step by step: a bundle becomes faster, or stays as it is.
 
+    original ──▶ flat graph ──┬──────────────────────▶ variants: a graph in an engine, each
+                              └─▶ at its own rates ──▶ written, loaded again, compared, raced
+                                                       the fastest is kept
+
 Whatever fails leaves the bundle untouched: the steps work in a folder beside their aim, which takes its place
 at the end.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recserve.compile import gate
+from recserve.compile import gate, report
+from recserve.compile.asked import USUAL_ROWS, Drawn, Given
 from recserve.compile.export import export
+from recserve.compile.ids_in_range import ids_in_range
 from recserve.compile.package import build_runner, find_compiler, write_package
-from recserve.compile.requests import Requests
+from recserve.compile.rates.rewrite import rewrite
+from recserve.compile.rates.values import Rate
+from recserve.compile.script import write_script
 from recserve.engines import compiled
 from recserve.engines.aotinductor import AotInductor
-from recserve.engines.compiled import Compiled, Machine, sha256_of
+from recserve.engines.compiled import FLAT, RATES, Compiled, Machine, Step, Variant, sha256_of
 from recserve.engines.engine import check_features
-from recserve.engines.torchscript import TorchScript, load_script
+from recserve.engines.flat_script import load_flat
+from recserve.engines.torch_arrays import torch
+from recserve.engines.torchscript import TorchScript, load_script, set_threads
 from recserve.errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from recserve.bundle import Bundle
+    from recserve.compile.export import Exported
+    from recserve.engines.compiled import Speed
     from recserve.features.generator import Generator
 
-STEPS = (
-    "reading the model",
-    "flattening its graph",
-    "compiling",
-    "building the runner",
-    "comparing answers",
-    "comparing times",
-)
+TORCHSCRIPT, AOTINDUCTOR = "torchscript", "aotinductor"
 
-#: Rows of the requests that answers are compared for: one, two, an odd number, what is usual, and many.
-ROWS = (1, 2, 7, 200, 1000)
-RACE_ROWS = (1, 20, 200, 1000)
-#: Rows of the request that the compiler tunes for; any other number works as well.
-_USUAL_ROWS = 200
-_DRAWN = 3
+READ, FLATTEN, FIND_RATES = "reading the model", "flattening its graph", "finding its rates"
+COMPILE, COMPARE, RACE = "compiling", "comparing answers", "comparing times"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Who is told of what is going on: `step` of each that begins, `say` of what was found."""
+
+    step: Callable[[str], None] = lambda step: None
+    say: Callable[[str], None] = lambda line: None
+
+
+def steps(engines: Sequence[str]) -> tuple[str, ...]:
+    """What `compile_bundle` does, as it tells it; what a model cannot have is left out."""
+    variants = [Variant(graph, engine) for engine in engines for graph in (RATES, FLAT)]
+    return (
+        READ,
+        FLATTEN,
+        *(f"{FIND_RATES} ({engine})" for engine in engines),
+        *(f"{verb}: {variant}" for variant in variants for verb in (COMPILE, COMPARE)),
+        RACE,
+    )
 
 
 def compile_bundle(
@@ -57,51 +80,40 @@ def compile_bundle(
     *,
     samples: Sequence[Mapping[str, NDArray[Any]]] = (),
     output: Path | None = None,
-    progress: Callable[[str], None] = lambda step: None,
+    engines: Sequence[str] = (TORCHSCRIPT,),
+    progress: Progress | None = None,
 ) -> Compiled:
     """Compile a bundle's TorchScript model for this machine, into `output` or the bundle itself.
 
-    Without features the compared requests are `samples`: the tensors of at least one request. Raises
-    BundleError if that cannot be done or answers differ, and then nothing is written.
+    Each of `engines` gets the model as it is and at its own rates; the fastest of all is kept. Without
+    features the compared requests are `samples`: the tensors of at least one request. Raises BundleError if
+    there is nothing that answers alike, and then nothing is written.
     """
-    if bundle.engine != "torchscript":
+    if bundle.engine != TORCHSCRIPT:
         raise BundleError(
             f"{bundle.model_path} is no TorchScript model; `recserve compile` takes nothing else"
         )
-    find_compiler()
+    if AOTINDUCTOR in engines:
+        find_compiler()
     if features is None and not samples:
         raise BundleError(
             "the bundle has no fg.json to draw requests from; give a folder of recorded ones with --samples"
         )
-    progress(STEPS[0])
-    original = TorchScript.load(bundle)
+    progress = progress or Progress()
+    progress.step(READ)
+    script = load_script(bundle.model_path)
+    set_threads(1)
+    inputs = _torchscript(script).inputs
     if features is not None:
-        check_features(features.tensors, original.inputs)
-    requests = _Given(samples) if features is None else _Drawn(features, original.inputs)
-    sha256 = sha256_of(bundle.model_path)
-    progress(STEPS[1])
-    exported = export(load_script(bundle.model_path), requests.example(), alike=requests.alike())
+        check_features(features.tensors, inputs)
+    requests = Given(samples) if features is None else Drawn(features, inputs)
+    work = _Work(bundle, script, requests, progress, _beside(bundle, output))
     target = (output or bundle.path) / compiled.FOLDER / Machine.this().key
     with _replaced(target) as folder:
-        progress(STEPS[2])
-        write_package(exported, folder / compiled.PACKAGE)
-        progress(STEPS[3])
-        build_runner(folder / compiled.RUNNER)
-        made = Compiled(
-            folder,
-            "aotinductor",
-            Machine.this(),
-            sha256,
-            exported.inputs,
-            exported.tables,
-            exported.outputs,
-            parity={},
-            speed=(),
-            faster=False,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-        made = _judged(made, original, AotInductor.open(made, bundle), requests, progress)
+        made = work.fastest(folder, engines)
         made.write()
+        why = [made.not_understood] if made.not_understood else []
+        report.write(folder, made.steps, made.rows, not_understood=why)
     return replace(made, folder=target)
 
 
@@ -113,63 +125,175 @@ def add_runner(bundle: Bundle, *, output: Path | None = None) -> Path:
     return target
 
 
-def _judged(
-    made: Compiled,
-    original: TorchScript,
-    found: AotInductor,
-    requests: _Drawn | _Given,
-    progress: Callable[[str], None],
-) -> Compiled:
-    """The record with what the gate found."""
-    progress(STEPS[4])
-    parity = gate.compare(original, found, (tensors for _, tensors in requests.compared()))
-    progress(STEPS[5])
-    raced = list(requests.raced())
-    with ThreadPoolExecutor(1) as worker:  # where servers call models; memory of the main thread is slower
-        speed = worker.submit(gate.race, original, found, raced).result()
-    return replace(made, parity=asdict(parity), speed=speed, faster=gate.is_faster(speed))
+@dataclass(frozen=True, slots=True)
+class _Graph:
+    """What variants are made of."""
+
+    name: str  # FLAT or RATES
+    exported: Exported
+    steps: tuple[Step, ...] = ()
+    not_understood: str = ""
 
 
-class _Drawn:
-    """Requests that features draw."""
+class _Work:
+    """One model, and what is made of it."""
 
-    def __init__(self, features: Generator, reads: Collection[str]) -> None:
-        self._requests = Requests(features, reads)
+    def __init__(
+        self, bundle: Bundle, script: Any, requests: Drawn | Given, progress: Progress, reproducer: Path
+    ) -> None:
+        self._bundle, self._script, self._requests = bundle, script, requests
+        self._progress, self._reproducer = progress, reproducer
+        self._sha256 = sha256_of(bundle.model_path)
 
-    def example(self) -> Mapping[str, NDArray[Any]]:
-        return self._requests.example(_USUAL_ROWS)
+    def fastest(self, folder: Path, engines: Sequence[str]) -> Compiled:
+        """The record of the fastest variant that answers alike; its files are then in `folder`."""
+        graphs = dict(zip(engines, self._graphs(engines), strict=True))
+        made: list[Compiled] = []
+        refused: list[Variant] = []
+        for engine in engines:
+            for graph in graphs[engine]:
+                if graph.name == FLAT and engine == AOTINDUCTOR and len(engines) == 1 and made:
+                    continue  # it takes its time, and was not asked for
+                variant = Variant(graph.name, engine)
+                try:
+                    made.append(self._made(variant, graph, folder / f"{graph.name}-{engine}"))
+                except BundleError as error:
+                    refused.append(replace(variant, why_not=str(error)))
+                    self._progress.say(f"{variant} is not used: {error}")
+        if not made:
+            raise BundleError(f"nothing is written: {'; '.join(one.why_not for one in refused)}")
+        self._progress.step(RACE)
+        with ThreadPoolExecutor(
+            1
+        ) as worker:  # where servers call models; memory of the main thread is slower
+            speeds = worker.submit(self._raced, made).result()
+        best = min(range(len(made)), key=lambda k: gate.mean_ratio(speeds[k]))
+        kept = made[best]
+        for file in list(kept.folder.iterdir()):
+            file.rename(folder / file.name)
+        for path in list(folder.glob("*-*/")):
+            shutil.rmtree(path)
+        raced = [Variant(one.graph, one.engine, speed) for one, speed in zip(made, speeds, strict=True)]
+        return replace(
+            kept,
+            folder=folder,
+            speed=speeds[best],
+            faster=gate.is_faster(speeds[best]),
+            variants=(*raced, *refused),
+            not_understood=next((graph.not_understood for found in graphs.values() for graph in found), ""),
+        )
 
-    def alike(self) -> list[list[str]]:
-        return self._requests.alike()
+    def _graphs(self, engines: Sequence[str]) -> list[list[_Graph]]:
+        """For each engine the graph at the model's own rates, if they are understood, and the flat one."""
+        self._progress.step(FLATTEN)
+        requests = self._requests
+        first = export(self._script, requests.example(), alike=requests.alike(), in_range=ids_in_range)
+        found = []
+        for engine in engines:
+            self._progress.step(f"{FIND_RATES} ({engine})")
+            try:
+                graph = self._at_its_rates(engine, first)
+            except BundleError as error:
+                self._progress.say(f"not understood, so nothing is computed once per user: {error}")
+                found.append([_Graph(FLAT, first, not_understood=str(error))])
+            else:
+                self._progress.say(report.describe(report.predict(graph.steps, USUAL_ROWS)))
+                found.append([graph, _Graph(FLAT, first)])
+        return found
 
-    def compared(self) -> Iterator[tuple[int, Mapping[str, NDArray[Any]]]]:
-        return self._requests.all(ROWS, _DRAWN)
+    def _at_its_rates(self, engine: str, first: Exported) -> _Graph:
+        """All that is asked of the pass; BundleError where it does not understand the model."""
+        requests = self._requests
+        found = rewrite(
+            self._script,
+            first=first,
+            original=requests.example(),
+            original_alike=requests.alike(),
+            example=requests.example(users_once=True),
+            alike=requests.alike(users_once=True),
+            rates={name: Rate[rate.upper()] for name, rate in requests.rates.items()},
+            fold=engine == TORCHSCRIPT,  # AOTInductor cannot pack weights ahead that are computed in a call
+        )
+        steps = [
+            Step(one.node, one.op, int(rate), 0.0 if k else one.plain_flops, float(flops), one.note)
+            for one in found.steps
+            for k, (rate, flops) in enumerate((one.flops or {Rate.CONST: 0.0}).items())
+        ]
+        return _Graph(RATES, found.exported, tuple(steps))
 
-    def raced(self) -> Iterator[tuple[int, Mapping[str, NDArray[Any]]]]:
-        return ((rows, self._requests.example(rows, seed=2)) for rows in RACE_ROWS)
+    def _made(self, variant: Variant, graph: _Graph, folder: Path) -> Compiled:
+        """The record of a variant that answers alike; its files are in `folder`."""
+        folder.mkdir()
+        self._progress.step(f"{COMPILE}: {variant}")
+        if variant.engine == AOTINDUCTOR:
+            write_package(graph.exported, folder / compiled.PACKAGE)
+            build_runner(folder / compiled.RUNNER)
+        else:
+            write_script(graph.exported, folder / compiled.SCRIPT)
+        requests, exported = self._requests, graph.exported
+        once = graph.name == RATES or requests.users_once
+        made = Compiled(
+            folder,
+            variant.engine,
+            Machine.this(),
+            self._sha256,
+            exported.inputs,
+            exported.tables,
+            exported.outputs,
+            parity={},
+            speed=(),
+            faster=False,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            graph=graph.name,
+            users_once=once,
+            users=tuple(name for name in exported.inputs if once and name in requests.users),
+            repeats=once and not requests.users_once,
+            steps=graph.steps,
+            rows=USUAL_ROWS,
+        )
+        self._progress.step(f"{COMPARE}: {variant}")
+        parity = gate.compare(
+            _torchscript(self._script).run_arrays,
+            self._opened(made)().run_arrays,
+            requests.compared(users_once=once),
+            reproducer=self._reproducer,
+        )
+        return replace(made, parity=asdict(parity))
+
+    def _opened(self, made: Compiled) -> Callable[[], TorchScript | AotInductor]:
+        """Gives engines for what was made, as it is served: loaded from its file, and that once."""
+        if made.engine == AOTINDUCTOR:
+            one = AotInductor.open(made, self._bundle, script=self._script)
+            return lambda: one
+        script = load_flat(made, self._script)
+        return partial(_torchscript, script)
+
+    def _raced(self, made: Sequence[Compiled]) -> list[tuple[Speed, ...]]:
+        """Speeds of each, at every size; all of one size take turns."""
+        original: Callable[[], TorchScript | AotInductor] = partial(_torchscript, self._script)
+        runners = [(original, self._requests.users_once)]
+        runners += [(self._opened(one), one.users_once) for one in made]
+        found = []
+        for asked in self._requests.raced():
+            calls = []
+            for engine, once in runners:
+                # An engine of its own for each size: it prepares for the names of its first inputs.
+                inputs = gate.laid_out(asked.compiled if once else asked.original)
+                calls.append(partial(engine().run, inputs, rows=asked.rows))
+            found.append(gate.race(asked.rows, calls[0], calls[1:]))
+        return list(zip(*found, strict=True))
 
 
-class _Given:
-    """Requests that were recorded."""
-
-    def __init__(self, samples: Sequence[Mapping[str, NDArray[Any]]]) -> None:
-        self._samples = sorted(samples, key=_rows)
-
-    def example(self) -> Mapping[str, NDArray[Any]]:
-        return self._samples[-1]
-
-    def alike(self) -> list[list[str]]:
-        return []  # what is equal in some requests may differ in others
-
-    def compared(self) -> Iterator[tuple[int, Mapping[str, NDArray[Any]]]]:
-        return ((_rows(tensors), tensors) for tensors in self._samples)
-
-    def raced(self) -> Iterator[tuple[int, Mapping[str, NDArray[Any]]]]:
-        return ((_rows(tensors), tensors) for tensors in (self._samples[0], self._samples[-1]))
+def _torchscript(script: Any) -> TorchScript:
+    return TorchScript(script, device=torch.device("cpu"), outputs=(), features=None, limits={})
 
 
-def _rows(tensors: Mapping[str, NDArray[Any]]) -> int:
-    return max((len(tensor) for name, tensor in tensors.items() if name.endswith(".lengths")), default=1)
+def _beside(bundle: Bundle, output: Path | None) -> Path:
+    """Where a request is saved that was answered differently: beside the bundle, or into `output`."""
+    folder = output or bundle.path.parent
+    if not os.access(folder, os.W_OK):
+        folder = Path(tempfile.gettempdir())
+    return folder / f"{bundle.path.name}.differs.npz"
 
 
 @contextmanager

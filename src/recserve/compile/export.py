@@ -103,7 +103,8 @@ def export(
     _compare(original, flat)
     tables = {path: interpreter.tables[path] for path in sorted(interpreter.tables)}
     constants = {path: tensor for path, tensor in interpreter.read.items() if path not in tables}
-    program = for_any_size(_Flat(interpreter, constants, alike), tables, data)
+    fixed = one_row(data, alike) if BATCH_SIZE in data else ()
+    program = for_any_size(_Flat(interpreter, constants, alike), tables, data, fixed)
     return Exported(program, specs(program, data, len(tables)), tuple(tables), tuple(sorted(flat)))
 
 
@@ -119,16 +120,15 @@ def _answer(script: Any, data: Mapping[str, torch.Tensor], arguments: int) -> Ma
     return answer
 
 
-def _fixed(data: Mapping[str, torch.Tensor]) -> set[str]:
+def one_row(data: Mapping[str, torch.Tensor], alike: Sequence[Sequence[str]]) -> set[str]:
     """The tensors whose first size is 1 in every request: under INPUT_TILE those with a row for the user."""
-    if BATCH_SIZE not in data:
-        return set()
     ones = {name for name in _of_rows(data) if data[name].size(0) == 1}
     if len(ones) == len(_of_rows(data)):
         raise BundleError(
             "the model takes users of one row, and the requests have no other; give longer ones"
         )
-    return ones | {BATCH_SIZE}
+    beside = {name for names in alike if ones & set(names) for name in names}
+    return ones | beside | {BATCH_SIZE} & set(data)
 
 
 @contextmanager
@@ -147,16 +147,13 @@ def for_any_size(
     module: torch.nn.Module,
     tables: dict[str, torch.Tensor],
     data: dict[str, torch.Tensor],
-    *,
-    fixed: Collection[str] | None = None,
+    fixed: Collection[str] = (),
 ) -> torch.export.ExportedProgram:
     """Export a module of (tables, data); BundleError if its graph would only be right for some sizes.
 
-    `fixed`: tensors whose first size is always that of `data`; None: as INPUT_TILE has it.
+    `fixed`: names in `data` whose first size is as here in every call.
     """
     any_size = torch.export.Dim.DYNAMIC
-    if fixed is None:
-        fixed = _fixed(data)
     sizes = {name: {} if name in fixed else {0: any_size} for name in data}
     shapes = (dict.fromkeys(tables), sizes)
     with for_all_sizes():

@@ -1,4 +1,7 @@
-"""Does what was compiled answer as the original does, and is it faster? Asked of the files to be served."""
+"""Does what was compiled answer as the original does, and is it faster? Asked of the files to be served.
+
+Scores that are nearer to one another than twice what is allowed may change places; all others keep theirs.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +13,19 @@ import numpy as np
 
 from recserve.columns import ModelInputs
 from recserve.engines.compiled import Speed
-from recserve.errors import BundleError
-from recserve.messages import TensorRequest
+from recserve.engines.parity import Difference, difference
+from recserve.errors import BundleError, RecserveError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from recserve.engines.engine import Engine
+    from recserve.compile.asked import Asked
 
     Tensors = Mapping[str, NDArray[Any]]
-
-#: How far a probability may be from the original's. The original itself moves by some 1e-7 when the same rows
-#: come in another batch: sums of float32 in another order.
-PROBABILITY = 2e-6
-#: How far any other output may be, relative to its size beyond 1 (logits, regressions).
-RELATIVE = 1e-5
+    Answers = Callable[[Tensors], Mapping[str, NDArray[Any]]]
 
 ROUNDS, WARM_UP = 21, 5
 
@@ -36,70 +35,77 @@ class Parity:
     """What was compared, and the largest differences."""
 
     requests: int
-    probability: float  # of outputs between 0 and 1
+    probability: float  # of probabilities
     relative: float  # of all others
 
 
-def compare(original: Engine, compiled: Engine, requests: Iterable[Tensors]) -> Parity:
-    """Ask both the same; BundleError at the first answer that differs too much."""
-    count, probability, relative = 0, 0.0, 0.0
-    for tensors in requests:
-        wanted, found = (_answer(engine, tensors) for engine in (original, compiled))
-        for name, expected in wanted.items():
-            difference, allowed = _difference(name, expected, found[name])
-            if difference > allowed:
-                raise BundleError(
-                    f"nothing is written: output '{name}' differs by {difference:.3g} from the original's "
-                    f"for a request of {len(expected)} rows, and {allowed:g} is allowed"
-                )
-            if allowed == PROBABILITY:
-                probability = max(probability, difference)
-            else:
-                relative = max(relative, difference)
+def compare(original: Answers, compiled: Answers, requests: Iterable[Asked], *, reproducer: Path) -> Parity:
+    """Ask both the same; BundleError at the first answer that differs too much, or is none.
+
+    The tensors of that request are then in `reproducer`, an .npz, both answers with them.
+    """
+    count, largest = 0, Difference()
+    for asked in requests:
+        try:
+            wanted = _answer(original, asked.original)
+        except RecserveError as e:
+            if asked.may_be_refused:
+                continue
+            raise BundleError(
+                f"the model rejects a request of {asked.rows} rows that its features could make: {e}; give a "
+                "folder of recorded ones with --samples"
+            ) from e
+        try:
+            found = _answer(compiled, asked.compiled)
+        except RecserveError as e:
+            _save(reproducer, asked, wanted, {})
+            raise BundleError(
+                f"it fails for a request of {asked.rows} rows ({e}), which is saved in {reproducer}"
+            ) from e
+        seen = difference(wanted, found)
+        if not seen.is_allowed:
+            _save(reproducer, asked, wanted, found)
+            raise BundleError(f"{_how_far(seen, asked)}, and is saved in {reproducer}")
+        largest = largest.or_larger(seen)
         count += 1
-    return Parity(count, probability, relative)
+    return Parity(count, largest.probability, largest.relative)
 
 
-def _answer(engine: Engine, tensors: Tensors) -> Mapping[str, NDArray[Any]]:
+def _answer(answers: Answers, tensors: Tensors) -> Mapping[str, NDArray[Any]]:
     # Copies: an engine may write to ids that no table has.
-    return engine.run_tensors(
-        TensorRequest([], {name: tensor.copy() for name, tensor in tensors.items()})
-    ).named_outputs
+    return answers({name: tensor.copy() for name, tensor in tensors.items()})
 
 
-def _difference(name: str, expected: NDArray[Any], found: NDArray[Any]) -> tuple[float, float]:
-    """The largest difference and what is allowed; NaN and infinity have to be where the original has them."""
-    if expected.shape != found.shape or expected.dtype != found.dtype:
-        return np.inf, 0.0
-    finite = np.isfinite(expected)
-    same = np.array_equal(expected[~finite], found[~finite], equal_nan=True)
-    if not same or not np.isfinite(found[finite]).all():
-        return np.inf, 0.0
-    wanted = expected[finite].astype(np.float64)
-    away = np.abs(wanted - found[finite])
-    if name.startswith("probs") or (wanted.size and ((wanted >= 0) & (wanted <= 1)).all()):
-        return float(away.max(initial=0.0)), PROBABILITY
-    return float((away / np.maximum(1.0, np.abs(wanted))).max(initial=0.0)), RELATIVE
+def _how_far(seen: Difference, asked: Asked) -> str:
+    away = max(seen.probability, seen.relative)
+    return (
+        f"output '{seen.output}' differs from the original's by up to {away:.3g} for a request of "
+        f"{asked.rows} rows, which is more than rounding"
+    )
 
 
-def race(original: Engine, compiled: Engine, requests: Iterable[tuple[int, Tensors]]) -> tuple[Speed, ...]:
-    """Median times of calls that take turns, for each request, in processor time.
+def _save(path: Path, asked: Asked, wanted: Tensors, found: Tensors) -> None:
+    parts = {"original": asked.original, "compiled": asked.compiled, "expected": wanted, "found": found}
+    named = {f"{part}/{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+    with path.open("wb") as file:
+        np.savez_compressed(file, **named)  # type: ignore[arg-type]  # names of ours are none of its arguments
+
+
+def race(rows: int, original: Callable[[], object], others: Sequence[Callable[[], object]]) -> list[Speed]:
+    """Median times of calls that take turns, in processor time.
 
     One thread computes a call, so processor time is what it takes, and what else runs here counts little.
     """
-    return tuple(_race([original, compiled], rows, laid_out(tensors)) for rows, tensors in requests)
-
-
-def _race(engines: Sequence[Engine], rows: int, inputs: ModelInputs) -> Speed:
-    times: list[list[float]] = [[] for _ in engines]
+    calls = [original, *others]
+    times: list[list[float]] = [[] for _ in calls]
     for turn in range(WARM_UP + ROUNDS):
-        for taken, engine in zip(times, engines, strict=True):
+        for taken, call in zip(times, calls, strict=True):
             start = time.thread_time()
-            engine.run(inputs, rows=rows)
+            call()
             if turn >= WARM_UP:
                 taken.append(time.thread_time() - start)
-    first, second = (float(np.median(taken)) * 1e3 for taken in times)
-    return Speed(rows, first, second)
+    first, *rest = (float(np.median(taken)) * 1e3 for taken in times)
+    return [Speed(rows, first, other) for other in rest]
 
 
 def laid_out(tensors: Tensors) -> ModelInputs:
@@ -109,6 +115,11 @@ def laid_out(tensors: Tensors) -> ModelInputs:
     return ModelInputs(list(ints), list(ints.values()), list(floats), list(floats.values()))
 
 
+def mean_ratio(speeds: Sequence[Speed]) -> float:
+    """Compiled to original over all sizes, each of them as important as any other."""
+    return float(np.exp(np.mean([np.log(speed.ratio) for speed in speeds])))
+
+
 def is_faster(speeds: Sequence[Speed]) -> bool:
-    """Over all sizes, each of them as important as any other."""
-    return float(np.mean([np.log(speed.ratio) for speed in speeds])) < 0
+    """Over all sizes."""
+    return mean_ratio(speeds) < 1

@@ -6,6 +6,7 @@ which have their habits: ids at both ends of their tables, no values, sequences 
     shortest   no values, sequences of one step, id 0, floats 0
     longest    five values, full sequences, the last id of each table, large floats
     drawn      anything between, differently for each row
+    outside    as drawn, with ids that no table has among them, negative ones included
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from recserve.features.plan import PlannedFeature
 
 KINDS = ("shortest", "longest", "drawn")
+OUTSIDE = "outside"
 MOST_VALUES = 5  # of one cell
 STEPS = 50  # of a sequence whose length nothing limits
 UNKNOWN_IDS = 10  # ids below this are in every table, where nothing says how large it is
@@ -36,15 +38,35 @@ LARGE = 10.0
 class Requests:
     """Draws tensors as the features would lay them out, those of them that the model reads."""
 
-    def __init__(self, features: Generator, reads: Collection[str]) -> None:
-        self._reads = reads
+    def __init__(
+        self, features: Generator, reads: Collection[str], *, users_once: bool | None = None
+    ) -> None:
+        """`users_once`: user features have one row; unless told, as the bundle's model takes them."""
+        self._tile = features.plan.tile if users_once is None else users_once
+        self._reads = {*reads, BATCH_SIZE} if self._tile else {*reads}
         self._features = [feature for feature in features.plan.features if feature.is_output]
         self._limits = features.id_limits
-        self._tile = features.plan.tile
         self._single = {
             feature.name: native_parts(feature.feature, farm_hash=features.plan.config.farm_hash)[1].single
             for feature in self._features
         }
+
+    @property
+    def rates(self) -> dict[str, str]:
+        """What each tensor depends on: user, item or pair.
+
+        User features are those of which TorchEasyRec's models take one row. What reads no column is theirs
+        or the items', as their exports have it.
+        """
+        found: dict[str, str] = {}
+        for feature in self._features:
+            rate = "user" if feature.is_user else "item" if feature.rate in ("const", "item") else "pair"
+            found |= dict.fromkeys(self._tensors_of(feature), rate)
+        return found | ({BATCH_SIZE: "user"} if BATCH_SIZE in self._reads else {})
+
+    def _tensors_of(self, feature: PlannedFeature) -> list[str]:
+        parts = ("lengths", "key_lengths", "values", "weights")
+        return [name for part in parts if (name := f"{feature.name}.{part}") in self._reads]
 
     def alike(self) -> list[list[str]]:
         """Names of tensors that are as long as one another in every request, beside those with rows.
@@ -74,6 +96,19 @@ class Requests:
             for kind in KINDS:
                 for seed in range(drawn if kind == "drawn" else 1):
                     yield count, self._draw(kind, count, np.random.default_rng([count, seed]))
+
+    def outside(self, rows: int, seed: int = 3) -> Iterator[dict[str, NDArray[Any]]]:
+        """Requests with ids outside of all tables, and one for each feature with ids: models may refuse some.
+
+        What they look up in tables they take for row 0, and what they look up otherwise they refuse.
+        """
+        yield self._draw(OUTSIDE, rows, np.random.default_rng(seed))
+        inside = self._draw("drawn", rows, np.random.default_rng(seed))
+        for name in inside:
+            if name.endswith(".values") and inside[name].dtype.kind == "i" and len(inside[name]):
+                limit = self._limits.get(name, UNKNOWN_IDS)
+                values = _ids(OUTSIDE, len(inside[name]), limit, np.random.default_rng(seed))
+                yield inside | {name: values}
 
     def _draw(self, kind: str, rows: int, random: Random, least: int = 0) -> dict[str, NDArray[Any]]:
         tensors: dict[str, NDArray[Any]] = {}
@@ -143,6 +178,10 @@ def _ids(kind: str, count: int, limit: int, random: Random) -> NDArray[np.int64]
             return np.zeros(count, np.int64)
         case "longest":
             return np.full(count, limit - 1)
+        case "outside":
+            values = random.integers(-5, 2 * limit + 5, count)
+            values[: count // 2] = limit + np.arange(count // 2)
+            return values
         case _:
             return random.integers(0, limit, count)
 

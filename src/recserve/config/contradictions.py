@@ -68,6 +68,12 @@ def _model(spec: ServiceSpec) -> Iterator[str]:
             f"processor_envs: INPUT_TILE {tile} says how features are generated, and model_config.fg_mode is "
             '"bypass", which generates none; remove the variable, or write "fg_mode": "normal"'
         )
+    engine, compiled = spec.model.engine, spec.model.compiled
+    if (engine == "aotinductor" and compiled == "off") or (engine == "torchscript" and compiled == "require"):
+        yield (
+            f"model_config.engine is {engine!r} and model_config.compiled is {compiled!r}, which exclude one "
+            "another; remove one of them"
+        )
     if len(set(spec.model.outputs)) < len(spec.model.outputs):
         yield f"model_config.outputs names an output twice: {', '.join(spec.model.outputs)}"
     for name, separator in spec.model.debug_separators.items():

@@ -48,7 +48,21 @@ class ModelConfig:
     device: str = setting("cpu", "Where the model runs: cpu, cuda, or cuda:<n> for the n-th GPU.")
     engine: str = setting(
         "auto",
-        "What runs the model: auto takes what `recserve compile` proved to be best, else the export itself.",
+        "What runs the model: auto leaves it to `compiled`; torchscript is the export as it is, aotinductor "
+        "insists on machine code.",
+    )
+    compiled: str = setting(
+        "auto",
+        "What `recserve compile` made of the model: auto runs it where it fits and was faster, require "
+        "does not start without it, off runs the export, whose scores it equals but for rounding.",
+        choices=("auto", "off", "require"),
+    )
+    compiled_check_every: int = setting(
+        1000,
+        "While a compiled model runs, one request in so many is scored by the export as well, after its "
+        "answer; scores too far from it switch the compiled model off. 0: none.",
+        unit="requests",
+        least=0,
     )
     not_finite: str = setting(
         "keep",

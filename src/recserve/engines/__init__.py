@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from recserve.engines.engine import Engine
+    from recserve.engines.engine import Engine, Loadable
 
 ENGINES = {
     "torchscript": "recserve.engines.torchscript:TorchScript",
@@ -26,15 +26,18 @@ ENGINES = {
 WITH_TORCH = frozenset({"torchscript", "torch_export"})
 
 
-def find(name: str) -> type[Engine]:
+def find(name: str) -> type[Loadable]:
     """The class of an engine by its name in `ENGINES`."""
     module, _, attribute = ENGINES[name].partition(":")
-    engine: type[Engine] = getattr(import_module(module), attribute)
+    engine: type[Loadable] = getattr(import_module(module), attribute)
     return engine
 
 
 def name_of(engine: Engine) -> str:
-    """The name in `ENGINES` of a loaded engine; that of its class, if it is none of them."""
-    kind = type(engine)
+    """The name in `ENGINES` of a loaded engine; that of its class, if it is none of them.
+
+    Of an engine around engines it is the name of the one that it runs.
+    """
+    kind = type(getattr(engine, "runs", engine))
     known = {place: name for name, place in ENGINES.items()}
     return known.get(f"{kind.__module__}:{kind.__qualname__}", kind.__qualname__)

@@ -102,14 +102,18 @@ class AotInductor:
         outputs: Sequence[str] = (),
         features: Mapping[str, TensorSpec] | None = None,
         limits: Mapping[str, int] | None = None,
+        script: Any = None,
     ) -> Self:
-        """Load a record that is known to fit, wherever it lies."""
+        """Load a record that is known to fit, wherever it lies.
+
+        `script`: the original where it is loaded already, whose tables are the ones that are read.
+        """
         if device != "cpu":
             raise ConfigError(
                 f"device '{device}': compiled models run on the CPU; set engine torchscript for a GPU"
             )
         set_threads(threads)
-        script = load_script(bundle.model_path)
+        script = load_script(bundle.model_path) if script is None else script
         tables = [tensor_at(script, path) for path in made.tables]
         runners = max(LEAST_RUNNERS, cores())
         runner = TorchRunner(made.folder / compiled.RUNNER, made.folder / compiled.PACKAGE, runners)
@@ -146,15 +150,24 @@ class AotInductor:
 
         Ours: user features under INPUT_TILE have one row here; TorchScript also takes them repeated.
         """
+        given = self.accepted(request)
+        check_deadline(request.deadline)
+        return answer(request, self.run_arrays(given))
+
+    def accepted(self, request: TensorRequest) -> dict[str, NDArray[Any]]:
+        """The tensors of a request by name; RequestError for those that do not agree."""
         given = by_name(request, list(self._specs))
         check_request(given, self._specs)
-        given = {name: fitting(given[name], spec) for name, spec in self._specs.items()}
         jagged.check(given, tile=BATCH_SIZE in self._specs, limits=self._limits)
-        check_deadline(request.deadline)
+        return given
+
+    def run_arrays(self, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Outputs for tensors that agree; RequestError where one is not as the model was compiled for."""
+        given = {name: fitting(given[name], spec) for name, spec in self._specs.items()}
         if sizes.has_no_rows(given, self._specs):
-            return answer(request, self._no_rows.answer())
+            return self._no_rows.answer()
         sizes.check(given, self._specs)
-        return answer(request, self._run(self._arguments.of_arrays(given)))
+        return self._run(self._arguments.of_arrays(given))
 
     def _run(self, arguments: NDArray[Any]) -> dict[str, NDArray[Any]]:
         answered = dict(zip(self._runner.outputs, self._runner.run(arguments), strict=True))

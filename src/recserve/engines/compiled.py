@@ -1,12 +1,13 @@
 """compiled.json: what `recserve compile` made of a model, and where it fits.
 
     <bundle>/compiled/<machine key>/
-      compiled.json      this record
-      package/           the model as machine code, an unpacked .pt2
-      torch_runner.so    what runs it; built with it, so that servers need no compiler
+      compiled.json      this record: which of the two runs, and what was measured
+      model.pt           engine torchscript: the rewritten model, without its embedding tables
+      package/           engine aotinductor: the same as machine code, an unpacked .pt2
+      torch_runner.so    what runs that; built with it, so that servers need no compiler
 
 Machine code knows the processor that it was made on, and the torch that it calls. So it is used only where
-both, and the model itself, are the same.
+both, and the model itself, are the same. Speed was measured there too, so that a model.pt is treated alike.
 """
 
 from __future__ import annotations
@@ -25,11 +26,15 @@ from recserve.engines.sizes import Size, exactly
 from recserve.errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from recserve.bundle import Bundle
 
-FOLDER, MANIFEST, PACKAGE, RUNNER = "compiled", "compiled.json", "package", "torch_runner.so"
+FOLDER, MANIFEST = "compiled", "compiled.json"
+SCRIPT, PACKAGE, RUNNER = "model.pt", "package", "torch_runner.so"
+
+#: Graphs that are made: the model's own without its containers, and that at its own rates.
+FLAT, RATES = "flat", "rates"
 
 _VERSIONS = ("torch", "fbgemm-gpu-cpu", "fbgemm-gpu")
 
@@ -67,11 +72,44 @@ class Speed:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """What one operator of the original multiplies, at one of the rates that its work was split among.
+
+    Before is told by one of its steps, and is 0 in the others.
+    """
+
+    node: str
+    op: str
+    rate: int  # 0 const, 1 user, 2 item, 3 pair
+    plain_flops: float  # before
+    flops: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One graph in one engine, as it was tried."""
+
+    graph: str  # FLAT or RATES
+    engine: str  # torchscript or aotinductor
+    speed: tuple[Speed, ...] = ()
+    why_not: str = ""  # what stood in its way, where it was not made
+
+    def __str__(self) -> str:
+        return f"{self.graph}, {self.engine}"
+
+
+@dataclass(frozen=True, slots=True)
 class Compiled:
-    """The record; `folder` is where it lies."""
+    """The record of what runs; `folder` is where it lies.
+
+    `users_once`: requests bring user features in one row, `batch_size` beside them, as under INPUT_TILE; so
+    do all at the model's own rates. `repeats` says that the original then wants them repeated, row by row:
+    `recserve.engines.users.repeated`.
+    """
 
     folder: Path
-    engine: str
+    engine: str  # torchscript or aotinductor
     machine: Machine
     model_sha256: str
     inputs: Mapping[str, TensorSpec]  # what requests bring, in the order of the call
@@ -81,6 +119,20 @@ class Compiled:
     speed: tuple[Speed, ...]
     faster: bool
     created: str
+    graph: str = FLAT  # or RATES
+    users_once: bool = False
+    users: tuple[str, ...] = ()  # inputs of user features, where users come once
+    repeats: bool = False
+    variants: tuple[Variant, ...] = ()  # all that were tried, this one included
+    steps: tuple[Step, ...] = ()  # of the graph at its own rates
+    rows: int = 0  # candidates of the request whose work `steps` tell
+    not_understood: str = ""  # what of the model there are no rates for; the graph is then FLAT
+
+    @property
+    def flop_ratio(self) -> float:
+        """Multiplications left of the original's, as predicted; 1 where nothing is known."""
+        plain = sum(step.plain_flops for step in self.steps)
+        return sum(step.flops for step in self.steps) / plain if plain else 1.0
 
     @classmethod
     def read(cls, folder: Path) -> Compiled:
@@ -97,12 +149,20 @@ class Compiled:
                 tuple(found["tables"]),
                 tuple(found["outputs"]),
                 found["parity"],
-                tuple(
-                    Speed(int(s["rows"]), float(s["original_ms"]), float(s["compiled_ms"]))
-                    for s in found["speed"]
-                ),
+                _speeds(found["speed"]),
                 bool(found["faster"]),
                 str(found["created"]),
+                graph=str(found["graph"]),
+                users_once=bool(found["users_once"]),
+                users=tuple(found["users"]),
+                repeats=bool(found["repeats"]),
+                variants=tuple(
+                    Variant(str(v["graph"]), str(v["engine"]), _speeds(v["speed"]), str(v["why_not"]))
+                    for v in found["variants"]
+                ),
+                steps=tuple(Step(**step) for step in found["steps"]),
+                rows=int(found["rows"]),
+                not_understood=str(found["not_understood"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as e:
             raise BundleError(f"{path} is not what `recserve compile` writes ({e!r}); run it again") from e
@@ -111,14 +171,22 @@ class Compiled:
         """Write compiled.json into the folder."""
         content: dict[str, Any] = {
             "engine": self.engine,
+            "graph": self.graph,
+            "users_once": self.users_once,
+            "users": list(self.users),
+            "repeats": self.repeats,
             "machine": asdict(self.machine),
             "model_sha256": self.model_sha256,
             "inputs": [_entry(name, spec) for name, spec in self.inputs.items()],
             "tables": list(self.tables),
             "outputs": list(self.outputs),
             "parity": dict(self.parity),
-            "speed": [asdict(speed) | {"ratio": round(speed.ratio, 4)} for speed in self.speed],
+            "speed": _speed_entries(self.speed),
             "faster": self.faster,
+            "variants": [asdict(v) | {"speed": _speed_entries(v.speed)} for v in self.variants],
+            "not_understood": self.not_understood,
+            "rows": self.rows,
+            "steps": [asdict(step) for step in self.steps],
             "created": self.created,
         }
         (self.folder / MANIFEST).write_text(json.dumps(content, indent=1) + "\n")
@@ -149,6 +217,14 @@ def sha256_of(path: Path) -> str:
     """Of a file's content; some half a second per GB."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _speeds(entries: Iterable[Mapping[str, Any]]) -> tuple[Speed, ...]:
+    return tuple(Speed(int(s["rows"]), float(s["original_ms"]), float(s["compiled_ms"])) for s in entries)
+
+
+def _speed_entries(speeds: Iterable[Speed]) -> list[dict[str, Any]]:
+    return [asdict(speed) | {"ratio": round(speed.ratio, 4)} for speed in speeds]
 
 
 def _entry(name: str, spec: TensorSpec) -> dict[str, Any]:

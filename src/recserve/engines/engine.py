@@ -54,6 +54,21 @@ class Engine(Protocol):
         A model says them in its file, or with its first call (`warm_up`).
         """
 
+    def warm_up(self, samples: Iterable[tuple[ModelInputs, int]]) -> None:
+        """Run every sample (inputs, rows) often enough that the next call of its size is quick."""
+
+    def run(
+        self, inputs: ModelInputs, *, rows: int, deadline: float | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Outputs by name, (rows, ...) each. No rows: answered without the model."""
+
+    def run_tensors(self, request: TensorRequest) -> TensorResponse:
+        """Outputs for a caller's own tensors, by name and, where the caller counts, by position."""
+
+
+class Loadable(Engine, Protocol):
+    """An engine that loads a bundle's model by itself: what `ENGINES` lists."""
+
     @classmethod
     def load(
         cls,
@@ -74,17 +89,6 @@ class Engine(Protocol):
         would take row 0 and say nothing. (Ids of feature generation are below their bucket size by
         construction and are not looked at again.)
         """
-
-    def warm_up(self, samples: Iterable[tuple[ModelInputs, int]]) -> None:
-        """Run every sample (inputs, rows) often enough that the next call of its size is quick."""
-
-    def run(
-        self, inputs: ModelInputs, *, rows: int, deadline: float | None = None
-    ) -> dict[str, NDArray[Any]]:
-        """Outputs by name, (rows, ...) each. No rows: answered without the model."""
-
-    def run_tensors(self, request: TensorRequest) -> TensorResponse:
-        """Outputs for a caller's own tensors, by name and, where the caller counts, by position."""
 
 
 def specs_by_name(names: Iterable[str]) -> dict[str, TensorSpec]:

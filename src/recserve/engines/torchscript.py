@@ -122,15 +122,24 @@ class TorchScript:
 
     def run_tensors(self, request: TensorRequest) -> TensorResponse:
         """Outputs for a caller's tensors; everything that could upset native code is refused before."""
+        given = self.accepted(request)
+        check_deadline(request.deadline)
+        return answer(request, self.run_arrays(given))
+
+    def accepted(self, request: TensorRequest) -> dict[str, NDArray[Any]]:
+        """The tensors of a request by name; RequestError for everything that could upset native code."""
         given = by_name(request, list(self._inputs))
         check_request({*given, *self._optional}, self._reads(given))
         if self._by_dict:
             jagged.check(given, tile=BATCH_SIZE in self._inputs, limits=self._limits)
-        check_deadline(request.deadline)
+        return given
+
+    def run_arrays(self, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Outputs for tensors that were accepted."""
         if self._by_dict and _is_empty(given):
-            return answer(request, self._no_rows.answer())
+            return self._no_rows.answer()
         tensors = {name: tensor(name, value) for name, value in given.items()}
-        return answer(request, self._answered(lambda: self._called(tensors)))
+        return self._answered(lambda: self._called(tensors))
 
     def _fed_or_called(self, inputs: ModelInputs) -> Any:
         if self._fed is not None and self._fed.takes(inputs):

@@ -115,7 +115,8 @@ class Plan:
         self._finished = self._finished_features()
         self._add_elements()
         self.features = tuple(self._planned(feature) for feature in config.features)
-        self._check_tile()
+        if tile:
+            self.check_users_once()
 
     # -- what is read ---------------------------------------------------------------------------------------
 
@@ -316,9 +317,8 @@ class Plan:
             self._element_of.get(name, ""),
         )
 
-    def _check_tile(self) -> None:
-        if not self.tile:
-            return
+    def check_users_once(self) -> None:
+        """Refuse a plan whose user features have no one row for all candidates, by a ConfigError."""
         for feature in self.features:
             if feature.is_user and feature.rate not in ("const", "user"):
                 raise ConfigError(

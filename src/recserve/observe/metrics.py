@@ -76,7 +76,9 @@ class Metrics(Collector):
     def __init__(
         self, service: str, gauges: Callable[[], Mapping[str, tuple[str, float | Labelled]]] | None = None
     ) -> None:
-        self.info: dict[str, str] = {"service": service}
+        self.service = service
+        #: What is served, in words; asked at every scrape.
+        self.describe: Callable[[], Mapping[str, str]] = dict
         self.requests: Counter[tuple[str, int]] = Counter()  # (door, HTTP status)
         self.rows = 0
         self.missing_items = 0
@@ -114,7 +116,9 @@ class Metrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """One family after the other; called by the registry."""
-        yield InfoMetricFamily("recserve_model", "What is served.", value=self.info)
+        yield InfoMetricFamily(
+            "recserve_model", "What is served.", value={"service": self.service, **self.describe()}
+        )
         requests = CounterMetricFamily(
             "recserve_requests", "Prediction requests by door and HTTP status.", labels=["door", "status"]
         )

@@ -13,6 +13,7 @@ from recserve.engines import sizes
 from recserve.engines.engine import BATCH_SIZE, by_name
 from recserve.messages import TensorRequest, TensorResponse
 from recserve.observe.trace import Trace
+from recserve.processors import what_runs
 from recserve.processors.not_finite import NotFinite
 from recserve.processors.processor import Signature, TensorInfo
 
@@ -79,12 +80,12 @@ class Bypass:
         )
 
     def gauges(self) -> Gauges:
-        """Scores that are no numbers."""
-        return self._not_finite.gauges()
+        """Scores that are no numbers, and what a compiled model did."""
+        return {**self._not_finite.gauges(), **what_runs.gauges(self.engine)}
 
     def info(self) -> Mapping[str, str]:
         """What is served, in words."""
-        return self._described_as
+        return {**self._described_as, **what_runs.described(self.engine)}
 
     @property
     def kept_items(self) -> None:

@@ -1,15 +1,17 @@
-"""Which engine runs a bundle's model: the export's own, or what `recserve compile` made of it."""
+"""What runs a bundle's model: the export as it is, or what `recserve compile` made of it."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recserve.engines.compiled import MANIFEST, Compiled, folder_of
-from recserve.errors import ConfigError, LoadError
+from recserve.engines.compiled import MANIFEST, Compiled, Machine, folder_of, others
+from recserve.errors import BundleError, ConfigError, LoadError
 
 if TYPE_CHECKING:
     from recserve.bundle import Bundle
+    from recserve.config.model import ModelConfig
 
 logger = logging.getLogger("recserve.load")
 
@@ -17,42 +19,87 @@ logger = logging.getLogger("recserve.load")
 _RUNS_ALSO = {"aotinductor": "torchscript"}
 
 
-def engine_for(bundle: Bundle, wanted: str, *, device: str, repeats: bool) -> str:
-    """The engine's name; `wanted` is that of the service file.
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What runs."""
 
-    | wanted      | what runs the model                                                                      |
-    |-------------|------------------------------------------------------------------------------------------|
-    | auto        | what was compiled, if it fits this machine and model and was faster; else the export     |
-    | aotinductor | what was compiled, even if it was not faster; an error where there is nothing that fits  |
-    | torchscript | the export                                                                               |
+    engine: str
+    made: Compiled | None = None  # None: the export, as it is
+    why_not: str = ""  # why it is the export
 
-    Ours: a model with INPUT_TILE is compiled for user features of one row. Where callers may repeat them
-    (`repeats`: they lay tensors out themselves, or rows are joined) auto stays with the export.
-    """
-    if wanted == "auto":
-        compiled = bundle.engine == "torchscript" and device == "cpu" and not repeats and _worthwhile(bundle)
-        return "aotinductor" if compiled else bundle.engine
-    if bundle.engine not in (wanted, _RUNS_ALSO.get(wanted)):
-        raise ConfigError(
-            f"engine '{wanted}' does not run {bundle.model_path.name}; use auto or {bundle.engine}"
+    @property
+    def users_once(self) -> bool:
+        """Whether requests are to bring the user's features in one row, whatever INPUT_TILE says."""
+        return self.made is not None and self.made.users_once
+
+    @property
+    def told(self) -> str:
+        """What was compiled runs, its speed and how far its scores are from the export's; or why not."""
+        made = self.made
+        if made is None:
+            return f"no: {self.why_not}"
+        speeds = ", ".join(f"{speed.ratio:.2f} x at {speed.rows} rows" for speed in made.speed)
+        away = ", ".join(
+            f"{kind} within {made.parity[kind]:.1g}"
+            for kind in ("probability", "relative")
+            if kind in made.parity
         )
-    return wanted
+        return "; ".join(text for text in (f"{made.graph}, {made.engine}", speeds, away) if text)
 
 
-def _worthwhile(bundle: Bundle) -> bool:
-    """Whether there is something compiled that fits and was faster; what is there and does not is named."""
+def choose(bundle: Bundle, model: ModelConfig, *, unfit: str = "") -> Chosen:
+    """What the service file, the machine and the requests leave to choose.
+
+    | engine      | compiled      | what runs the model                                                     |
+    |-------------|---------------|-------------------------------------------------------------------------|
+    | auto        | auto          | what was compiled, if it fits and was faster; else the export           |
+    | auto        | require       | what was compiled, even if it was not faster; BundleError if none fits  |
+    | auto        | off           | the export                                                              |
+    | torchscript | auto, off     | the export                                                              |
+    | aotinductor | auto, require | as require, and it has to be machine code                               |
+
+    `unfit`: why requests do not bring the user's features in one row, which what is rewritten reads; "" if
+    they do.
+    """
+    own = bundle.engine
+    if model.engine not in ("auto", own) and _RUNS_ALSO.get(model.engine) != own:
+        raise ConfigError(f"engine '{model.engine}' does not run {bundle.model_path.name}; use auto or {own}")
+    if model.engine == own or model.compiled == "off":
+        key = "engine" if model.engine == own else "compiled"
+        return Chosen(own, why_not=f"model_config.{key} is {getattr(model, key)}")
+    made, why_not = _fitting(bundle, model, unfit)
+    insists = model.compiled == "require" or model.engine != "auto"
+    if made is not None and (insists or made.faster):
+        return Chosen(made.engine, made)
+    if insists:
+        asked = "compiled is require" if model.compiled == "require" else f"engine is {model.engine}"
+        raise BundleError(
+            f"model_config.{asked}, and {why_not}; run `recserve compile {bundle.path}`, or set compiled auto"
+        )
+    if made is not None:
+        return Chosen(own, why_not="the export was faster")
+    if (folder_of(bundle) / MANIFEST).is_file():
+        logger.warning(
+            "the compiled model is not used", extra={"folder": str(folder_of(bundle)), "reason": why_not}
+        )
+    return Chosen(own, why_not=why_not)
+
+
+def _fitting(bundle: Bundle, model: ModelConfig, unfit: str) -> tuple[Compiled | None, str]:
+    """What was compiled, if it fits the machine, the model and its requests; else why it does not."""
+    if bundle.engine != "torchscript":
+        return None, f"{bundle.model_path.name} is no TorchScript model, and nothing else is compiled"
+    if model.device != "cpu":
+        return None, f"device is {model.device}, and compiled models run on the CPU"
     folder = folder_of(bundle)
     if not (folder / MANIFEST).is_file():
-        return False
+        beside = f" (but for {', '.join(found)})" if (found := others(bundle)) else ""
+        return None, f"{bundle.model_path} is not compiled for {Machine.this().key}{beside}"
     try:
         made = Compiled.read(folder)
-        why_not = made.why_not(bundle)
     except LoadError as error:
-        why_not = str(error)
-    if why_not:
-        logger.warning(
-            "the compiled model is not used; run `recserve compile` again",
-            extra={"folder": str(folder), "reason": why_not},
-        )
-        return False
-    return made.faster
+        return None, str(error)
+    why_not = made.why_not(bundle) or (unfit if made.users_once else "")
+    if not why_not and model.engine not in ("auto", made.engine):
+        why_not = f"what was compiled is run by {made.engine}"
+    return (None, why_not) if why_not else (made, "")

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from recserve.engines import find, name_of
+from recserve.engines import find
 from recserve.engines.engine import TensorSpec
 from recserve.errors import LoadError
 from recserve.feature_store.users import open_users
@@ -21,7 +21,7 @@ from recserve.features.generator import Generator
 from recserve.items.keeper import Keeper
 from recserve.messages import InputSchema
 from recserve.processors.bypass import Bypass
-from recserve.processors.choice import engine_for
+from recserve.processors.choice import Chosen, choose
 from recserve.processors.item_tables import open_quietly
 from recserve.processors.layout import Layout
 from recserve.processors.load_items import fingerprint_of, load_items
@@ -29,8 +29,6 @@ from recserve.processors.normal import Normal
 from recserve.processors.not_finite import NotFinite
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from recserve.bundle import Bundle
     from recserve.config.service import ServiceSpec
     from recserve.engines.engine import Engine
@@ -59,21 +57,16 @@ def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Norm
     inputs differ from the features, an item table without its key, a broken torch and fbgemm pair.
     """
     described = {"bundle": bundle.path.name, "input_tile": str(tile_of(bundle, spec))}
-    if not spec.model.generates_features(bundle.fg_path is not None):
-        progress("loading the model", 0, 1)
+    features, engine, chosen = load_model(bundle, spec, progress)
+    logger.info("what runs the model", extra={"engine": chosen.engine, "compiled": chosen.told})
+    if features is None:
         known = _features_not_asked(bundle, spec)
-        engine = load_engine(bundle, spec, None, limits=known.id_limits if known else None)
-        progress("loading the model", 1, 1)
         return Bypass(
             engine,
             layout=Layout.of(known) if known else None,
-            described_as={**described, "engine": name_of(engine), "fg_mode": "bypass"},
+            described_as={**described, "fg_mode": "bypass"},
             not_finite=NotFinite(spec.model.not_finite, spec.model.item_empty_score),
         )
-    features = load_features(bundle, spec)
-    progress("loading the model", 0, 1)
-    engine = load_engine(bundle, spec, features)
-    progress("loading the model", 1, 1)
     schema = schema_of(bundle)
     with ExitStack() as opened:
         users = open_users(spec.feature_store, spec.base_dir, open_quietly) if spec.feature_store else None
@@ -91,7 +84,7 @@ def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Norm
         empty_score=spec.model.item_empty_score,
         schema=schema,
         users=users,
-        described_as={**described, "engine": name_of(engine), "fg_mode": "normal"},
+        described_as={**described, "fg_mode": "normal"},
         not_finite=NotFinite(spec.model.not_finite, spec.model.item_empty_score),
         pass_through=spec.model.pass_through_data,
         separators=Separators(**spec.model.debug_separators),
@@ -108,10 +101,60 @@ def schema_of(bundle: Bundle) -> InputSchema | None:
     return InputSchema.load(bundle.schema_path) if bundle.schema_path else None
 
 
-def load_features(bundle: Bundle, spec: ServiceSpec) -> Generator:
-    """Compile the feature plan of the bundle's fg.json."""
+class Model(NamedTuple):
+    """What scores."""
+
+    features: Generator | None  # None: clients send tensors
+    engine: Engine
+    chosen: Chosen
+
+
+def load_model(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Model:
+    """Load the features that the service generates, and the model that reads them."""
+    if not spec.model.generates_features(bundle.fg_path is not None):
+        chosen = chosen_for(bundle, spec, None)
+        progress("loading the model", 0, 1)
+        engine = load_engine(bundle, spec, None, known=_features_not_asked(bundle, spec), chosen=chosen)
+        progress("loading the model", 1, 1)
+        return Model(None, engine, chosen)
+    features = load_features(bundle, spec)
+    chosen = chosen_for(bundle, spec, features)
+    if chosen.users_once and not features.plan.tile:
+        features = load_features(bundle, spec, users_once=True)
+    progress("loading the model", 0, 1)
+    engine = load_engine(bundle, spec, features, chosen=chosen)
+    progress("loading the model", 1, 1)
+    return Model(features, engine, chosen)
+
+
+def load_features(bundle: Bundle, spec: ServiceSpec, *, users_once: bool = False) -> Generator:
+    """Compile the feature plan of the bundle's fg.json.
+
+    `users_once`: the user's features are laid out in one row, as under INPUT_TILE, whatever the export reads.
+    """
     records = config.load(bundle.require_fg(), farm_hash=spec.environment.farm_hash)
-    return Generator(records, tile=tile_of(bundle, spec) > 0, schema=schema_of(bundle), equal_steps=True)
+    tile = users_once or tile_of(bundle, spec) > 0
+    return Generator(records, tile=tile, schema=schema_of(bundle), equal_steps=True)
+
+
+def chosen_for(bundle: Bundle, spec: ServiceSpec, features: Generator | None) -> Chosen:
+    """What runs the model for requests with these features; None: clients send tensors."""
+    return choose(bundle, spec.model, unfit=_unfit(bundle, spec, features))
+
+
+def _unfit(bundle: Bundle, spec: ServiceSpec, features: Generator | None) -> str:
+    """Why requests cannot bring the user's features once; "" if they can."""
+    if spec.rpc.batching:
+        return "metadata.rpc.batching puts requests of several users into one call"
+    if tile_of(bundle, spec) > 0:
+        return ""
+    if features is None:
+        return "clients send the user's features once per item, as this export reads them"
+    try:
+        features.plan.check_users_once()
+    except LoadError as error:
+        return str(error)
+    return ""
 
 
 def load_engine(
@@ -119,24 +162,41 @@ def load_engine(
     spec: ServiceSpec,
     features: Generator | None,
     *,
-    limits: Mapping[str, int] | None = None,
+    known: Generator | None = None,
+    chosen: Chosen | None = None,
     repeated: bool = False,
 ) -> Engine:
-    """Load the model with the engine of the service file.
+    """Load the model with what the service file leaves to choose, if that is not `chosen` already.
 
-    With features, check that it reads what they send; without, ids are below `limits`. `repeated`: user
-    features will come with a row for every row, whatever INPUT_TILE says.
+    With features, check that it reads what they send; without, `known` is what could be told of the tensors
+    that clients send: ids are below its limits. `repeated`: user features will come with a row for every row,
+    whatever INPUT_TILE says.
     """
     model = spec.model
-    repeats = tile_of(bundle, spec) > 0 and (repeated or features is None)
-    engine = find(engine_for(bundle, model.engine, device=model.device, repeats=repeats))
-    return engine.load(
+    if chosen is None:
+        repeated = repeated or (features is not None and not features.plan.tile)
+        unfit = "these features are laid out with a user in every row" if repeated else ""
+        chosen = choose(bundle, model, unfit=unfit or _unfit(bundle, spec, features))
+    sent = None if features is None else sent_by(features)
+    limits = known.id_limits if known is not None else None
+    threads, outputs = spec.environment.intra_op_threads, model.outputs
+    if chosen.made is None:
+        return find(chosen.engine).load(
+            bundle, device=model.device, threads=threads, outputs=outputs, features=sent, limits=limits
+        )
+    from recserve.engines.guarded import Guarded  # needs torch, which not all have
+
+    told = features or known
+    sequences = [f.name for f in told.plan.features if f.feature.is_sequence] if told is not None else None
+    return Guarded.open(
+        chosen.made,
         bundle,
-        device=model.device,
-        threads=spec.environment.intra_op_threads,
-        outputs=model.outputs,
-        features=None if features is None else sent_by(features),
+        threads=threads,
+        outputs=outputs,
+        features=sent,
         limits=limits,
+        sequences=sequences,
+        check_every=model.compiled_check_every,
     )
 
 

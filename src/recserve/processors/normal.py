@@ -14,6 +14,7 @@ from recserve.columns import Batch, column_from_arrow
 from recserve.items.keeper import Keeper
 from recserve.messages import InputSchema, ScoreRequest, ScoreResponse
 from recserve.observe.trace import Trace
+from recserve.processors import what_runs
 from recserve.processors.kept_items import KeptItems
 from recserve.processors.looking import Looking
 from recserve.processors.made_up import MadeUpRequests, some_ids
@@ -200,11 +201,12 @@ class Normal:
             **counters,
             "recserve_features_problems_total": ("The same, by feature and kind.", by_feature),
             **self._not_finite.gauges(),
+            **what_runs.gauges(self.engine),
         }
 
     def info(self) -> Mapping[str, str]:
         """What is served, in words."""
-        return self._described_as
+        return {**self._described_as, **what_runs.described(self.engine)}
 
     @property
     def kept_items(self) -> KeptItems | None:

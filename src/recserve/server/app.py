@@ -97,7 +97,7 @@ class App:
         """Answer with `endpoint`, which has answered the warm-up, from now on; `shared`: several at once."""
         signature = endpoint.processor.signature()
         self.signature = json.dumps({"signature_name": "serving_default", **asdict(signature)}).encode()
-        self._metrics.info.update(endpoint.processor.info())
+        self._metrics.describe = endpoint.processor.info
         self.workplace.shared = shared
         self._pages.serve(endpoint.processor)
         for door in self._dialects:

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from recserve.features.plan import PlannedFeature
-
 ROWS = "rows"  # how specs name the number of candidates
 
 #: What a core multiplies in the time in which it gathers a byte from a large table.
@@ -56,27 +54,10 @@ class Cut:
         return 4 * sum(self.widths.values())
 
 
-def input_rates(features: Iterable[PlannedFeature], names: Iterable[str]) -> dict[str, Rate]:
-    """The rate of each tensor: that of its feature, as fg.json's expressions say it.
-
-    What has a row per candidate and does not change has item rate; what comes once per request has user rate,
-    whatever it reads; and so has batch_size.
-    """
-    by_name = {feature.name: feature for feature in features}
-    rates = {}
-    for name in names:
-        feature = by_name.get(name.rpartition(".")[0])
-        if feature is None or feature.is_user:
-            rates[name] = Rate.USER
-        else:
-            rates[name] = Rate.ITEM if feature.rate in ("item", "const") else Rate.PAIR
-    return rates
-
-
 def cut(exported: Exported, rates: Mapping[str, Rate], example: Mapping[str, NDArray[Any]]) -> Cut:
     """Cut a graph whose user inputs have one row, and whose other inputs have rows.
 
-    `rates` has every input, `example` a request with sizes that are no special cases. NotUnderstood where
+    `rates` has every input (by the expressions of fg.json: what reads context is pair), `example` a request with sizes that are no special cases. NotUnderstood where
     nothing depends on items alone, or the graph writes into its tensors.
     """
     graph = _Graph(exported, rates)
@@ -322,7 +303,7 @@ class _Part(torch.nn.Module):
             if path in self.tables
         }
         fixed = {name for name, spec in self._specs.items() if spec.shape[0].fixed is not None}
-        program = for_any_size(self, tables, {name: given[name] for name in self.names}, fixed=fixed)
+        program = for_any_size(self, tables, {name: given[name] for name in self.names}, fixed)
         return Exported(program, self._specs, self.tables, tuple(sorted(self._outputs)))
 
 

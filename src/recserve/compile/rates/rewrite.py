@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recserve.compile.export import Exported, export, for_any_size, say_equal, specs
+from recserve.compile.export import Exported, export, for_any_size, one_row, say_equal, specs
 from recserve.compile.ids_in_range import ids_in_range
 from recserve.compile.rates.values import Rate
 from recserve.compile.rates.walk import Options, Walk
@@ -60,13 +60,15 @@ def rewrite(
     alike: Sequence[Sequence[str]],
     rates: Mapping[str, Rate],
     fold: bool = False,
+    first: Exported | None = None,
 ) -> Rewritten:
     """Rewrite a TorchScript model; NotUnderstood where the pass has no rule, BundleError as `export` has it.
 
     `original`: a request as the model takes it; `example`: one with users of one row, which is how the result
-    takes them; `rates` of both's tensors, by name. All sizes may vary, as in `export`.
+    takes them; `rates` of both's tensors, by name. All sizes may vary, as in `export`. `first`: the flat
+    graph of `original`, where it was made already.
     """
-    first = export(script, original, alike=original_alike, in_range=ids_in_range)
+    first = first or export(script, original, alike=original_alike, in_range=ids_in_range)
     program = first.program
     signature = program.graph_signature
     held: Mapping[str, torch.Tensor] = {**program.state_dict, **program.constants}
@@ -77,21 +79,21 @@ def rewrite(
     walk = Walk(
         program.graph,
         constants,
-        tables=tables,
+        tables=dict(zip(tables, first.tables, strict=True)),
         inputs=dict(zip(inputs, first.inputs, strict=True)),
         rates=rates,
         repeated=BATCH_SIZE not in first.inputs,
         options=Options(fold=fold),
     )
     data = {name: torch.from_numpy(example[name]) for name in sorted(example)}
-    shared = dict(zip(tables, tables_of(script, first.tables), strict=True))
+    shared = dict(zip(first.tables, tables_of(script, first.tables), strict=True))
     rows_of = next(
         name for name in data if name != BATCH_SIZE and rates[name] & Rate.ITEM and _of_rows(name, data)
     )
     walk.first(shared, data, rows=data[rows_of].size(0))
     names = list(torch.utils._pytree.tree_unflatten(range(len(first.outputs)), program.call_spec.out_spec))
     module = _AtItsRates(walk, alike, names, rows_of)
-    second = for_any_size(module, shared, data)
+    second = for_any_size(module, shared, data, one_row(data, alike))
     return Rewritten(
         Exported(second, specs(second, data, len(tables)), first.tables, first.outputs),
         tuple(walk.steps),

@@ -57,13 +57,13 @@ class Walk:
         graph: torch.fx.Graph,
         constants: Mapping[str, torch.Tensor],
         *,
-        tables: Sequence[str],
+        tables: Mapping[str, str],
         inputs: Mapping[str, str],
         rates: Mapping[str, Rate],
         repeated: bool,
         options: Options,
     ) -> None:
-        """`constants`, `tables` and `inputs` by the names of the graph's placeholders.
+        """`constants`, and the names of tables and inputs, by the names of the graph's placeholders.
 
         `rates` by the names of inputs. `repeated`: the graph has a user's row for every row.
         """
@@ -72,7 +72,7 @@ class Walk:
         self.steps: list[Step] = []
         self.node: Any = None
         self.rows: Any = 0
-        self._tables = tuple(tables)
+        self._tables = tables
         self._inputs, self._rates, self._repeated = inputs, rates, repeated
         self._placeholders = dict(constants)
         self._constants: list[torch.Tensor] = []
@@ -168,7 +168,7 @@ class Walk:
         if name in self._numbers:
             return self.constant(self._numbers[name])
         if name in self._tables:
-            return Dense.of(tables[name], Rate.CONST)
+            return Dense.of(tables[self._tables[name]], Rate.CONST)
         if name not in self._inputs:
             return None
         given = self._inputs[name]
@@ -238,6 +238,9 @@ def _simplified(graph: torch.fx.Graph) -> torch.fx.Graph:
             later = [user for user in written.users if user is not node and user > node]
             for user in later:
                 user.replace_input_with(written, node)
+        elif str(node.target) == "aten.split.sizes" and len(node.args[1]) == 1:
+            for user in list(node.users):  # the whole, whose size need not be known
+                user.replace_all_uses_with(node.args[0])
     read: set[Any] = set()
     for node in reversed(list(made.nodes)):
         if node.op in ("output", "placeholder") or node in read:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from recserve.compile.rates.ops import concatenation, elementwise, linear, shapes
+from recserve.compile.rates.ops import concatenation, elementwise, jagged, linear, lookups, shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Rule = "Callable[..., Any]"
 
 _FAMILIES = (
+    jagged.OPS,
+    lookups.OPS,
     concatenation.OPS,
     linear.OPS,
     elementwise.OPS,

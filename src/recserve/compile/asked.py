@@ -1,0 +1,135 @@
+"""Requests to compare answers for: drawn from the features, or recorded.
+
+A request is laid out twice: as the original takes it, and with users of one row, as models at their own rates
+do. Exports without INPUT_TILE want users beside every item, and get the one user repeated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from recserve.compile.requests import Requests
+from recserve.engines.engine import BATCH_SIZE
+from recserve.engines.users import repeated
+from recserve.errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from recserve.features.generator import Generator
+
+    Tensors = Mapping[str, NDArray[Any]]
+
+#: Rows of the requests that answers are compared for: one, two, an odd number, what is usual, and many.
+ROWS = (1, 2, 7, 200, 1000)
+RACE_ROWS = (1, 20, 200, 1000)
+#: Rows of the request that graphs are made with; any other number works as well.
+USUAL_ROWS = 200
+_DRAWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request, as the original takes it and as what was compiled does."""
+
+    rows: int
+    original: Tensors
+    compiled: Tensors
+    may_be_refused: bool = False  # by the original: it then says nothing of the other
+
+
+class Drawn:
+    """Requests that features draw."""
+
+    def __init__(self, features: Generator, reads: Collection[str]) -> None:
+        self.users_once = features.plan.tile
+        self._own = Requests(features, reads)
+        self._once = Requests(features, reads, users_once=True)
+        self._mixed = [
+            feature.name
+            for feature in features.plan.features
+            if feature.is_user and feature.rate not in ("const", "user")
+        ]
+        #: Tensors of user features.
+        self.users = frozenset(name for name, rate in self._once.rates.items() if rate == "user")
+        self.users -= {BATCH_SIZE}
+
+    @property
+    def rates(self) -> Mapping[str, str]:
+        """What each tensor depends on: user, item or pair. BundleError where users have no row of their own."""
+        if self._mixed:
+            raise BundleError(
+                f"feature '{self._mixed[0]}' is the user's to the model, and reads columns that differ by item"
+            )
+        return self._once.rates
+
+    def example(self, *, users_once: bool = False) -> Tensors:
+        """Tensors to make a graph with."""
+        return self._requests(users_once).example(USUAL_ROWS)
+
+    def alike(self, *, users_once: bool = False) -> list[list[str]]:
+        """Names of tensors that are as long as one another in every request."""
+        return self._requests(users_once).alike()
+
+    def compared(self, *, users_once: bool) -> Iterator[Asked]:
+        """Every size and kind; where the original takes a user for each row, they differ from row to row."""
+        requests = self._requests(users_once)
+        for rows, tensors in requests.all(ROWS, _DRAWN):
+            yield self._asked(rows, tensors, users_once=users_once)
+        for tensors in requests.outside(ROWS[2]):
+            yield self._asked(ROWS[2], tensors, users_once=users_once, may_be_refused=True)
+
+    def raced(self) -> Iterator[Asked]:
+        """One request of each size, of one user."""
+        for rows in RACE_ROWS:
+            yield self._asked(rows, self._once.example(rows, seed=2), users_once=True)
+
+    def _requests(self, users_once: bool) -> Requests:
+        return self._once if users_once else self._own
+
+    def _asked(self, rows: int, tensors: Tensors, *, users_once: bool, may_be_refused: bool = False) -> Asked:
+        original = tensors
+        if users_once and not self.users_once:
+            given = {name: tensor for name, tensor in tensors.items() if name != BATCH_SIZE}
+            original = repeated(given, self.users, rows)
+        return Asked(rows, original, tensors, may_be_refused)
+
+
+class Given:
+    """Requests that were recorded; nothing says which of their features are the user's."""
+
+    def __init__(self, samples: Sequence[Tensors]) -> None:
+        self._samples = sorted(samples, key=_rows)
+        self.users_once = BATCH_SIZE in self._samples[0]
+        self.users: frozenset[str] = frozenset()
+
+    @property
+    def rates(self) -> Mapping[str, str]:
+        """Nobody knows them."""
+        raise BundleError("no fg.json says which features are the user's")
+
+    def example(self, *, users_once: bool = False) -> Tensors:
+        """Tensors to make a graph with."""
+        del users_once
+        return self._samples[-1]
+
+    def alike(self, *, users_once: bool = False) -> list[list[str]]:
+        """None: tensors that are as long as one another in some requests may not be in others."""
+        del users_once
+        return []
+
+    def compared(self, *, users_once: bool) -> Iterator[Asked]:
+        """All of them."""
+        del users_once
+        return (Asked(_rows(tensors), tensors, tensors) for tensors in self._samples)
+
+    def raced(self) -> Iterator[Asked]:
+        """The one of the fewest and that of the most rows."""
+        return (Asked(_rows(tensors), tensors, tensors) for tensors in (self._samples[0], self._samples[-1]))
+
+
+def _rows(tensors: Tensors) -> int:
+    return max((len(tensor) for name, tensor in tensors.items() if name.endswith(".lengths")), default=1)

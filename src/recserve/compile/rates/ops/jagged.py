@@ -1,0 +1,256 @@
+"""Rows of several values: lengths beside values, and what is cut, joined and padded by them.
+
+Values and lengths of several features lie one behind the other (`Cat`), each at its own rate. A user's
+values, told once, stand for as many repeats as there are rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from recserve.compile.rates.ops.concatenation import select
+from recserve.compile.rates.values import Cat, Dense, NotUnderstood, Rate, dense, full, is_one, same
+from recserve.engines.torch_arrays import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from recserve.compile.rates.walk import Walk
+
+
+@dataclass(frozen=True, slots=True)
+class Offsets:
+    """Where rows begin, not summed up yet: 0, lengths[0], lengths[0] + lengths[1], …"""
+
+    lengths: Dense | Cat
+
+    @property
+    def sizes(self) -> tuple[Any]:
+        """As the original model sees it."""
+        return (self.lengths.sizes[0] + 1,)
+
+    @property
+    def rate(self) -> Rate:
+        """That of the lengths."""
+        return self.lengths.rate
+
+
+def summed(lengths: torch.Tensor) -> torch.Tensor:
+    """Offsets of lengths that are told as they are."""
+    found: torch.Tensor = torch.ops.fbgemm.asynchronous_complete_cumsum(lengths)
+    return found
+
+
+def offsets_of(value: Any) -> torch.Tensor:
+    """Offsets as the original sees them."""
+    return summed(full(value.lengths)) if isinstance(value, Offsets) else full(value)
+
+
+def complete_cumsum(_: Walk, lengths: Any) -> Any:
+    """`fbgemm.asynchronous_complete_cumsum` of one dimension."""
+    if len(lengths.sizes) != 1:
+        return NotImplemented
+    return Offsets(lengths)
+
+
+def rows_of(lengths: Dense | Cat, count: int) -> list[Dense]:
+    """The lengths of each feature, [count, B] or [count * B] of them."""
+    if isinstance(lengths, Cat):
+        parts = [_flat(part) for part in lengths.parts]
+        if len(parts) == count:
+            return parts
+        raise NotUnderstood(f"lengths of {len(parts)} features, where {count} are expected")
+    if count == 1:
+        return [_flat(lengths)]
+    found = lengths.untiled(0)
+    if found.base.dim() == 2:
+        return [Dense(found.base[k], found.rate, (found.tiles[1],)) for k in range(count)]
+    rows = found.base.reshape(count, -1)
+    return [Dense.of(rows[k], found.rate) for k in range(count)]
+
+
+def _flat(part: Dense) -> Dense:
+    """A row of [1, B], or [B] itself."""
+    if part.base.dim() == 1:
+        return part
+    return Dense(part.base.squeeze(0), part.rate, part.tiles[1:])
+
+
+def permute_2d(
+    walk: Walk, order: Any, lengths: Any, values: Any, weights: Any = None, *arguments: Any
+) -> Any:
+    """`fbgemm.permute_2D_sparse_data`: features in another order."""
+    if not isinstance(values, Cat) and not (isinstance(lengths, Cat) or dense(values).is_tiled):
+        found = torch.ops.fbgemm.permute_2D_sparse_data(
+            full(order), full(lengths), full(values), None if weights is None else full(weights)
+        )
+        rate = lengths.rate | values.rate
+        return tuple(None if one is None else Dense.of(one, rate) for one in found)
+    positions = walk.once(lambda: walk.real(order).tolist())
+    parts = values.parts if isinstance(values, Cat) else (dense(values),)
+    rows = rows_of(lengths, int(lengths.sizes[0]))
+    if len(parts) != len(rows):
+        return NotImplemented
+    beside = weights.parts if isinstance(weights, Cat) else None if weights is None else (dense(weights),)
+    ordered = [_as_row(rows[k]) for k in positions]
+    return (
+        Cat(0, tuple(ordered)),
+        Cat(0, tuple(parts[k] for k in positions)),
+        None if beside is None else Cat(0, tuple(beside[k] for k in positions)),
+    )
+
+
+def _as_row(lengths: Dense) -> Dense:
+    return Dense(lengths.base.unsqueeze(0), lengths.rate, (1, *lengths.tiles))
+
+
+def view(_: Walk, value: Any, sizes: Sequence[Any]) -> Any:
+    """`aten.view` of lengths: [F * B] as [F, B], and back."""
+    if not isinstance(value, Cat) or value.dim != 0:
+        return NotImplemented
+    count = len(value.parts)
+    if len(sizes) == 1 and value.parts[0].base.dim() == 2:
+        return Cat(0, tuple(_flat(part) for part in value.parts))
+    if len(sizes) == 2 and value.parts[0].base.dim() == 1 and same(sizes[0], count):
+        first = value.parts[0].sizes[0]
+        if all(same(part.sizes[0], first) for part in value.parts):
+            return Cat(0, tuple(_as_row(part) for part in value.parts))
+    if len(sizes) == len(value.sizes):
+        return value if all(same(a, b) for a, b in zip(sizes, value.sizes, strict=True)) else NotImplemented
+    return NotImplemented
+
+
+def cat(_: Walk, values: Sequence[Any], dim: int = 0) -> Any:
+    """`aten.cat` along the dimension of parts that are joined already."""
+    joined = [value for value in values if isinstance(value, Cat)]
+    if not joined or any(value.dim != dim % len(value.sizes) for value in joined):
+        return NotImplemented
+    parts: list[Dense] = []
+    for value in values:
+        parts += value.parts if isinstance(value, Cat) else [dense(value)]
+    return Cat(joined[0].dim, tuple(parts))
+
+
+def slice_(_: Walk, value: Any, dim: int = 0, *bounds: Any) -> Any:
+    """`aten.slice` at the edges of parts."""
+    if not isinstance(value, Cat) or dim != value.dim:
+        return NotImplemented
+    start, end, step = (*bounds, None, None, None)[:3]
+    if step not in (None, 1):
+        return NotImplemented
+    start = 0 if start is None else start
+    edges = _edges(value)
+    first = next((k for k, edge in enumerate(edges) if same(edge, start)), None)
+    if end is None or (isinstance(end, int) and end >= 2**62):
+        last: int | None = len(value.parts)
+    else:
+        last = next((k for k, edge in enumerate(edges) if same(edge, end) and k >= (first or 0)), None)
+    if first is None or last is None or last <= first:
+        return NotImplemented
+    return _some(value, first, last)
+
+
+def split(_: Walk, value: Any, sizes: Any, dim: int = 0) -> Any:
+    """`aten.split` into parts, or several of them."""
+    if not isinstance(value, Cat) or dim % len(value.sizes) != value.dim:
+        return NotImplemented
+    if isinstance(sizes, int):
+        sizes = [sizes] * (len(value.parts) if sizes == 1 else 0)
+    if len(sizes) == len(value.parts):
+        return tuple(value.parts)  # sizes that are not those of the parts would fail in the original
+    found, at = [], 0
+    for size in sizes:
+        count, total = 0, 0
+        while at + count < len(value.parts) and not (count and same(total, size)):
+            total = total + value.parts[at + count].sizes[value.dim]
+            count += 1
+        if not same(total, size):
+            return NotImplemented
+        found.append(_some(value, at, at + count))
+        at += count
+    return tuple(found) if at == len(value.parts) else NotImplemented
+
+
+def _edges(value: Cat) -> list[Any]:
+    edges: list[Any] = [0]
+    for part in value.parts:
+        edges.append(edges[-1] + part.sizes[value.dim])
+    return edges
+
+
+def _some(value: Cat, first: int, last: int) -> Any:
+    return value.parts[first] if last - first == 1 else Cat(value.dim, value.parts[first:last])
+
+
+def unbind(walk: Walk, value: Any, dim: int = 0) -> Any:
+    """`aten.unbind` of [F, B]: a row each."""
+    if not isinstance(value, Cat) or dim != value.dim or value.dim != 0:
+        return NotImplemented
+    if not all(is_one(part.sizes[0]) for part in value.parts):
+        return NotImplemented
+    return tuple(select(walk, part, 0, 0) for part in value.parts)
+
+
+def select_(walk: Walk, value: Any, dim: int, index: int) -> Any:
+    """`aten.select` of a row of [F, B]."""
+    rows = unbind(walk, value, dim)
+    return rows if rows is NotImplemented else rows[index]
+
+
+def segment_reduce(_: Walk, data: Any, reduce: str, *, lengths: Any = None, **named: Any) -> Any:
+    """`torch.segment_reduce` along the first dimension."""
+    if lengths is None or isinstance(data, Cat) or isinstance(lengths, Cat):
+        return NotImplemented
+    values, counts = _repeating_alike(dense(data), dense(lengths))
+    base = torch.segment_reduce(values.base, reduce, lengths=counts.base, **named)
+    return Dense(base, values.rate | counts.rate, (*counts.tiles, *values.tiles[1:]))
+
+
+def to_padded(_: Walk, values: Any, offsets: Any, most: Any, padding: float = 0.0) -> Any:
+    """`fbgemm.jagged_to_padded_dense`: rows of steps, one step after another."""
+    if len(offsets) != 1 or not isinstance(offsets[0], Offsets) or isinstance(values, Cat):
+        return NotImplemented
+    lengths = offsets[0].lengths
+    found, counts = _repeating_alike(dense(values), dense(lengths))
+    base = torch.ops.fbgemm.jagged_to_padded_dense(found.base, [summed(counts.base)], most, padding)
+    return Dense(base, found.rate | counts.rate, (*counts.tiles, 1, *found.tiles[1:]))
+
+
+def _repeating_alike(values: Dense, lengths: Dense) -> tuple[Dense, Dense]:
+    """Both told once, if both repeat as often; else both written out."""
+    values = values.untiled(*range(1, values.base.dim()))
+    if same(values.tiles[0], lengths.tiles[0]):
+        return values, lengths
+    return values.untiled(0), lengths.untiled(0)
+
+
+def of_offsets(rule: Callable[[Walk, Offsets], Any]) -> Callable[..., Any]:
+    """A rule for offsets alone."""
+
+    def asked(walk: Walk, value: Any, *arguments: Any, **named: Any) -> Any:
+        return rule(walk, value) if isinstance(value, Offsets) else NotImplemented
+
+    return asked
+
+
+_as_it_is = of_offsets(lambda _, value: value)
+
+OPS: dict[str, Any] = {
+    "fbgemm.asynchronous_complete_cumsum.default": complete_cumsum,
+    "fbgemm.permute_2D_sparse_data.default": permute_2d,
+    "fbgemm.jagged_to_padded_dense.default": to_padded,
+    "aten.segment_reduce.default": segment_reduce,
+    "aten.view.default": view,
+    "aten.reshape.default": view,
+    "aten.cat.default": cat,
+    "aten.slice.Tensor": slice_,
+    "aten.split.sizes": split,
+    "aten.split.Tensor": split,
+    "aten.split_with_sizes.default": split,
+    "aten.unbind.int": unbind,
+    "aten.select.int": select_,
+    "aten.to.dtype": _as_it_is,
+    "aten.to.dtype_layout": _as_it_is,
+    "aten.clone.default": _as_it_is,
+}

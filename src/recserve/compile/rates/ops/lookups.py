@@ -1,0 +1,239 @@
+"""Rows of embedding tables: a joint lookup is cut, so that a user's ids are looked up once.
+
+lookup [u1 i1 u2]  =  columns of  lookup [u1 u2] (one row)  and  lookup [i1] (a row per candidate)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from recserve.compile.ids_in_range import spelled_out
+from recserve.compile.rates.ops.concatenation import simplified
+from recserve.compile.rates.ops.jagged import Offsets, offsets_of, rows_of, summed
+from recserve.compile.rates.values import (
+    Cat,
+    Dense,
+    Form,
+    NotUnderstood,
+    Term,
+    dense,
+    full,
+    is_one,
+    join,
+    same,
+)
+from recserve.engines.torch_arrays import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from recserve.compile.rates.walk import Walk
+
+#: Positions of the arguments of fbgemm's quantised lookup.
+_WEIGHTS, _PER_FEATURE, _D_OFFSETS, _TOTAL_D = (0, 1), (2, 3, 4), 5, 6
+_INDICES, _OFFSETS, _POOLING, _INDEX_WEIGHTS = 12, 13, 14, 15
+_NOT_POOLED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Feature:
+    """What one feature brings to a joint lookup."""
+
+    ids: Dense
+    lengths: Dense
+    weights: Dense | None
+
+    @property
+    def repeats(self) -> Any:
+        """How often its rows are repeated."""
+        return self.lengths.tiles[0]
+
+
+def ids_in_range(walk: Walk, indices: Any, offsets: Any, rows: Any) -> Any:
+    """`recserve.ids_in_range`, feature by feature."""
+    limits: list[int] = walk.once(lambda: walk.real(rows).tolist())
+    parts = list(indices.parts) if isinstance(indices, Cat) else [dense(indices)]
+    if len(parts) != len(limits):
+        base = spelled_out(full(indices), offsets_of(offsets), rows.base)
+        return Dense.of(base, indices.rate | offsets.rate)
+    found = tuple(
+        part.with_base(_in_range(part.base, limit)) for part, limit in zip(parts, limits, strict=True)
+    )
+    return Cat(0, found) if isinstance(indices, Cat) else found[0]
+
+
+def _in_range(ids: torch.Tensor, limit: int) -> torch.Tensor:
+    return torch.where((ids < -1) | (ids >= limit), torch.zeros_like(ids), ids)
+
+
+def quantised(walk: Walk, *arguments: Any) -> Any:
+    """`fbgemm.int_nbit_split_embedding_codegen_lookup_function`."""
+    indices, offsets, weights = (arguments[k] for k in (_INDICES, _OFFSETS, _INDEX_WEIGHTS))
+    if arguments[_POOLING] == _NOT_POOLED:
+        return _not_pooled(walk, arguments)
+    if not isinstance(indices, Cat) and not dense(indices).is_tiled and not _repeats(offsets):
+        return _called(arguments, indices.rate | offsets.rate)
+    features = int(dense(arguments[_PER_FEATURE[0]]).base.size(0))
+    ids = list(indices.parts) if isinstance(indices, Cat) else [dense(indices)]
+    if len(ids) != features or not isinstance(offsets, Offsets):
+        raise NotUnderstood(f"{walk.node.target}: ids of {len(ids)} parts for {features} features")
+    lengths = rows_of(offsets.lengths, features)
+    beside = [None] * features if weights is None else _parts(weights)
+    joint = [_Feature(*parts) for parts in zip(ids, lengths, beside, strict=True)]
+    widths: list[int] = walk.once(lambda: walk.real(arguments[_D_OFFSETS]).diff().tolist())
+    starts = [sum(widths[:k]) for k in range(features)]
+    terms: list[Term] = []
+    for group in _alike(joint):
+        looked_up = _group(walk, arguments, joint, group)
+        at = 0
+        for k in group:
+            terms.append(Term(starts[k], widths[k], looked_up, at))
+            at += widths[k]
+    return _in_order(Form(tuple(terms), sum(widths)))
+
+
+def _in_order(form: Form) -> Any:
+    """Neighbours that are neighbours in their atom too become one term."""
+    terms: list[Term] = []
+    for term in sorted(form.terms, key=lambda one: one.start):
+        last = terms[-1] if terms else None
+        if (
+            last
+            and last.atom is term.atom
+            and (last.end, last.offset + last.width)
+            == (
+                term.start,
+                term.offset,
+            )
+        ):
+            terms[-1] = Term(last.start, last.width + term.width, last.atom, last.offset)
+        else:
+            terms.append(term)
+    return simplified(Form(tuple(terms), form.width))
+
+
+def _repeats(offsets: Any) -> bool:
+    lengths = offsets.lengths if isinstance(offsets, Offsets) else offsets
+    return isinstance(lengths, Cat) or dense(lengths).is_tiled
+
+
+def _parts(value: Any) -> list[Any]:
+    return list(value.parts) if isinstance(value, Cat) else [dense(value)]
+
+
+def _alike(joint: Sequence[_Feature]) -> list[list[int]]:
+    """Features whose rows repeat alike, by their positions."""
+    groups: list[list[int]] = []
+    for k, mine in enumerate(joint):
+        if not same(mine.repeats, mine.ids.tiles[0]):
+            raise NotUnderstood("ids repeat otherwise than their lengths")
+        for group in groups:
+            first = joint[group[0]]
+            rows = same(first.lengths.base.size(0), mine.lengths.base.size(0))
+            if same(first.repeats, mine.repeats) and rows:
+                group.append(k)
+                break
+        else:
+            groups.append([k])
+    return groups
+
+
+def _group(walk: Walk, arguments: Sequence[Any], joint: Sequence[_Feature], group: Sequence[int]) -> Dense:
+    """The lookup of some features, whose rows repeat alike."""
+    at, features = list(group), [joint[k] for k in group]
+    chosen = list(arguments)
+    for position in _PER_FEATURE:
+        chosen[position] = walk.fold(lambda entries: entries[at].contiguous(), arguments[position])
+    chosen[_D_OFFSETS] = walk.fold(lambda ends: _ends(ends, at), arguments[_D_OFFSETS])
+    chosen[_TOTAL_D] = walk.once(lambda: int(walk.real(chosen[_D_OFFSETS])[-1]))
+    rate = join([value for one in features for value in (one.ids, one.lengths)])
+    chosen[_INDICES] = _joined([one.ids for one in features])
+    chosen[_OFFSETS] = summed(_joined([one.lengths for one in features]))
+    if features[0].weights is not None:
+        chosen[_INDEX_WEIGHTS] = _joined([one.weights for one in features if one.weights is not None])
+    return Dense(_called(chosen, rate).base, rate, (features[0].repeats, 1))
+
+
+def _joined(values: Sequence[Dense]) -> torch.Tensor:
+    return values[0].base if len(values) == 1 else torch.cat([value.base for value in values])
+
+
+def _ends(ends: torch.Tensor, chosen: Sequence[int]) -> torch.Tensor:
+    widths = ends.diff()[list(chosen)]
+    return torch.cat([ends.new_zeros(1), widths.cumsum(0).to(ends.dtype)])
+
+
+def _called(arguments: Sequence[Any], rate: Any) -> Dense:
+    given = [
+        offsets_of(one) if isinstance(one, Offsets) else full(one) if isinstance(one, Dense | Cat) else one
+        for one in arguments
+    ]
+    found = torch.ops.fbgemm.int_nbit_split_embedding_codegen_lookup_function(*given)
+    return Dense.of(found, rate)
+
+
+def _not_pooled(walk: Walk, arguments: Sequence[Any]) -> Any:
+    """A row of the table for each id, of one feature."""
+    indices, offsets = arguments[_INDICES], arguments[_OFFSETS]
+    if isinstance(indices, Cat):
+        raise NotUnderstood(f"{walk.node.target}: several features at once that are not pooled")
+    ids = dense(indices)
+    if is_one(ids.tiles[0]):
+        return _called(arguments, ids.rate)
+    given = list(arguments)
+    given[_INDICES] = Dense.of(ids.base, ids.rate)
+    # Only the number of rows counts: the result has a row for each id.
+    given[_OFFSETS] = Dense.of(torch.arange(ids.base.size(0) + 1, dtype=_dtype(offsets)), ids.rate)
+    found = _called(given, ids.rate)
+    return Dense(found.base, ids.rate, (ids.tiles[0], 1))
+
+
+def _dtype(offsets: Any) -> torch.dtype:
+    if not isinstance(offsets, Offsets):
+        return dense(offsets).base.dtype
+    lengths = offsets.lengths
+    return (lengths.parts[0] if isinstance(lengths, Cat) else lengths).base.dtype
+
+
+def embedding(walk: Walk, weight: Any, indices: Any, *arguments: Any) -> Any:
+    """`aten.embedding`: for ids of every rate, part by part."""
+    if isinstance(indices, Cat):
+        return Cat(0, tuple(embedding(walk, weight, part, *arguments) for part in indices.parts))
+    ids = dense(indices)
+    base = torch.nn.functional.embedding(ids.base, full(weight))
+    return Dense(base, ids.rate, (*ids.tiles, 1))
+
+
+def embedding_bag(walk: Walk, weight: Any, indices: Any, offsets: Any, *arguments: Any) -> Any:
+    """`aten.embedding_bag` of one feature: told once where ids and rows repeat alike."""
+    scale, mode, sparse, weights, last, padding = (*arguments, *[None] * 6)[:6]
+    if isinstance(indices, Cat) or not isinstance(offsets, Offsets) or isinstance(offsets.lengths, Cat):
+        return NotImplemented
+    ids, lengths = dense(indices), dense(offsets.lengths)
+    if not same(ids.tiles[0], lengths.tiles[0]):
+        ids, lengths = ids.untiled(0), lengths.untiled(0)
+    beside = None if weights is None else dense(weights)
+    if not last:
+        raise NotUnderstood("embedding_bag without its last offset")
+    base = torch.ops.aten.embedding_bag(
+        full(weight),
+        ids.base,
+        summed(lengths.base),
+        bool(scale),
+        mode or 0,
+        bool(sparse),
+        None if beside is None else beside.base if same(beside.tiles[0], ids.tiles[0]) else full(beside),
+        True,
+        -1 if padding is None else padding,
+    )[0]
+    return (Dense(base, ids.rate | lengths.rate, (lengths.tiles[0], 1)),)
+
+
+OPS: dict[str, Any] = {
+    "recserve.ids_in_range.default": ids_in_range,
+    "fbgemm.int_nbit_split_embedding_codegen_lookup_function.default": quantised,
+    "aten.embedding.default": embedding,
+    "aten.embedding_bag.padding_idx": embedding_bag,
+    "aten.embedding_bag.default": embedding_bag,
+}

@@ -1,0 +1,44 @@
+"""Loads the TorchScript model that `recserve compile` wrote, beside the one that it was made of.
+
+model.pt            graph, dense weights, and table_0, table_1, … which are empty in the file
+scripted_model.pt   embedding tables: most of the bytes, and in memory once for both models
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from recserve.engines.compiled import SCRIPT
+from recserve.engines.torchscript import load_script
+from recserve.errors import BundleError
+
+if TYPE_CHECKING:
+    from recserve.engines.compiled import Compiled
+
+
+def load_flat(made: Compiled, original: Any) -> Any:
+    """The rewritten model: forward(Dict[str, Tensor]) -> Dict[str, Tensor], inputs as in `made.inputs`.
+
+    `original` is the loaded export, whose tables it shares. An input that the graph has no use for may be
+    left out of the dict, or be there; sizes are not compared with `made.inputs`, which is up to the caller.
+    """
+    script = load_script(made.folder / SCRIPT)
+    for position, path in enumerate(made.tables):
+        setattr(script, table_name(position), _tensor_at(original, path))
+    return script
+
+
+def table_name(position: int) -> str:
+    """The attribute of a rewritten model that holds a table of the original."""
+    return f"table_{position}"
+
+
+def _tensor_at(script: Any, path: str) -> Any:
+    try:
+        for name in path.split("."):
+            script = getattr(script, name)
+    except AttributeError as e:
+        raise BundleError(
+            f"the model has no '{path}', which its compiled form reads; run `recserve compile` again"
+        ) from e
+    return script.detach()
