@@ -30,6 +30,8 @@ ROWS = "rows"  # how specs name the number of candidates
 
 #: What a core multiplies in the time in which it gathers a byte from a large table.
 _FLOPS_PER_BYTE = 10
+#: What it costs, in bytes, that one more tensor is kept.
+_EACH = 32
 #: What it costs, in bytes, that an item feature is laid out for every request.
 _LAYING_OUT = 256
 
@@ -205,7 +207,7 @@ class _Graph:
     def _kept(self, node: Any) -> int:
         """What it costs that something else reads a node."""
         if self._is_kept(node):
-            return 4 * self.width(node)
+            return 4 * self.width(node) + _EACH
         return _LAYING_OUT if node in self.inputs else WHOLE
 
     def _work(self, node: Any) -> int:

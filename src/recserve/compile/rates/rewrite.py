@@ -60,6 +60,7 @@ def rewrite(
     alike: Sequence[Sequence[str]],
     rates: Mapping[str, Rate],
     fold: bool = False,
+    items: bool = False,
     first: Exported | None = None,
 ) -> Rewritten:
     """Rewrite a TorchScript model; NotUnderstood where the pass has no rule, BundleError as `export` has it.
@@ -83,7 +84,7 @@ def rewrite(
         inputs=dict(zip(inputs, first.inputs, strict=True)),
         rates=rates,
         repeated=BATCH_SIZE not in first.inputs,
-        options=Options(fold=fold),
+        options=Options(fold=fold, items=items),
     )
     data = {name: torch.from_numpy(example[name]) for name in sorted(example)}
     shared = dict(zip(first.tables, tables_of(script, first.tables), strict=True))

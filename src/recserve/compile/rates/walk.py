@@ -44,9 +44,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What may be done. `fold`: weights of a request are computed, where that saves a product of matrices."""
+    """What may be done.
+
+    `fold`: weights of a request are computed, where that saves a product of matrices. `items`: what is made
+    of items alone will be kept, and so is not computed together with what changes more often.
+    """
 
     fold: bool = False
+    items: bool = False
 
 
 class Walk:
@@ -101,6 +106,10 @@ class Walk:
         if constant.constant is None:
             raise NotUnderstood(f"{self.node.target}: a weight depends on the request")
         return self._constants[constant.constant]
+
+    def apart(self, first: Any, second: Any) -> bool:
+        """Whether two values are better not computed together, although they have equally many rows."""
+        return self.options.items and first.rate != second.rate
 
     def fold(self, compute: Callable[..., torch.Tensor], *constants: Dense) -> Dense:
         """A new constant, computed when the model is compiled."""

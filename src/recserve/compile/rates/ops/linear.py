@@ -84,7 +84,7 @@ def multiplied(walk: Walk, form: Form, weight: Dense, bias: Dense | None) -> For
     """A form, whose terms are the products at each rate."""
     out = int(weight.base.size(0))
     plain = 2.0 * _number(walk, math.prod(form.sizes[:-1])) * form.width * out
-    groups = _groups(_reads(form))
+    groups = _groups(walk, _reads(form))
     counted: dict[Rate, float] = {}
     terms: list[Term] = []
     bias_at = min(range(len(groups)), key=lambda k: _order(groups[k]))
@@ -130,14 +130,14 @@ def _covered(terms: Sequence[Term]) -> int:
     return covered
 
 
-def _groups(reads: Sequence[_Read]) -> list[list[_Read]]:
+def _groups(walk: Walk, reads: Sequence[_Read]) -> list[list[_Read]]:
     """Reads that are multiplied together: their atoms repeat alike."""
     groups: list[tuple[Dense, list[_Read]]] = []
     for read in reads:
         atom = read.atom.computed() if isinstance(read.atom, Product) else read.atom
         mine = _Read(atom, read.terms)
         for first, group in groups:
-            if _together(first, atom):
+            if _together(first, atom) and not walk.apart(first, atom):
                 group.append(mine)
                 break
         else:

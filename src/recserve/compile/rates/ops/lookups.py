@@ -16,6 +16,7 @@ from recserve.compile.rates.values import (
     Dense,
     Form,
     NotUnderstood,
+    Rate,
     Term,
     dense,
     full,
@@ -43,6 +44,11 @@ class _Feature:
     ids: Dense
     lengths: Dense
     weights: Dense | None
+
+    @property
+    def rate(self) -> Rate:
+        """Of both."""
+        return self.ids.rate | self.lengths.rate
 
     @property
     def repeats(self) -> Any:
@@ -84,7 +90,7 @@ def quantised(walk: Walk, *arguments: Any) -> Any:
     widths: list[int] = walk.once(lambda: walk.real(arguments[_D_OFFSETS]).diff().tolist())
     starts = [sum(widths[:k]) for k in range(features)]
     terms: list[Term] = []
-    for group in _alike(joint):
+    for group in _alike(walk, joint):
         looked_up = _group(walk, arguments, joint, group)
         at = 0
         for k in group:
@@ -122,7 +128,7 @@ def _parts(value: Any) -> list[Any]:
     return list(value.parts) if isinstance(value, Cat) else [dense(value)]
 
 
-def _alike(joint: Sequence[_Feature]) -> list[list[int]]:
+def _alike(walk: Walk, joint: Sequence[_Feature]) -> list[list[int]]:
     """Features whose rows repeat alike, by their positions."""
     groups: list[list[int]] = []
     for k, mine in enumerate(joint):
@@ -131,7 +137,7 @@ def _alike(joint: Sequence[_Feature]) -> list[list[int]]:
         for group in groups:
             first = joint[group[0]]
             rows = same(first.lengths.base.size(0), mine.lengths.base.size(0))
-            if same(first.repeats, mine.repeats) and rows:
+            if same(first.repeats, mine.repeats) and rows and not walk.apart(first, mine):
                 group.append(k)
                 break
         else:
