@@ -11,12 +11,14 @@
 #   make bench-deploy   rolls, scaling, a canary and kills under traffic; writes benchmarks/results-deploy.md
 #   make bench-connections   what idle connections cost
 #   make bench-gateway   what the gateway of `recserve up` adds to a request
+#   make bench-compile   models at their own rates beside their own TorchScript call; BUNDLES="folder ..."
 #   make bench-client   how long a request takes to build, beside the EAS SDK
 #   make test-browser   the page to try a service, in a real browser (chromium)
 #   make test-spark   the tests that need Spark: an environment of its own, and a Java VM 17
 #   make soak    good, bad and too much traffic at every door; MINUTES=10
 #   make soak-items   half an hour of changes, outages and kills: the items stay equal to PostgreSQL; MINUTES=30
 #   make fuzz    broken requests, and features of random configs, under sanitizers; MINUTES=5 of each
+#   make fuzz-compile   10,000 drawn requests to each family of models, original and compiled; BUNDLES="folder ..."
 #   make check   lint and types only
 #   make reference   what docs/ says of the code (settings, errors), feature types and JSON Schemas: build/docs/
 #   make help    this list
@@ -33,7 +35,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NATIVE := $(shell find cpp proto -name '*.cc' -o -name '*.h' -o -name '*.proto') CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance test-browser test-spark check lint types unit native-test bench bench-features bench-items bench-peers bench-overload bench-connections bench-gateway bench-deploy bench-client reference soak soak-items fuzz format clean
+.PHONY: help demo test conformance test-browser test-spark check lint types unit native-test bench bench-features bench-items bench-peers bench-overload bench-connections bench-gateway bench-deploy bench-client bench-compile reference soak soak-items fuzz fuzz-compile format clean
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -165,6 +167,11 @@ bench-gateway: $(VENV)/.installed
 bench-client: $(VENV)/.installed $(EAS)/.installed
 	$(BIN)/python -m benchmarks.client
 
+# The demo's model is one of those that are measured, unless others are named.
+bench-compile: $(VENV)/.installed
+	@test -n "$(BUNDLES)" -o -d .demo/bundle || $(MAKE) --no-print-directory demo
+	$(BIN)/python -m benchmarks.compile $(if $(BUNDLES),--bundle $(BUNDLES))
+
 reference: $(VENV)/.installed
 	@$(BIN)/python tools/reference.py
 
@@ -194,6 +201,11 @@ fuzz: $(VENV)/.installed
 	build/fuzz/fuzz_features -max_total_time=$$((60 * $(MINUTES))) -len_control=0 -max_len=1200 -verbosity=0 \
 	  -print_final_stats=1 -artifact_prefix=build/fuzz/features- build/fuzz/corpus
 	$(BIN)/python -m tests.features.referee fuzz $(MINUTES)
+
+# Original and compiled model have to agree on whatever is drawn. What differs is kept in build/fuzz.
+fuzz-compile: REQUESTS = 10000
+fuzz-compile: $(VENV)/.installed
+	$(BIN)/python -m tests.compile.fuzz --requests $(REQUESTS) $(if $(BUNDLES),--bundle $(BUNDLES))
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .

@@ -61,6 +61,11 @@ FOLLOWED = [
 ]
 #: Metrics of services that follow tables, look users up or export spans, which that of the pages does not.
 ONLY_SOMETIMES = {
+    "recserve_compiled_on",
+    "recserve_compiled_calls_total",
+    "recserve_compiled_failures_total",
+    "recserve_compiled_checks_total",
+    "recserve_compiled_largest_difference",
     "recserve_shared_calls_total",
     "recserve_shared_requests_total",
     "recserve_spans_dropped_total",

@@ -60,6 +60,14 @@ ERRORS: dict[str, tuple[dict[str, Any], str]] = {
         model(debug_separators={"pair": ""}),
         "model_config.debug_separators.pair is empty; nothing could tell the pieces apart",
     ),
+    "the export, and not without what was compiled": (
+        model(engine="torchscript", compiled="require"),
+        "model_config.engine is 'torchscript' and model_config.compiled is 'require', which exclude one",
+    ),
+    "machine code, and the export": (
+        model(engine="aotinductor", compiled="off"),
+        "model_config.engine is 'aotinductor' and model_config.compiled is 'off'",
+    ),
     "a variable twice": (
         {**model(), "processor_envs": [*TILE, {"name": "INPUT_TILE", "value": "3"}]},
         "processor_envs: INPUT_TILE is set twice, to different values; keep one of them",

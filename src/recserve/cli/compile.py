@@ -1,4 +1,4 @@
-"""`recserve compile`: machine code of a bundle's model, if it answers the same."""
+"""`recserve compile`: a bundle's model made faster, if it answers the same."""
 
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +9,10 @@ import typer
 from recserve.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
 
-    from recserve.engines.compiled import Compiled
+    from recserve.compile.bundle import Progress
+    from recserve.engines.compiled import Compiled, Speed
 
 
 def compile(
@@ -33,21 +34,34 @@ def compile(
             show_default=False,
         ),
     ] = None,
+    aot: Annotated[
+        bool,
+        typer.Option("--aot", help="Make machine code by AOTInductor. Needs a C++ compiler, and minutes."),
+    ] = False,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Make all there is, by either way, and keep what is fastest here.")
+    ] = False,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Name the operators that cost most, and what became of them."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compile the model for this machine with AOTInductor.
+    """Make the model faster: what depends on the user alone is computed once, for all candidates.
 
-    What is compiled has to answer drawn requests as the original does; otherwise nothing is written and the
-    exit code is 1. Services take it at their next start, if it was faster. Needs a C++ compiler.
+    What is made has to answer drawn requests as the original does; otherwise nothing is written and the exit
+    code is 1. Services take it at their next start, if it was faster.
     """
     from recserve.bundle import Bundle
-    from recserve.compile.bundle import STEPS, add_runner, compile_bundle
     from recserve.config.environment import export
     from recserve.config.service import load
-    from recserve.processors.load import load_features
 
     spec = load(config)
-    export(spec.envs)
+    # Before torch is there: answers are also compared for ids out of range, and it would tell of each.
+    export({"TORCH_CPP_LOG_LEVEL": "FATAL"} | dict(spec.envs))
+    from recserve.compile.bundle import AOTINDUCTOR, TORCHSCRIPT, add_runner, compile_bundle, steps
+    from recserve.processors.load import load_features
+
     opened = Bundle.open(bundle)
     if opened.engine == "aot_export":
         typer.echo(
@@ -56,34 +70,67 @@ def compile(
         return
     features = load_features(opened, spec) if opened.fg_path else None
     recorded = _recorded(samples) if samples else []
-    with _steps(STEPS) as progress:
-        made = compile_bundle(opened, features, samples=recorded, output=output, progress=progress)
-    _show(made, as_json=as_json)
+    engines = (TORCHSCRIPT, AOTINDUCTOR) if tune else (AOTINDUCTOR,) if aot else (TORCHSCRIPT,)
+    with _told(steps(engines)) as progress:
+        made = compile_bundle(
+            opened, features, samples=recorded, output=output, engines=engines, progress=progress
+        )
+    _show(made, explain=explain, as_json=as_json)
 
 
-def _show(made: "Compiled", *, as_json: bool) -> None:
+def _show(made: "Compiled", *, explain: bool, as_json: bool) -> None:
+    from recserve.compile.report import explain as costly
+    from recserve.compile.report import predict
+
+    if as_json:
+        print_json(
+            {
+                "folder": str(made.folder),
+                "graph": made.graph,
+                "engine": made.engine,
+                "predicted": predict(made.steps, made.rows).figures() if made.steps else None,
+                "not_understood": made.not_understood,
+                "parity": dict(made.parity),
+                "speed": _figures(made.speed),
+                "variants": [
+                    {"graph": one.graph, "engine": one.engine, "why_not": one.why_not}
+                    | {"speed": _figures(one.speed)}
+                    for one in made.variants
+                ],
+                "faster": made.faster,
+            }
+        )
+        return
+    raced = [one for one in made.variants if one.speed]
+    rows = [
+        [speeds[0].rows, f"{speeds[0].original_ms:.3f}"]
+        + [f"{speed.compiled_ms:.3f} ({speed.ratio:.2f} x)" for speed in speeds]
+        for speeds in zip(*(one.speed for one in raced), strict=True)
+    ]
+    print_table(["rows", "original", *map(str, raced)], rows, title="Processor time of one call, ms")
+    if explain and made.steps:
+        typer.echo(costly(made.steps))
+    if made.not_understood:
+        typer.echo(f"not understood, so nothing is computed once per user: {made.not_understood}")
+    parity = made.parity
+    typer.echo(
+        f"{parity['requests']:.0f} requests answered alike: probabilities differ by at most "
+        f"{parity['probability']:.2g}, other outputs by {parity['relative']:.2g} of their size"
+    )
     verdict = "faster: services take it" if made.faster else "not faster: services keep the original"
-    figures = [
+    typer.echo(f"{made.folder} ({made.graph}, {made.engine}): {verdict}")
+
+
+def _figures(speeds: "Sequence[Speed]") -> "list[dict[str, float]]":
+    return [
         {
             "rows": speed.rows,
             "original ms": round(speed.original_ms, 3),
             "compiled ms": round(speed.compiled_ms, 3),
             "ratio": round(speed.ratio, 3),
         }
-        for speed in made.speed
+        for speed in speeds
     ]
-    if as_json:
-        print_json(
-            {"folder": str(made.folder), "parity": dict(made.parity), "speed": figures, "faster": made.faster}
-        )
-        return
-    print_table(list(figures[0]), [list(row.values()) for row in figures], title="Processor time of one call")
-    parity = made.parity
-    typer.echo(
-        f"{parity['requests']:.0f} requests answered alike: probabilities differ by at most "
-        f"{parity['probability']:.2g}, other outputs by {parity['relative']:.2g} of their size"
-    )
-    typer.echo(f"{made.folder}: {verdict}")
 
 
 def _recorded(folder: Path) -> list[dict[str, Any]]:
@@ -101,22 +148,28 @@ def _recorded(folder: Path) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _steps(steps: tuple[str, ...]) -> "Iterator[Callable[[str], None]]":
-    """A line on stderr for each step, with the seconds it takes: call it when a step begins."""
+def _told(names: tuple[str, ...]) -> "Iterator[Progress]":
+    """On stderr: how far it is, a line for each step with the seconds it takes, and what is found."""
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
 
-    columns = (SpinnerColumn(finished_text="✓"), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        lines: list[Any] = []
+    from recserve.compile.bundle import Progress
+
+    columns = (BarColumn(20), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        all_of_it = bars.add_task("", total=len(names))
+        started: list[Any] = []
 
         def begin(step: str) -> None:
             finish()
-            lines.append(bars.add_task(f"{steps.index(step) + 1}/{len(steps)} {step}", total=1))
+            bars.update(all_of_it, completed=names.index(step))
+            started.append(bars.add_task(step, total=1))
 
         def finish() -> None:
-            if lines:
-                bars.update(lines[-1], completed=1)
+            if started:
+                bars.update(started[-1], completed=1)
 
-        yield begin
+        yield Progress(begin, lambda line: bars.console.print(line, highlight=False, markup=False))
         finish()
+        bars.update(all_of_it, completed=len(names))

@@ -59,10 +59,10 @@ class Drawn:
 
     @property
     def rates(self) -> Mapping[str, str]:
-        """What each tensor depends on: user, item or pair. BundleError where users have no row of their own."""
+        """What each tensor depends on: user, item or pair; BundleError where users have no own row."""
         if self._mixed:
             raise BundleError(
-                f"feature '{self._mixed[0]}' is the user's to the model, and reads columns that differ by item"
+                f"feature '{self._mixed[0]}' is the user's to the model, and reads what differs by item"
             )
         return self._once.rates
 

@@ -212,7 +212,7 @@ class _Work:
             example=requests.example(users_once=True),
             alike=requests.alike(users_once=True),
             rates={name: Rate[rate.upper()] for name, rate in requests.rates.items()},
-            fold=engine == TORCHSCRIPT,  # AOTInductor cannot pack weights ahead that are computed in a call
+            interpreted=engine == TORCHSCRIPT,
         )
         steps = [
             Step(one.node, one.op, int(rate), 0.0 if k else one.plain_flops, float(flops), one.note)

@@ -15,12 +15,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
+from recserve.engines.compiled import Step
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from recserve.compile.rates import walk
 
 MARKDOWN, PICTURE = "report.md", "report.svg"
 
@@ -32,38 +36,6 @@ _TITLES = {
     "pair": "pair: per candidate",
 }
 MILLION = 1e6
-
-
-class Step(Protocol):
-    """An operator of the model at one rate: `recserve.compile.rates.Step`.
-
-    Work that was split among rates is a step for each of them, of one node; what it was before is told by one
-    of these steps, and 0 by the others.
-    """
-
-    @property
-    def node(self) -> str:
-        """Its name in the first graph."""
-
-    @property
-    def op(self) -> str:
-        """What it calls: aten.addmm.default."""
-
-    @property
-    def rate(self) -> int:
-        """As in `RATES`."""
-
-    @property
-    def plain_flops(self) -> float:
-        """FLOPs in the exported model."""
-
-    @property
-    def flops(self) -> float:
-        """FLOPs after the rewrite."""
-
-    @property
-    def note(self) -> str:
-        """What was done about it, or ""."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +71,24 @@ class Prediction:
         }
 
 
+def split(steps: Iterable[walk.Step]) -> tuple[Step, ...]:
+    """What the walk counted, a step for each rate; the last of an operator's tells what it was before."""
+    found = []
+    for one in steps:
+        by_rate = sorted((one.flops or {one.rate: 0.0}).items())
+        found += [
+            Step(one.node, one.op, int(rate), 0.0, float(flops), one.note) for rate, flops in by_rate[:-1]
+        ]
+        rate, flops = by_rate[-1]
+        found.append(Step(one.node, one.op, int(rate), float(one.plain_flops), float(flops), one.note))
+    return tuple(found)
+
+
 def predict(steps: Sequence[Step], rows: int) -> Prediction:
     """Sum up steps that were counted for a request of `rows` candidates."""
-    by_rate = {name: sum(step.flops for step in steps if _rate(step) == name) for name in RATES}
+    by_rate = dict.fromkeys(RATES, 0.0)
+    for step in steps:
+        by_rate[_rate(step)] += step.flops
     plain = sum(step.plain_flops for step in steps)
     return Prediction(rows, plain, by_rate["user"], by_rate["item"], by_rate["pair"])
 
@@ -125,7 +112,7 @@ def describe(prediction: Prediction, not_understood: Sequence[str] = ()) -> str:
 
 def explain(steps: Sequence[Step], count: int = 10) -> str:
     """The steps that cost the most after the rewrite, in lines for a terminal."""
-    costly = most_costly(steps, count)
+    costly = sorted((step for step in steps if step.flops), key=lambda step: -step.flops)[:count]
     if not costly:
         return "no step has a matrix product"
     total = sum(step.flops for step in steps)
@@ -133,8 +120,8 @@ def explain(steps: Sequence[Step], count: int = 10) -> str:
     cells += [
         (
             _mflop(step.flops),
-            f"{step.flops / total:.0%}" if total else "",
-            _mflop(step.plain_flops),
+            f"{step.flops / total:.0%}",
+            _mflop(step.plain_flops) if step.plain_flops else "",
             _rate(step),
             step.op,
             step.node,
@@ -153,11 +140,6 @@ def explain(steps: Sequence[Step], count: int = 10) -> str:
     )
 
 
-def most_costly(steps: Sequence[Step], count: int) -> list[Step]:
-    """Those of the most FLOPs after the rewrite; none that has no FLOPs."""
-    return sorted((step for step in steps if step.flops), key=lambda step: -step.flops)[:count]
-
-
 def write(folder: Path, steps: Sequence[Step], rows: int, *, not_understood: Sequence[str] = ()) -> None:
     """Write report.md and report.svg into a folder."""
     (folder / MARKDOWN).write_text(markdown(steps, rows, not_understood=not_understood))
@@ -165,7 +147,7 @@ def write(folder: Path, steps: Sequence[Step], rows: int, *, not_understood: Seq
 
 
 def markdown(steps: Sequence[Step], rows: int, *, not_understood: Sequence[str] = ()) -> str:
-    """A page: FLOPs by rate, what was not understood, and every step that computes or that has a note."""
+    """A page: FLOPs by rate, what was not understood, and every step."""
     p = predict(steps, rows)
     head = ["plain", "user", "item", "pair", "predicted", "predicted, items kept"]
     figures = [*map(_mflop, (p.plain, p.user, p.item, p.pair)), f"{p.ratio:.2f}", f"{p.ratio_items_kept:.2f}"]
@@ -178,30 +160,30 @@ def markdown(steps: Sequence[Step], rows: int, *, not_understood: Sequence[str] 
     if not_understood:
         blocks += ["Not understood, so the exported model stays:"]
         blocks += ["\n".join(f"- {why}" for why in not_understood)]
-    told = [step for step in steps if step.flops or step.plain_flops or step.note]
-    if told:
-        blocks += ["## Steps", _table(["operator", "rate", "MFLOP before", "MFLOP", "note"], _rows(told))]
-    silent = Counter((step.op, _rate(step)) for step in steps if step not in told)
-    if silent:
-        names = ", ".join(f"{op} ({rate}) × {count}" for (op, rate), count in silent.most_common())
-        blocks += [f"Without matrix products, each at its own rate: {names}."]
+    if steps:
+        head = ["operator", "MFLOP before", *(f"{name} now" for name in RATES[1:]), "note"]
+        nodes: dict[str, list[Step]] = {}
+        for step in steps:
+            nodes.setdefault(step.node, []).append(step)
+        blocks += ["## Steps", _table(head, [_row(found) for found in nodes.values()])]
     return "\n\n".join(blocks) + "\n"
 
 
-def _rows(steps: Sequence[Step]) -> list[list[str]]:
-    return [
-        [f"`{step.op}` {step.node}", _rate(step), _mflop(step.plain_flops), _mflop(step.flops), step.note]
-        for step in steps
-    ]
+def _row(steps: Sequence[Step]) -> list[str]:
+    """Of the steps of one operator."""
+    now = {_rate(step): _mflop(step.flops) for step in steps if step.flops}
+    before = _mflop(sum(step.plain_flops for step in steps))
+    name = f"`{steps[0].op}` {steps[0].node}"
+    return [name, before, *(now.get(rate, "") for rate in RATES[1:]), steps[0].note]
+
+
+def _rate(step: Step) -> str:
+    return RATES[step.rate]
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def _rate(step: Step) -> str:
-    return RATES[int(step.rate)]
 
 
 def _mflop(flops: float) -> str:
@@ -296,23 +278,20 @@ def _draw_lane(drawn: list[str], name: str, steps: Sequence[Step], y: int, *, sm
 
 
 def _boxes(steps: Sequence[Step], small: float) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Lines of a box, and its title, which is never cut short."""
+    """Lines of a box, and its title, which is never cut short; what is small shares the last box."""
     few = [step for step in steps if max(step.flops, step.plain_flops) < small]
+    if len(few) == 1:
+        few = []
     for step in steps:
         if step in few:
             continue
-        name = step.op.removeprefix("aten.").removesuffix(".default")
-        before = f"{_mflop(step.plain_flops)} → " if step.plain_flops else ""
-        work = f"{before}{_mflop(step.flops)} MFLOP"
+        work = f"{f'{_mflop(step.plain_flops)} → ' if step.plain_flops else ''}{_mflop(step.flops)} MFLOP"
         title = f"{step.op} {step.node}: {work}" + (f"; {step.note}" if step.note else "")
-        yield (f"{name} {step.node}", work, step.note), title
-    counted = [step for step in few if step.flops or step.plain_flops]
-    others = len(few) - len(counted)
-    if counted or others:
-        work = f"{_mflop(sum(step.flops for step in counted))} MFLOP"
+        yield (step.node, work, step.note), title
+    if few:
+        work = f"{_mflop(sum(step.flops for step in few))} MFLOP"
         names = ", ".join(op for op, _ in Counter(step.op for step in few).most_common(4))
-        lines = (f"{len(few)} smaller steps", work, names)
-        yield lines, f"{len(few)} smaller steps: {work}; {names}"
+        yield (f"{len(few)} smaller steps", work, names), f"{len(few)} smaller steps: {work}; {names}"
 
 
 def _box(corner: tuple[float, float], width: float, height: float, name: str, title: str) -> str:

@@ -233,8 +233,8 @@ _WRITTEN: dict[Any, Callable[[_Text, Any], str]] = {
 #: Operators of our own, which are spelled out: a served model needs torch and fbgemm alone.
 _METHODS: dict[Any, str] = {torch.ops.recserve.ids_in_range.default: "ids_in_range"}
 
-#: `recserve.compile.ids_in_range.spelled_out` by fbgemm's own operator, in a third of the time. The counter of
-#: warnings is of this call alone, and 2 says nothing of ids that are out of range. It writes, hence the copy.
+#: `recserve.compile.ids_in_range.spelled_out` by fbgemm's own operator, in a third of the time. The counter
+#: of warnings is of this call alone, and mode 2 says nothing of ids out of range. It writes, hence the copy.
 _IDS_IN_RANGE = """
 def ids_in_range(self, indices: Tensor, offsets: Tensor, rows: Tensor) -> Tensor:
     checked = indices.clone()

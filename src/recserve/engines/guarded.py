@@ -30,7 +30,7 @@ from recserve.engines.torchscript import TorchScript, load_script, set_threads
 from recserve.errors import DeadlineError, RecserveError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -65,17 +65,10 @@ class Users:
     sequences: frozenset[str]  # F.lengths of sequences, of users and of items: at least one step in each row
 
     @classmethod
-    def of(cls, made: Compiled, sequences: Collection[str] | None = None) -> Self:
-        """What a record says. `sequences`: the features that are; None: those named S__F, members of S."""
-        counted = [name for name in made.inputs if name.endswith(".lengths")]
-        return cls(
-            frozenset(made.users),
-            frozenset(
-                name
-                for name in counted
-                if ("__" in name if sequences is None else name.removesuffix(".lengths") in sequences)
-            ),
-        )
+    def of(cls, made: Compiled) -> Self:
+        """What a record says, where there are no features that could; members of S are named S__F."""
+        steps = [name for name in made.inputs if name.endswith(".lengths") and "__" in name]
+        return cls(frozenset(made.users), frozenset(steps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +124,13 @@ class Guarded:
         outputs: Sequence[str] = (),
         features: Mapping[str, TensorSpec] | None = None,
         limits: Mapping[str, int] | None = None,
-        sequences: Collection[str] | None = None,
+        users: Users | None = None,
         check_every: int = 0,
     ) -> Self:
         """Load a record that is known to fit, and the model that it was made of; both run on the CPU.
 
-        `sequences` are the features that are sequences; None: nobody knows, and their names have to tell.
-        For the others see `Engine.load`.
+        `users`: what the features say of requests; None: there are none to ask. For the others see
+        `Loadable.load`.
         """
         set_threads(threads)
         script = load_script(bundle.model_path)
@@ -152,7 +145,7 @@ class Guarded:
         return cls(
             original,
             rewritten,
-            Users.of(made, sequences) if made.users_once else None,
+            (users or Users.of(made)) if made.users_once else None,
             repeats=made.repeats,
             check_every=check_every,
         )

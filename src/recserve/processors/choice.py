@@ -10,6 +10,8 @@ from recserve.engines.compiled import MANIFEST, Compiled, Machine, folder_of, ot
 from recserve.errors import BundleError, ConfigError, LoadError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from recserve.bundle import Bundle
     from recserve.config.model import ModelConfig
 
@@ -47,7 +49,9 @@ class Chosen:
         return "; ".join(text for text in (f"{made.graph}, {made.engine}", speeds, away) if text)
 
 
-def choose(bundle: Bundle, model: ModelConfig, *, unfit: str = "") -> Chosen:
+def choose(
+    bundle: Bundle, model: ModelConfig, *, unfit: str = "", users: Collection[str] | None = None
+) -> Chosen:
     """What the service file, the machine and the requests leave to choose.
 
     | engine      | compiled      | what runs the model                                                     |
@@ -59,7 +63,7 @@ def choose(bundle: Bundle, model: ModelConfig, *, unfit: str = "") -> Chosen:
     | aotinductor | auto, require | as require, and it has to be machine code                               |
 
     `unfit`: why requests do not bring the user's features in one row, which what is rewritten reads; "" if
-    they do.
+    they do. `users`: the tensors of user features; None: nobody knows.
     """
     own = bundle.engine
     if model.engine not in ("auto", own) and _RUNS_ALSO.get(model.engine) != own:
@@ -67,7 +71,7 @@ def choose(bundle: Bundle, model: ModelConfig, *, unfit: str = "") -> Chosen:
     if model.engine == own or model.compiled == "off":
         key = "engine" if model.engine == own else "compiled"
         return Chosen(own, why_not=f"model_config.{key} is {getattr(model, key)}")
-    made, why_not = _fitting(bundle, model, unfit)
+    made, why_not = _fitting(bundle, model, unfit, users)
     insists = model.compiled == "require" or model.engine != "auto"
     if made is not None and (insists or made.faster):
         return Chosen(made.engine, made)
@@ -85,7 +89,9 @@ def choose(bundle: Bundle, model: ModelConfig, *, unfit: str = "") -> Chosen:
     return Chosen(own, why_not=why_not)
 
 
-def _fitting(bundle: Bundle, model: ModelConfig, unfit: str) -> tuple[Compiled | None, str]:
+def _fitting(
+    bundle: Bundle, model: ModelConfig, unfit: str, users: Collection[str] | None
+) -> tuple[Compiled | None, str]:
     """What was compiled, if it fits the machine, the model and its requests; else why it does not."""
     if bundle.engine != "torchscript":
         return None, f"{bundle.model_path.name} is no TorchScript model, and nothing else is compiled"
@@ -100,6 +106,10 @@ def _fitting(bundle: Bundle, model: ModelConfig, unfit: str) -> tuple[Compiled |
     except LoadError as error:
         return None, str(error)
     why_not = made.why_not(bundle) or (unfit if made.users_once else "")
+    if not why_not and users is not None and made.users_once:
+        others_now = set(made.users) ^ (set(users) & made.inputs.keys())
+        if others_now:
+            why_not = f"fg.json has changed since: whether '{min(others_now)}' is of the user"
     if not why_not and model.engine not in ("auto", made.engine):
         why_not = f"what was compiled is run by {made.engine}"
     return (None, why_not) if why_not else (made, "")

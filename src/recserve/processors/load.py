@@ -139,7 +139,8 @@ def load_features(bundle: Bundle, spec: ServiceSpec, *, users_once: bool = False
 
 def chosen_for(bundle: Bundle, spec: ServiceSpec, features: Generator | None) -> Chosen:
     """What runs the model for requests with these features; None: clients send tensors."""
-    return choose(bundle, spec.model, unfit=_unfit(bundle, spec, features))
+    users = None if features is None else users_of(features)
+    return choose(bundle, spec.model, unfit=_unfit(bundle, spec, features), users=users)
 
 
 def _unfit(bundle: Bundle, spec: ServiceSpec, features: Generator | None) -> str:
@@ -176,7 +177,8 @@ def load_engine(
     if chosen is None:
         repeated = repeated or (features is not None and not features.plan.tile)
         unfit = "these features are laid out with a user in every row" if repeated else ""
-        chosen = choose(bundle, model, unfit=unfit or _unfit(bundle, spec, features))
+        users = None if features is None else users_of(features)
+        chosen = choose(bundle, model, unfit=unfit or _unfit(bundle, spec, features), users=users)
     sent = None if features is None else sent_by(features)
     limits = known.id_limits if known is not None else None
     threads, outputs = spec.environment.intra_op_threads, model.outputs
@@ -184,10 +186,9 @@ def load_engine(
         return find(chosen.engine).load(
             bundle, device=model.device, threads=threads, outputs=outputs, features=sent, limits=limits
         )
-    from recserve.engines.guarded import Guarded  # needs torch, which not all have
+    from recserve.engines.guarded import Guarded, Users  # needs torch, which not all have
 
     told = features or known
-    sequences = [f.name for f in told.plan.features if f.feature.is_sequence] if told is not None else None
     return Guarded.open(
         chosen.made,
         bundle,
@@ -195,7 +196,7 @@ def load_engine(
         outputs=outputs,
         features=sent,
         limits=limits,
-        sequences=sequences,
+        users=Users(users_of(told), _steps_of(told)) if told is not None else None,
         check_every=model.compiled_check_every,
     )
 
@@ -212,6 +213,17 @@ def _features_not_asked(bundle: Bundle, spec: ServiceSpec) -> Generator | None:
             extra={"reason": str(error)},
         )
         return None
+
+
+def users_of(features: Generator) -> frozenset[str]:
+    """The tensors of user features."""
+    per_item = features.per_item
+    return frozenset(name for name in features.tensors if not per_item.get(name.rpartition(".")[0], True))
+
+
+def _steps_of(features: Generator) -> frozenset[str]:
+    """The tensors that say how many steps a sequence has."""
+    return frozenset(f"{f.name}.lengths" for f in features.plan.features if f.feature.is_sequence)
 
 
 def sent_by(features: Generator) -> dict[str, TensorSpec]:

@@ -59,8 +59,9 @@ class Cut:
 def cut(exported: Exported, rates: Mapping[str, Rate], example: Mapping[str, NDArray[Any]]) -> Cut:
     """Cut a graph whose user inputs have one row, and whose other inputs have rows.
 
-    `rates` has every input (by the expressions of fg.json: what reads context is pair), `example` a request with sizes that are no special cases. NotUnderstood where
-    nothing depends on items alone, or the graph writes into its tensors.
+    `rates` has every input, as the expressions of fg.json say it: what reads context is pair. `example` is a
+    request with sizes that are no special cases. NotUnderstood where nothing depends on items alone, or the
+    graph writes into its tensors.
     """
     graph = _Graph(exported, rates)
     frontier = graph.frontier()

@@ -59,14 +59,15 @@ def rewrite(
     example: Mapping[str, NDArray[Any]],
     alike: Sequence[Sequence[str]],
     rates: Mapping[str, Rate],
-    fold: bool = False,
+    interpreted: bool = False,
     items: bool = False,
     first: Exported | None = None,
 ) -> Rewritten:
     """Rewrite a TorchScript model; NotUnderstood where the pass has no rule, BundleError as `export` has it.
 
     `original`: a request as the model takes it; `example`: one with users of one row, which is how the result
-    takes them; `rates` of both's tensors, by name. All sizes may vary, as in `export`. `first`: the flat
+    takes them; `rates` of both's tensors, by name. All sizes may vary, as in `export`.
+    `interpreted`: the result is run operator by operator (`script.py`), and not compiled. `first`: the flat
     graph of `original`, where it was made already.
     """
     first = first or export(script, original, alike=original_alike, in_range=ids_in_range)
@@ -84,7 +85,7 @@ def rewrite(
         inputs=dict(zip(inputs, first.inputs, strict=True)),
         rates=rates,
         repeated=BATCH_SIZE not in first.inputs,
-        options=Options(fold=fold, items=items),
+        options=Options(interpreted=interpreted, items=items),
     )
     data = {name: torch.from_numpy(example[name]) for name in sorted(example)}
     shared = dict(zip(first.tables, tables_of(script, first.tables), strict=True))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from recserve.engines.torch_arrays import torch
@@ -136,12 +136,69 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
+class Multiplied:
+    """columns · weightᵀ, not computed yet: what is added to it may be what the product adds itself to."""
+
+    columns: Dense
+    weight: torch.Tensor  # (out, in)
+    computed_once: list[Dense] = field(default_factory=list, compare=False)
+
+    @property
+    def base_sizes(self) -> tuple[Size, ...]:
+        """Of the product, where it is told once."""
+        return (*self.columns.base.shape[:-1], self.weight.size(0))
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """As the original model sees it."""
+        return (*self.columns.sizes[:-1], self.weight.size(0))
+
+    @property
+    def tiles(self) -> tuple[Size, ...]:
+        """How often the product is repeated."""
+        return self.columns.tiles
+
+    @property
+    def rate(self) -> Rate:
+        """That of the columns."""
+        return self.columns.rate
+
+    def computed(self) -> Dense:
+        """As one tensor."""
+        if not self.computed_once:
+            # As one matrix: without a bias, torch would multiply step by step.
+            flat = self.columns.base.reshape(-1, self.weight.size(1))
+            base = torch.mm(flat, self.weight.t()).reshape(self.base_sizes)
+            self.computed_once.append(self.columns.with_base(base))
+        return self.computed_once[0]
+
+    def added_to(self, addend: Dense, *, is_new: bool) -> Dense | None:
+        """The sum, in one pass over memory; None where the addend repeats otherwise than the product.
+
+        `is_new`: nobody else reads the addend, so that its memory may become the sum's.
+        """
+        (base, like), tiles = aligned([addend, self.columns])
+        if like is not self.columns.base or not all(map(same, tiles, self.tiles)):
+            return None
+        if base.dim() == 2:
+            total = torch.addmm(base, self.columns.base, self.weight.t())
+        else:
+            out = self.weight.size(0)
+            rows = base.expand(self.base_sizes).reshape(-1, out)
+            flat = self.columns.base.reshape(-1, self.weight.size(1))
+            written_out = not all(map(same, base.shape, self.base_sizes))
+            add = torch.Tensor.addmm_ if is_new or written_out else torch.addmm
+            total = add(rows, flat, self.weight.t()).reshape(self.base_sizes)
+        return Dense(total, self.rate | addend.rate, tiles)
+
+
+@dataclass(frozen=True, slots=True)
 class Term:
     """Columns offset … offset + width of an atom, times a number, at columns start … of the form."""
 
     start: int
     width: int
-    atom: Dense | Product
+    atom: Atom
     offset: int = 0
     coefficient: float = 1.0
 
@@ -151,12 +208,16 @@ class Term:
         return self.start + self.width
 
 
+Atom = Dense | Product | Multiplied
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """A sum of terms over the last dimension, floats; columns that no term has are 0."""
 
     terms: tuple[Term, ...]
     width: int
+    written: list[Dense] = field(default_factory=list, compare=False)  # once, however many read it
 
     @property
     def sizes(self) -> tuple[Size, ...]:
@@ -176,7 +237,7 @@ def join(values: Sequence[Any]) -> Rate:
     """The rate of what is computed from all of them."""
     found = Rate.CONST
     for value in values:
-        if isinstance(value, Dense | Cat | Form | Product):
+        if isinstance(value, Dense | Cat | Form | Product | Multiplied):
             found |= value.rate
         elif isinstance(value, list | tuple):
             found |= join(value)
@@ -223,18 +284,20 @@ def _with_dims(value: Dense, dims: int) -> Dense:
     return Dense(value.base[(None,) * missing], value.rate, (1,) * missing + value.tiles)
 
 
-def dense(value: Value | Product) -> Dense:
+def dense(value: Value | Atom) -> Dense:
     """One tensor, that repeats as far as all of its parts do."""
     if isinstance(value, Dense):
         return value
-    if isinstance(value, Product):
+    if isinstance(value, Product | Multiplied):
         return value.computed()
     if isinstance(value, Cat):
         return concatenated(value.parts, value.dim)
-    return _written(value)
+    if not value.written:
+        value.written.append(_written(value))
+    return value.written[0]
 
 
-def full(value: Value | Product) -> torch.Tensor:
+def full(value: Value | Atom) -> torch.Tensor:
     """One tensor, as the original model sees it."""
     found = dense(value)
     return found.untiled(*range(found.base.dim())).base
@@ -274,13 +337,38 @@ def _sum(form: Form, terms: Sequence[Term], start: int, end: int) -> Dense:
         base = atom.base.new_zeros((1,) * (atom.base.dim() - 1) + (end - start,))
         tiles = (*form.sizes[:-1], 1)
         return Dense(base, Rate.CONST, tuple(tiles))
-    found = [_columns(term, start, end) for term in terms]
-    found.sort(key=lambda value: sum(not _is_one(tiles) for tiles in value.tiles))  # the largest first
+    product = _last(terms, start, end) if len(terms) > 1 else None
+    found = [_columns(term, start, end) for term in terms if term.atom is not product]
+    found.sort(key=lambda value: sum(not _is_one(tiles) for tiles in value.tiles), reverse=True)
     total = found[0]
-    for other in found[1:]:
+    for other in found[1:]:  # what repeats most first: it is the least to add up
         (left, right), tiles = aligned([total, other])
         total = Dense(left + right, total.rate | other.rate, tiles)
-    return total
+    if product is None:
+        return total
+    summed = product.added_to(total, is_new=len(found) > 1)
+    if summed is None:
+        (left, right), tiles = aligned([product.computed(), total])
+        summed = Dense(left + right, product.rate | total.rate, tiles)
+    return summed
+
+
+def _last(terms: Sequence[Term], start: int, end: int) -> Multiplied | None:
+    """The largest product that was not computed yet: all others are added up first."""
+    waiting = [
+        term.atom
+        for term in terms
+        if isinstance(term.atom, Multiplied)
+        and not term.atom.computed_once
+        and (term.start, term.end, term.offset, term.coefficient) == (start, end, 0, 1.0)
+    ]
+    return min(waiting, key=_rows_told_once, default=None)
+
+
+def _rows_told_once(product: Multiplied) -> int:
+    """How many dimensions of it stand for several rows, or are one."""
+    sizes = product.columns.base.shape[:-1]
+    return sum(_is_one(size) or not _is_one(t) for size, t in zip(sizes, product.tiles, strict=False))
 
 
 def _columns(term: Term, start: int, end: int) -> Dense:

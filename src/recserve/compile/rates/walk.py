@@ -44,13 +44,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What may be done.
+    """What the second graph is for.
 
-    `fold`: weights of a request are computed, where that saves a product of matrices. `items`: what is made
-    of items alone will be kept, and so is not computed together with what changes more often.
+    `interpreted`: it is run operator by operator, and not compiled. `items`: what is made of items alone will
+    be kept, and so is not computed together with what changes more often.
     """
 
-    fold: bool = False
+    interpreted: bool = False
     items: bool = False
 
 

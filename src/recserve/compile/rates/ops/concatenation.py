@@ -229,10 +229,10 @@ def _added(walk: Walk, left: Any, right: Any, factor: float) -> Any:
 
 def _merged(walk: Walk, terms: list[Term], added: Term) -> bool:
     """Add to a term of the same columns that repeats as this one does: one tensor is less than two."""
-    if isinstance(added.atom, Product):
+    if not isinstance(added.atom, Dense):
         return False
     for k, term in enumerate(terms):
-        if isinstance(term.atom, Product) or (term.start, term.width) != (added.start, added.width):
+        if not isinstance(term.atom, Dense) or (term.start, term.width) != (added.start, added.width):
             continue
         if walk.apart(term.atom, added.atom):
             continue

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from recserve.compile.rates.ops.concatenation import as_form, simplified
 from recserve.compile.rates.values import (
+    Atom,
     Dense,
     Form,
+    Multiplied,
     NotUnderstood,
-    Product,
     Rate,
     Term,
     concatenated,
@@ -38,7 +39,7 @@ _MOST_UNREAD = 0.25
 class _Read:
     """Columns that several terms read of one atom."""
 
-    atom: Dense | Product
+    atom: Atom
     terms: list[Term] = field(default_factory=list)
 
     @property
@@ -89,7 +90,8 @@ def multiplied(walk: Walk, form: Form, weight: Dense, bias: Dense | None) -> For
     terms: list[Term] = []
     bias_at = min(range(len(groups)), key=lambda k: _order(groups[k]))
     for k, group in enumerate(groups):
-        product, flops = _product(walk, group, weight, bias if k == bias_at else None)
+        waits = len(groups) > 1 and k != bias_at
+        product, flops = _product(walk, group, weight, bias if k == bias_at else None, waits=waits)
         counted[product.rate] = counted.get(product.rate, 0.0) + flops
         terms.append(Term(0, out, product))
     walk.count(plain, counted, f"{len(groups)} parts" if len(groups) > 1 else "")
@@ -134,7 +136,7 @@ def _groups(walk: Walk, reads: Sequence[_Read]) -> list[list[_Read]]:
     """Reads that are multiplied together: their atoms repeat alike."""
     groups: list[tuple[Dense, list[_Read]]] = []
     for read in reads:
-        atom = read.atom.computed() if isinstance(read.atom, Product) else read.atom
+        atom = dense(read.atom)
         mine = _Read(atom, read.terms)
         for first, group in groups:
             if _together(first, atom) and not walk.apart(first, atom):
@@ -164,8 +166,10 @@ def _order(group: Sequence[_Read]) -> tuple[int, int]:
     return (-sum(not is_one(tiles) for tiles in atom.tiles), int(rate))
 
 
-def _product(walk: Walk, group: Sequence[_Read], weight: Dense, bias: Dense | None) -> tuple[Dense, float]:
-    """One product of a group's columns, side by side, and their weights."""
+def _product(
+    walk: Walk, group: Sequence[_Read], weight: Dense, bias: Dense | None, *, waits: bool
+) -> tuple[Dense | Multiplied, float]:
+    """One product of a group's columns, side by side, and their weights; `waits` for what it is added to."""
     columns: list[Dense] = []
     for read in group:
         atom = dense(read.atom)
@@ -186,9 +190,11 @@ def _product(walk: Walk, group: Sequence[_Read], weight: Dense, bias: Dense | No
     folded = weight if plan == identity else walk.fold(lambda numbers: _folded(numbers, plan), weight)
     if folded.base.dim() != 2:
         raise NotUnderstood("a weight has not two dimensions")
-    base = torch.nn.functional.linear(side_by_side.base, folded.base, None if bias is None else bias.base)
     width = sum(width for width, _ in plan)
     flops = 2.0 * _number(walk, math.prod(side_by_side.base.shape[:-1])) * width * int(weight.base.size(0))
+    if waits:
+        return Multiplied(side_by_side, folded.base), flops
+    base = torch.nn.functional.linear(side_by_side.base, folded.base, None if bias is None else bias.base)
     return Dense(base, side_by_side.rate, side_by_side.tiles), flops
 
 

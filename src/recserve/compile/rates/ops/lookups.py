@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from recserve.compile.ids_in_range import ids_in_range as in_range_op
 from recserve.compile.ids_in_range import spelled_out
 from recserve.compile.rates.ops.concatenation import simplified
 from recserve.compile.rates.ops.jagged import Offsets, offsets_of, rows_of, summed
@@ -56,26 +57,49 @@ class _Feature:
         return self.lengths.tiles[0]
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedIds:
+    """Ids of several features that are to be checked, once they are joined by rate."""
+
+    ids: Cat
+    rows: Dense
+
+    @property
+    def sizes(self) -> tuple[Any, ...]:
+        """As the original sees them."""
+        return self.ids.sizes
+
+    @property
+    def rate(self) -> Rate:
+        """That of the ids."""
+        return self.ids.rate
+
+
 def ids_in_range(walk: Walk, indices: Any, offsets: Any, rows: Any) -> Any:
-    """`recserve.ids_in_range`, feature by feature."""
-    limits: list[int] = walk.once(lambda: walk.real(rows).tolist())
-    parts = list(indices.parts) if isinstance(indices, Cat) else [dense(indices)]
-    if len(parts) != len(limits):
-        base = spelled_out(full(indices), offsets_of(offsets), rows.base)
-        return Dense.of(base, indices.rate | offsets.rate)
-    found = tuple(
-        part.with_base(_in_range(part.base, limit)) for part, limit in zip(parts, limits, strict=True)
-    )
-    return Cat(0, found) if isinstance(indices, Cat) else found[0]
+    """`recserve.ids_in_range`."""
+    if isinstance(indices, Cat):
+        return CheckedIds(indices, rows)
+    ids = dense(indices)
+    if not ids.is_tiled:
+        return Dense.of(_checked(walk, ids.base, offsets_of(offsets), rows), ids.rate)
+    if int(rows.base.size(0)) != 1:
+        return NotImplemented
+    limit = rows.base
+    base = torch.where((ids.base < -1) | (ids.base >= limit), torch.zeros_like(ids.base), ids.base)
+    return ids.with_base(base)
 
 
-def _in_range(ids: torch.Tensor, limit: int) -> torch.Tensor:
-    return torch.where((ids < -1) | (ids >= limit), torch.zeros_like(ids), ids)
+def _checked(walk: Walk, ids: torch.Tensor, offsets: torch.Tensor, rows: Dense) -> torch.Tensor:
+    check = in_range_op if walk.options.interpreted else spelled_out
+    found: torch.Tensor = check(ids, offsets, rows.base)
+    return found
 
 
 def quantised(walk: Walk, *arguments: Any) -> Any:
     """`fbgemm.int_nbit_split_embedding_codegen_lookup_function`."""
     indices, offsets, weights = (arguments[k] for k in (_INDICES, _OFFSETS, _INDEX_WEIGHTS))
+    rows = indices.rows if isinstance(indices, CheckedIds) else None
+    indices = indices.ids if isinstance(indices, CheckedIds) else indices
     if arguments[_POOLING] == _NOT_POOLED:
         return _not_pooled(walk, arguments)
     if not isinstance(indices, Cat) and not dense(indices).is_tiled and not _repeats(offsets):
@@ -91,7 +115,7 @@ def quantised(walk: Walk, *arguments: Any) -> Any:
     starts = [sum(widths[:k]) for k in range(features)]
     terms: list[Term] = []
     for group in _alike(walk, joint):
-        looked_up = _group(walk, arguments, joint, group)
+        looked_up = _group(walk, arguments, joint, group, rows)
         at = 0
         for k in group:
             terms.append(Term(starts[k], widths[k], looked_up, at))
@@ -145,7 +169,13 @@ def _alike(walk: Walk, joint: Sequence[_Feature]) -> list[list[int]]:
     return groups
 
 
-def _group(walk: Walk, arguments: Sequence[Any], joint: Sequence[_Feature], group: Sequence[int]) -> Dense:
+def _group(
+    walk: Walk,
+    arguments: Sequence[Any],
+    joint: Sequence[_Feature],
+    group: Sequence[int],
+    limits: Dense | None,
+) -> Dense:
     """The lookup of some features, whose rows repeat alike."""
     at, features = list(group), [joint[k] for k in group]
     chosen = list(arguments)
@@ -154,8 +184,11 @@ def _group(walk: Walk, arguments: Sequence[Any], joint: Sequence[_Feature], grou
     chosen[_D_OFFSETS] = walk.fold(lambda ends: _ends(ends, at), arguments[_D_OFFSETS])
     chosen[_TOTAL_D] = walk.once(lambda: int(walk.real(chosen[_D_OFFSETS])[-1]))
     rate = join([value for one in features for value in (one.ids, one.lengths)])
-    chosen[_INDICES] = _joined([one.ids for one in features])
+    ids = _joined([one.ids for one in features])
     chosen[_OFFSETS] = summed(_joined([one.lengths for one in features]))
+    if limits is not None:
+        ids = _checked(walk, ids, chosen[_OFFSETS], walk.fold(lambda rows: rows[at].contiguous(), limits))
+    chosen[_INDICES] = ids
     if features[0].weights is not None:
         chosen[_INDEX_WEIGHTS] = _joined([one.weights for one in features if one.weights is not None])
     return Dense(_called(chosen, rate).base, rate, (features[0].repeats, 1))
@@ -182,7 +215,7 @@ def _called(arguments: Sequence[Any], rate: Any) -> Dense:
 def _not_pooled(walk: Walk, arguments: Sequence[Any]) -> Any:
     """A row of the table for each id, of one feature."""
     indices, offsets = arguments[_INDICES], arguments[_OFFSETS]
-    if isinstance(indices, Cat):
+    if isinstance(indices, Cat | CheckedIds):
         raise NotUnderstood(f"{walk.node.target}: several features at once that are not pooled")
     ids = dense(indices)
     if is_one(ids.tiles[0]):
