@@ -213,11 +213,20 @@ def test_a_model_without_items_is_not_cut() -> None:
         cut(exported(Users(), ("probs",)), RATES, drawn(11))
 
 
-def test_a_graph_that_writes_into_its_tensors_is_refused() -> None:
-    class Writes(nn.Module):
+def test_a_sum_in_place_leaves_what_is_kept_as_it_is() -> None:
+    class Sum(Layers):
         def forward(self, tables: dict[str, Tensor], data: dict[str, Tensor]) -> dict[str, Tensor]:
-            brand = nn.functional.embedding(data["brand.values"], tables["brands"])
-            return {"probs": brand.clone().add_(data["user.values"][:, :4]).sum(1)}
+            _, _, brand, tags, _ = Drawn.start(tables["brands"], data)
+            hidden = self.item(torch.cat([brand, tags], 1))
+            hidden.addmm_(data["match.values"], self.pair.weight.t())
+            return {"probs": torch.sigmoid(self.head((hidden * data["user.values"][:, :1]).relu()))}
 
-    with pytest.raises(NotUnderstood, match="writes into a tensor"):
-        cut(exported(Writes(), ("probs",)), RATES, drawn(11))
+    whole = exported(Sum(8), ("probs",))
+    made, data = cut(whole, RATES, drawn(11)), drawn(5)
+    kept = answers(made.items, data)
+    before = kept["item_results_00.values"].clone()
+
+    result = answers(made.rest, data | kept)
+
+    assert torch.equal(kept["item_results_00.values"], before)
+    torch.testing.assert_close(result["probs"], answers(whole, data)["probs"])

@@ -61,7 +61,7 @@ def cut(exported: Exported, rates: Mapping[str, Rate], example: Mapping[str, NDA
 
     `rates` has every input, as the expressions of fg.json say it: what reads context is pair. `example` is a
     request with sizes that are no special cases. NotUnderstood where nothing depends on items alone, or the
-    graph writes into its tensors.
+    graph writes into its tensors otherwise than to save a copy.
     """
     graph = _Graph(exported, rates)
     frontier = graph.frontier()
@@ -156,7 +156,7 @@ class _Graph:
 
     def frontier(self) -> list[Any]:
         """The item-rate nodes to keep."""
-        self._check_functional()
+        self._check_writes()
         items = [node for node in self.nodes if self.rates.get(node) == Rate.ITEM]
         readers: dict[Any, list[Any]] = {node: [] for node in items}
         for node in self.nodes:
@@ -191,10 +191,10 @@ class _Graph:
             found |= self.rates[read]
         return found
 
-    def _check_functional(self) -> None:
+    def _check_writes(self) -> None:
+        """Refuse what writes, unless it could as well give its result as a new tensor: addmm_."""
         for node in self.needed:
-            schema = getattr(node.target, "_schema", None)
-            if node.op == "call_function" and schema is not None and schema.is_mutable:
+            if _writes(node) and _without_writing(node) is None:
                 raise NotUnderstood(f"{node.target}: it writes into a tensor")
 
     def _is_kept(self, node: Any) -> bool:
@@ -217,7 +217,7 @@ class _Graph:
         if not isinstance(value, torch.Tensor) or _name_of(node) in _VIEWS:
             return 1
         per_row = _hint(value.numel()) / self.example_rows
-        factor = _PRODUCTS.get(_name_of(node))
+        factor = _PRODUCTS.get(_name_of(node).removesuffix("_"))
         if factor is None:
             return int(4 * per_row) + 1
         inner = _hint(node.args[factor].meta["val"].shape[-1])
@@ -277,7 +277,15 @@ class _Part(torch.nn.Module):
         if symbol is not None:
             return self._size(symbol, data)
         arguments, options = torch.fx.node.map_arg((node.args, node.kwargs), found.__getitem__)
-        return node.target(*arguments, **options)
+        target = node.target
+        if _writes(node) and self._is_shared(node.args[0]):
+            target = _without_writing(node)
+        return target(*arguments, **options)
+
+    def _is_shared(self, node: Any) -> bool:
+        """Whether a tensor is what is kept, or may be part of it: it stays as it is."""
+        kept = node in self._frontier or any(node is one for one in self._outputs.values())
+        return kept or _name_of(node) in _VIEWS
 
     def _size(self, symbol: str, data: Mapping[str, torch.Tensor]) -> Any:
         for node, d in self._graph.symbols[symbol]:
@@ -328,6 +336,19 @@ def _name_of(node: Any) -> str:
     if packet is None:
         return str(getattr(node.target, "__name__", node.target))
     return str(packet.__name__)
+
+
+def _writes(node: Any) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    return node.op == "call_function" and schema is not None and schema.is_mutable
+
+
+def _without_writing(node: Any) -> Any:
+    """The operator that gives what this one writes: addmm for addmm_; None if there is none."""
+    name, overload = _name_of(node), node.target._overloadname
+    if not name.endswith("_"):
+        return None
+    return getattr(getattr(torch.ops.aten, name.removesuffix("_"), None), overload, None)
 
 
 def _hint(size: Any) -> int:

@@ -111,6 +111,10 @@ class Walk:
         """Whether two values are better not computed together, although they have equally many rows."""
         return self.options.items and first.rate != second.rate
 
+    def keeps(self, value: Any) -> bool:
+        """Whether what is computed of a value will be kept, and so is a tensor of its own."""
+        return self.options.items and value.rate == Rate.ITEM
+
     def fold(self, compute: Callable[..., torch.Tensor], *constants: Dense) -> Dense:
         """A new constant, computed when the model is compiled."""
         number = self.once(lambda: self._keep(compute(*(self.real(constant) for constant in constants))))

@@ -192,7 +192,7 @@ def _product(
         raise NotUnderstood("a weight has not two dimensions")
     width = sum(width for width, _ in plan)
     flops = 2.0 * _number(walk, math.prod(side_by_side.base.shape[:-1])) * width * int(weight.base.size(0))
-    if waits:
+    if waits and not walk.keeps(side_by_side):
         return Multiplied(side_by_side, folded.base), flops
     base = torch.nn.functional.linear(side_by_side.base, folded.base, None if bias is None else bias.base)
     return Dense(base, side_by_side.rate, side_by_side.tiles), flops
