@@ -173,6 +173,10 @@ void bind_columns(nb::module_& core) {
       .def("repeated", &repeated, nb::arg("once"), nb::arg("rows"),
            "The same with the tensors at these positions (ints, then floats) `rows` times, and batch_size 1.",
            nb::call_guard<nb::gil_scoped_release>())
+      .def("has_sizes", &has_sizes, nb::arg("positions"), nb::arg("sizes"),
+           "Whether the tensors at these positions (ints, then floats) have these sizes.")
+      .def("least", &least, nb::arg("positions"),
+           "The smallest number in the int tensors at these positions, which ascend.")
       .def_prop_ro(
           "names", [](const ModelInputs& m) { return std::const_pointer_cast<ModelInputs::Names>(m.names); },
           "One object for all inputs of a plan, as long as somebody keeps it.")

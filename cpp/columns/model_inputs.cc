@@ -1,6 +1,7 @@
 #include "columns/model_inputs.h"
 
 #include <algorithm>
+#include <limits>
 #include <span>
 
 #include "columns/error.h"
@@ -76,6 +77,32 @@ ModelInputs repeated(const ModelInputs& inputs, const std::vector<size_t>& once,
     at += whole.int_sizes[tensor];
   }
   return whole;
+}
+
+bool has_sizes(const ModelInputs& inputs, const std::vector<size_t>& positions,
+               const std::vector<int64_t>& sizes) {
+  const size_t ints = inputs.int_sizes.size();
+  if (positions.size() != sizes.size()) throw DataError("model inputs: as many sizes as positions, please");
+  for (size_t k = 0; k < positions.size(); ++k) {
+    const size_t at = positions[k];
+    if (at >= ints + inputs.float_sizes.size()) throw DataError("model inputs: there are not so many tensors");
+    if ((at < ints ? inputs.int_sizes[at] : inputs.float_sizes[at - ints]) != sizes[k]) return false;
+  }
+  return true;
+}
+
+int64_t least(const ModelInputs& inputs, const std::vector<size_t>& positions) {
+  int64_t found = std::numeric_limits<int64_t>::max();
+  const int64_t* at = inputs.ints.data();
+  size_t tensor = 0;
+  for (const size_t position : positions) {
+    if (position < tensor || position >= inputs.int_sizes.size()) {
+      throw DataError("model inputs: positions of int tensors ascend");
+    }
+    for (; tensor < position; ++tensor) at += inputs.int_sizes[tensor];
+    for (int64_t k = 0; k < inputs.int_sizes[position]; ++k) found = std::min(found, at[k]);
+  }
+  return found;
 }
 
 ModelInputs concatenated(const std::vector<const ModelInputs*>& parts) {

@@ -60,4 +60,11 @@ ModelInputs concatenated(const std::vector<const ModelInputs*>& parts);
 /// count ints first, then floats.
 ModelInputs repeated(const ModelInputs& inputs, const std::vector<size_t>& once, int64_t rows);
 
+/// Whether the tensors at `positions` have these sizes; one of each for every position.
+bool has_sizes(const ModelInputs& inputs, const std::vector<size_t>& positions,
+               const std::vector<int64_t>& sizes);
+
+/// The smallest number in the int tensors at `positions`, which ascend; the largest int64 if there is none.
+int64_t least(const ModelInputs& inputs, const std::vector<size_t>& positions);
+
 }  // namespace recserve

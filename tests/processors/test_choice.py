@@ -22,8 +22,6 @@ from recserve.processors.load import load, load_engine, load_features, load_mode
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.compile.bundles import CompiledBundle
-
     from recserve.config.service import ServiceSpec
 
 
@@ -72,12 +70,23 @@ def test_the_service_file_the_gate_and_the_requests_decide(
     )
 
 
-def test_machine_code_is_what_its_engine_insists_on(compiled_rank: CompiledBundle, made: Bundle) -> None:
+def test_machine_code_is_what_its_engine_insists_on(made: Bundle, tmp_path: Path) -> None:
     asked = ModelConfig(engine="aotinductor")
+    machine_code = copy(made, tmp_path / "bundle", engine="aotinductor", faster=False)
 
-    assert choose(compiled_rank.bundle, asked).engine == "aotinductor"
+    assert choose(machine_code, asked).engine == "aotinductor"
+    assert choose(machine_code, ModelConfig()).made is None
     with pytest.raises(BundleError, match="aotinductor, and what was compiled is run by torchscript"):
         choose(made, asked)
+
+
+def test_a_record_of_other_users_than_those_of_the_features_is_left_aside(made: Bundle) -> None:
+    users = rewritten.USERS
+
+    assert choose(made, ModelConfig(), users=[*users, "tags.values"]).why_not == (
+        "fg.json has changed since: whether 'tags.values' is of the user"
+    )
+    assert choose(made, ModelConfig(), users=[*users, "unread.values"]).made is not None
 
 
 def test_a_stale_one_is_named_and_left_aside(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tests.processors import rewritten
 
+from recserve.bundle import Bundle
 from recserve.client.request import build_request
 from recserve.config import service
 from recserve.engines.guarded import FIRST_CALLS, Guarded
@@ -33,7 +34,7 @@ def loaded(tmp_path: Path) -> Iterator[Callable[..., Normal]]:
 
         def build(*, tile: bool = False, away: float = 0.0, **model_config: Any) -> Normal:
             folder = tmp_path / f"tile {tile} away {away}"
-            bundle = rewritten.Bundle.open(folder) if folder.exists() else None
+            bundle = Bundle.open(folder) if folder.exists() else None
             spec = service.load({"model_config": {"fg_mode": "normal", **model_config}}, {})
             bundle = bundle or rewritten.write(folder, tile=tile, away=away)
             normal = opened.enter_context(closing(load(bundle, spec)))

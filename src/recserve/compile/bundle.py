@@ -29,6 +29,7 @@ from recserve.compile.item_results import write_item_programs
 from recserve.compile.package import build_runner, find_compiler, write_package
 from recserve.compile.rates.rewrite import rewrite
 from recserve.compile.rates.values import Rate
+from recserve.compile.rates.walk import Options
 from recserve.compile.script import write_script
 from recserve.engines import compiled, item_programs
 from recserve.engines.aotinductor import AotInductor
@@ -237,7 +238,7 @@ class _Work:
             example=requests.example(users_once=True),
             alike=requests.alike(users_once=True),
             rates={name: Rate[rate.upper()] for name, rate in requests.rates.items()},
-            interpreted=engine == TORCHSCRIPT,
+            options=Options(interpreted=engine == TORCHSCRIPT),
         )
         steps = [
             Step(one.node, one.op, int(rate), 0.0 if k else one.plain_flops, float(flops), one.note)

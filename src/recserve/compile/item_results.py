@@ -14,6 +14,7 @@ from recserve.compile import gate
 from recserve.compile.rates.frontier import cut
 from recserve.compile.rates.rewrite import rewrite
 from recserve.compile.rates.values import Rate
+from recserve.compile.rates.walk import Options
 from recserve.compile.script import write_script
 from recserve.engines.flat_script import load_with_tables
 from recserve.engines.item_programs import FOLDER, ITEMS, REST, ItemPrograms, Program
@@ -50,8 +51,7 @@ def write_item_programs(
         example=example,
         alike=requests.alike(users_once=True),
         rates=rates,
-        interpreted=True,
-        items=True,
+        options=Options(interpreted=True, items_apart=True),
     ).exported
     made = cut(second, rates, example)
     target = folder / FOLDER

@@ -19,6 +19,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from recserve.compile import ids_in_range  # noqa: F401  makes torch.ops.recserve
+from recserve.compile.in_place import writes_over
 from recserve.engines.flat_script import table_name
 from recserve.engines.torch_arrays import torch
 from recserve.errors import BundleError
@@ -68,6 +69,7 @@ class _Text:
         self._names: dict[Any, str] = {}
         self._written = _written(self._graph)
         self._needed = _needed(self._graph)
+        self._writes_over = writes_over(self._graph)
         self.attributes: dict[str, torch.Tensor] = {}
         inputs = self._inputs(exported)
         lines = [line for node in self._graph.nodes for line in self._statement(node)]
@@ -139,7 +141,8 @@ class _Text:
         ]
         values += [f"{name}={self._argument(named[name], value)}" for name, value in node.kwargs.items()]
         namespace, _, name = node.target._schema.name.partition("::")
-        return f"torch.ops.{namespace}.{name}({', '.join(values)})"
+        over = "_" if node in self._writes_over else ""
+        return f"torch.ops.{namespace}.{name}{over}({', '.join(values)})"
 
     def _parts(self, node: Any, expression: str, parts: Any) -> list[str]:
         """`a, b = …` for an operator of several results."""

@@ -92,9 +92,11 @@ class ControlClient:
         """Begin a service."""
         return self.ask("POST", "/api/v2/services", document)
 
-    def services(self, containing: str = "") -> list[dict[str, Any]]:
-        """All, or those whose name contains something."""
-        found: list[dict[str, Any]] = self.ask("GET", "/api/v2/services", Filter=containing)["Services"]
+    def services(self, containing: str = "", labels: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+        """All, or those whose name contains something and which have these labels."""
+        query: dict[str, Any] = {"Filter": containing}
+        query |= {"Label": json.dumps(labels)} if labels else {}
+        found: list[dict[str, Any]] = self.ask("GET", "/api/v2/services", **query)["Services"]
         return found
 
     def groups(self) -> list[dict[str, Any]]:

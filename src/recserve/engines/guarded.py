@@ -19,8 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-import numpy as np
-
 from recserve.engines.aotinductor import AotInductor
 from recserve.engines.engine import Engine, NoRows, answer, check_deadline
 from recserve.engines.flat_script import load_flat
@@ -105,7 +103,7 @@ class Guarded:
         """
         self.original, self.rewritten = original, rewritten
         self._users, self._repeats, self._check_every = users, repeats, check_every
-        self._layout: _Layout | None = None
+        self._layout: UserLayout | None = None
         self._no_rows = NoRows()
         self._counts: Counter[str] = Counter()
         self._largest = Difference()
@@ -250,12 +248,12 @@ class Guarded:
             given[name].min(initial=1) >= 1 for name in self._users.sequences if name in given
         )
 
-    def _layout_of(self, inputs: ModelInputs) -> _Layout | None:
+    def _layout_of(self, inputs: ModelInputs) -> UserLayout | None:
         if self._users is None:
             return None
         layout = self._layout
         if layout is None or layout.names is not inputs.names:
-            self._layout = layout = _Layout(inputs.names, self._users)
+            self._layout = layout = UserLayout(inputs.names, self._users)
         return layout
 
     def _check_later(self, inputs: ModelInputs, rows: int, found: dict[str, NDArray[Any]]) -> None:
@@ -313,7 +311,7 @@ class Guarded:
             return self._counts[event]
 
 
-class _Layout:
+class UserLayout:
     """Where the tensors of users and the lengths of sequences are among those of one plan."""
 
     def __init__(self, names: TensorNames, users: Users) -> None:
@@ -326,25 +324,16 @@ class _Layout:
         rows = {
             k: widths.get(all_names[k], 1) for k in self.positions if _tells_rows(all_names[k], all_names)
         }
-        self._rows, self._one = list(rows), list(rows.values())
-        steps = [k for k, name in enumerate(ints) if name in users.sequences]
-        self._steps = np.array([k for k in steps if ints[k] in users.tensors], np.int64)
-        self._item_steps = [k for k in steps if ints[k] not in users.tensors]
+        self._rows, self._sizes = list(rows), list(rows.values())
+        self._steps = [k for k, name in enumerate(ints) if name in users.sequences]
 
     def has_one_user(self, inputs: ModelInputs) -> bool:
         """Whether every tensor of a user has one row."""
-        sizes = inputs.int_sizes + inputs.float_sizes
-        return [sizes[k] for k in self._rows] == self._one
+        return inputs.has_sizes(self._rows, self._sizes)
 
     def has_steps(self, inputs: ModelInputs) -> bool:
-        """Whether every sequence has a step; users have one row."""
-        if not self._steps.size and not self._item_steps:
-            return True
-        ints, ends = inputs.ints, np.cumsum(inputs.int_sizes)
-        if self._steps.size and ints[ends[self._steps] - 1].min() < 1:
-            return False
-        sizes = inputs.int_sizes
-        return all(ints[ends[k] - sizes[k] : ends[k]].min(initial=1) >= 1 for k in self._item_steps)
+        """Whether every sequence has a step."""
+        return not self._steps or inputs.least(self._steps) >= 1
 
 
 def _tells_rows(name: str, names: Sequence[str]) -> bool:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.cli.deploy.conftest import app_file
+
+from recserve.cli.deploy.logs import newer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,6 +109,17 @@ def test_services_are_listed_and_described(call: Call, app: str, plane: Deployed
     assert described["AccessToken"] == plane.client.service(app)["AccessToken"]
     assert described["AccessToken"] not in call("ls", "-o", "json").stdout
     assert '"script"' in call("desc", app).stdout
+
+
+def test_services_are_listed_by_their_labels(call: Call, shop: str) -> None:
+    assert call("modify", shop, "-Dlabels.team=search", "-Dlabels.tier=gold").exit_code == 0
+
+    assert [row[0] for row in rows(call("ls", "-l", "team=search"))[1:]] == [shop]
+    assert [row[0] for row in rows(call("ls", shop, "--label", "team=search", "-l", "tier=gold"))[1:]] == [
+        shop
+    ]
+    assert rows(call("ls", "-l", "team=search", "-l", "tier=none"))[1:] == []
+    assert call("ls", "-l", "team").exit_code == 2
 
 
 def test_workers_are_shown_and_replaced(call: Call, shop: str, plane: Deployed) -> None:
@@ -250,6 +266,43 @@ def test_logs_and_events(call: Call, app: str) -> None:
     assert call("logs", app, "--keyword", "nothing of the kind").stdout == ""
     assert events[0] == ["TIME", "TYPE", "REASON", "INSTANCE", "MESSAGE"]
     assert events[1][1:3] == ["Normal", "Created"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "now", "expected"),
+    [
+        ("", "ab", "ab"),
+        ("ab", "ab", ""),
+        ("ab", "abc", "c"),
+        ("abc", "bcd", "d"),
+        ("aab", "aba", "a"),
+        ("aa", "aaa", "a"),  # the log is not long yet: nothing has left it at its beginning
+        ("abc", "de", "de"),  # it was turned, or more has come than is looked at
+        ("abc", "", ""),
+    ],
+)
+def test_what_is_new_in_a_log_is_what_stands_behind_its_last_end(seen: str, now: str, expected: str) -> None:
+    assert newer(list(seen), list(now)) == list(expected)
+
+
+def test_logs_are_followed_to_instances_that_come_later(call: Call, shop: str, plane: Deployed) -> None:
+    (old,) = plane.instances(shop)
+    with subprocess.Popen(
+        [sys.executable, "-m", "recserve", "logs", shop, "-f", "--keyword", "begins with"],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as followed:
+        assert followed.stdout is not None
+        first = followed.stdout.readline()
+        assert call("deleteworkers", shop, old["InstanceName"], "-y").exit_code == 0
+        second = followed.stdout.readline()
+        followed.send_signal(signal.SIGINT)
+        rest = followed.stdout.read()
+
+    assert first == f"{old['InstanceName']} begins with hi\n"
+    assert second.partition(" ")[2] == "begins with hi\n"
+    assert second != first
+    assert (rest, followed.returncode) == ("", 0)
 
 
 def test_a_name_that_is_almost_right_is_told(call: Call, app: str) -> None:

@@ -59,16 +59,14 @@ def rewrite(
     example: Mapping[str, NDArray[Any]],
     alike: Sequence[Sequence[str]],
     rates: Mapping[str, Rate],
-    interpreted: bool = False,
-    items: bool = False,
+    options: Options = Options(),  # noqa: B008  frozen
     first: Exported | None = None,
 ) -> Rewritten:
     """Rewrite a TorchScript model; NotUnderstood where the pass has no rule, BundleError as `export` has it.
 
     `original`: a request as the model takes it; `example`: one with users of one row, which is how the result
     takes them; `rates` of both's tensors, by name. All sizes may vary, as in `export`.
-    `interpreted`: the result is run operator by operator (`script.py`), and not compiled. `first`: the flat
-    graph of `original`, where it was made already.
+    `first`: the flat graph of `original`, where it was made already.
     """
     first = first or export(script, original, alike=original_alike, in_range=ids_in_range)
     program = first.program
@@ -85,7 +83,7 @@ def rewrite(
         inputs=dict(zip(inputs, first.inputs, strict=True)),
         rates=rates,
         repeated=BATCH_SIZE not in first.inputs,
-        options=Options(interpreted=interpreted, items=items),
+        options=options,
     )
     data = {name: torch.from_numpy(example[name]) for name in sorted(example)}
     shared = dict(zip(first.tables, tables_of(script, first.tables), strict=True))

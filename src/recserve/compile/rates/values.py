@@ -172,11 +172,8 @@ class Multiplied:
             self.computed_once.append(self.columns.with_base(base))
         return self.computed_once[0]
 
-    def added_to(self, addend: Dense, *, is_new: bool) -> Dense | None:
-        """The sum, in one pass over memory; None where the addend repeats otherwise than the product.
-
-        `is_new`: nobody else reads the addend, so that its memory may become the sum's.
-        """
+    def added_to(self, addend: Dense) -> Dense | None:
+        """The sum, in one pass over memory; None where the addend repeats otherwise than the product."""
         (base, like), tiles = aligned([addend, self.columns])
         if like is not self.columns.base or not all(map(same, tiles, self.tiles)):
             return None
@@ -184,11 +181,10 @@ class Multiplied:
             total = torch.addmm(base, self.columns.base, self.weight.t())
         else:
             out = self.weight.size(0)
-            rows = base.expand(self.base_sizes).reshape(-1, out)
+            if not all(map(same, base.shape, self.base_sizes)):
+                base = base.expand(self.base_sizes).clone(memory_format=torch.contiguous_format)
             flat = self.columns.base.reshape(-1, self.weight.size(1))
-            written_out = not all(map(same, base.shape, self.base_sizes))
-            add = torch.Tensor.addmm_ if is_new or written_out else torch.addmm
-            total = add(rows, flat, self.weight.t()).reshape(self.base_sizes)
+            total = torch.addmm(base.reshape(-1, out), flat, self.weight.t()).view(self.base_sizes)
         return Dense(total, self.rate | addend.rate, tiles)
 
 
@@ -346,7 +342,7 @@ def _sum(form: Form, terms: Sequence[Term], start: int, end: int) -> Dense:
         total = Dense(left + right, total.rate | other.rate, tiles)
     if product is None:
         return total
-    summed = product.added_to(total, is_new=len(found) > 1)
+    summed = product.added_to(total)
     if summed is None:
         (left, right), tiles = aligned([product.computed(), total])
         summed = Dense(left + right, product.rate | total.rate, tiles)

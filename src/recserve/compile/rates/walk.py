@@ -10,6 +10,7 @@ Rules for operators are in ops/. What depends on weights, and not on a request, 
 from __future__ import annotations
 
 import operator
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Nodes that check what is known, or change nothing here.
 _CHECKS = ("aten._assert_tensor_metadata", "aten._assert_scalar", "aten.sym_constrain_range")
+#: Operators that write to their first argument, copy_ among them.
+_IN_PLACE = re.compile(r"aten\.[a-z0-9]\w*(?<!_)_\.\w+")
 _NUMBERS = frozenset(
     (
         operator.add, operator.sub, operator.mul, operator.floordiv, operator.mod, operator.neg, operator.ge,
@@ -43,15 +46,26 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class _Number:
+    """Of a constant."""
+
+    number: int
+
+
+#: Arguments of operators that are the same in every call.
+_PLAIN = (bool, int, float, str, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format)
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """What the second graph is for.
 
-    `interpreted`: it is run operator by operator, and not compiled. `items`: what is made of items alone will
-    be kept, and so is not computed together with what changes more often.
+    `interpreted`: it is run operator by operator, and not compiled. `items_apart`: what depends on items
+    alone is computed by itself, since its results are to be kept.
     """
 
     interpreted: bool = False
-    items: bool = False
+    items_apart: bool = False
 
 
 class Walk:
@@ -85,9 +99,12 @@ class Walk:
         self._decided: list[Any] = []
         self._turn = 0
         self._replay: Sequence[torch.Tensor] | None = None
+        self._values: dict[Any, Any] = {}
+        self._ahead: dict[Any, Any] = {}
         self.used: set[int] = set()
         for name, tensor in constants.items():
             self._numbers[name] = self._keep(tensor)
+        self._given = len(self._constants)
 
     # -- what handlers ask ----------------------------------------------------------------------------------
 
@@ -109,11 +126,11 @@ class Walk:
 
     def apart(self, first: Any, second: Any) -> bool:
         """Whether two values are better not computed together, although they have equally many rows."""
-        return self.options.items and first.rate != second.rate
+        return self.options.items_apart and (first.rate == Rate.ITEM) != (second.rate == Rate.ITEM)
 
     def keeps(self, value: Any) -> bool:
         """Whether what is computed of a value will be kept, and so is a tensor of its own."""
-        return self.options.items and value.rate == Rate.ITEM
+        return self.options.items_apart and value.rate == Rate.ITEM
 
     def fold(self, compute: Callable[..., torch.Tensor], *constants: Dense) -> Dense:
         """A new constant, computed when the model is compiled."""
@@ -128,6 +145,14 @@ class Walk:
     def is_weight(self, value: Any) -> bool:
         """Whether a value is known when the model is compiled."""
         return isinstance(value, Dense) and value.constant is not None
+
+    def known(self, node: Any) -> Any:
+        """The value of a node before this one, or of a constant; None if it comes later."""
+        return self._values.get(node)
+
+    def compute_ahead(self, node: Any, value: Any) -> None:
+        """Tell the value of a later node, which was cheaper to compute together with this one."""
+        self._ahead[node] = value
 
     def count(self, plain: float, flops: dict[Rate, float], note: str = "") -> None:
         """Tell what the operator of the current node costs; only the first walk has numbers."""
@@ -147,7 +172,10 @@ class Walk:
     def first(
         self, tables: Mapping[str, torch.Tensor], data: Mapping[str, torch.Tensor], *, rows: int
     ) -> list[torch.Tensor]:
-        """The first walk, over real tensors."""
+        """The first walk, over real tensors; one that was before is forgotten."""
+        self._decided.clear()
+        self.steps.clear()
+        del self._constants[self._given :]
         with _Reads() as reads, torch.no_grad():
             found = self.run(tables, data, rows=rows)
         self.used = {number for number, tensor in enumerate(self._constants) if id(tensor) in reads.seen}
@@ -163,7 +191,8 @@ class Walk:
     ) -> list[torch.Tensor]:
         """The model's outputs; with `constants`, in their order, decisions are those of the run before."""
         self._replay, self._turn, self.rows = constants, 0, rows
-        values: dict[Any, Any] = {}
+        values = self._values = {}
+        self._ahead = {}
         for node in self.graph.nodes:
             self.node = node
             if node.op == "placeholder":
@@ -191,6 +220,8 @@ class Walk:
         return Dense(tensor, rate, (self.rows,) + (1,) * (tensor.dim() - 1))
 
     def _call(self, node: Any, values: Mapping[Any, Any]) -> Any:
+        if node in self._ahead:
+            return self._ahead.pop(node)
         arguments = torch.fx.node.map_arg(node.args, lambda one: values[one])
         named = torch.fx.node.map_arg(node.kwargs, lambda one: values[one])
         if node.target in _NUMBERS:
@@ -198,11 +229,32 @@ class Walk:
         if node.target is operator.getitem:
             return arguments[0][arguments[1]]
         name = str(node.target)
+        if self._is_constant((arguments, named)):
+            return self._computed_once(node, arguments, named)
         for handler in OPS.get(name, ()):
             found = handler(self, *arguments, **named)
             if found is not NotImplemented:
                 return found
         raise NotUnderstood(f"{name} of {_kinds(arguments)} is not understood")
+
+    def _is_constant(self, arguments: Any) -> bool:
+        """Whether there are tensors among them, all known when the model is compiled."""
+        leaves = torch.utils._pytree.tree_leaves(arguments)
+        tensors = [one for one in leaves if not isinstance(one, _PLAIN)]
+        return bool(tensors) and all(self.is_weight(one) for one in tensors)
+
+    def _computed_once(self, node: Any, arguments: Any, named: Any) -> Any:
+        """What an operator makes of constants: other constants."""
+        mapped = torch.utils._pytree.tree_map
+
+        def real(one: Any) -> Any:
+            return self.real(one) if isinstance(one, Dense) else one
+
+        def kept(one: Any) -> Any:
+            return _Number(self._keep(one.clone())) if isinstance(one, torch.Tensor) else one
+
+        found = self.once(lambda: mapped(kept, node.target(*mapped(real, arguments), **mapped(real, named))))
+        return mapped(lambda one: self.constant(one.number) if isinstance(one, _Number) else one, found)
 
     def _keep(self, tensor: torch.Tensor) -> int:
         self._constants.append(tensor.detach())
@@ -246,7 +298,7 @@ def _simplified(graph: torch.fx.Graph) -> torch.fx.Graph:
     for node in list(made.nodes):
         if str(node.target).startswith(_CHECKS):
             made.erase_node(node)
-        elif str(node.target) == "aten.copy_.default":
+        elif _IN_PLACE.fullmatch(str(node.target)):
             written = node.args[0]
             later = [user for user in written.users if user is not node and user > node]
             for user in later:

@@ -145,6 +145,17 @@ def test_a_pod_is_managed_so_that_a_node_can_be_drained(
     assert owner["uid"] == server.objects.get("ConfigMap", f"recserve-{PLANE}")["metadata"]["uid"]
 
 
+def test_a_pod_keeps_clear_of_those_of_its_own_version(backend: KubernetesBackend, server: ApiServer) -> None:
+    """Those of another one are about to end: who keeps clear of them may end up beside one of its own."""
+    backend.start(order())
+
+    pod = server.objects.get("Pod", NAME)
+    labels = pod["metadata"]["labels"]
+    (spread,) = pod["spec"]["topologySpreadConstraints"]
+    assert spread["labelSelector"]["matchLabels"].items() <= labels.items()
+    assert spread["labelSelector"]["matchLabels"]["recserve/version"] == "1"
+
+
 def test_what_a_control_plane_that_was_killed_left_half_done_is_done(
     kubelet: Kubelet, make: Callable[..., KubernetesBackend], server: ApiServer
 ) -> None:

@@ -13,8 +13,6 @@ from recserve.compile.rates.ops import concatenation, elementwise, jagged, linea
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-Rule = "Callable[..., Any]"
-
 _FAMILIES = (
     jagged.OPS,
     lookups.OPS,

@@ -28,10 +28,6 @@ _TWO = (
 )  # fmt: skip
 
 
-#: Operators whose results nobody else has.
-_COMPUTES = frozenset(f"aten.{name}.default" for name in ("linear", "addmm", "mm"))
-
-
 def _operator(name: str, overload: str) -> Any:
     return getattr(getattr(torch.ops.aten, name), overload, None)
 
@@ -62,19 +58,6 @@ def _alone(operation: Any) -> Callable[..., Any]:
         return found.with_base(operation(found.base, *arguments, **named))
 
     return rule
-
-
-def relu(walk: Walk, value: Any) -> Any:
-    """`aten.relu`, in the memory of what was computed for it alone."""
-    found = dense(value)
-    argument = walk.node.args[0]
-    new = len(argument.users) == 1 and str(argument.target) in _COMPUTES and is_sum(value)
-    return found.with_base(torch.relu_(found.base) if new else torch.relu(found.base))
-
-
-def is_sum(value: Any) -> bool:
-    """Whether a value has memory of its own once it is written."""
-    return (isinstance(value, Form) and len(value.terms) > 1) or isinstance(value, Dense)
 
 
 def itself(_: Walk, value: Any, *arguments: Any, **named: Any) -> Any:
@@ -173,7 +156,6 @@ OPS: dict[str, Any] = {
 }
 for _name in _ONE + _ONE_WITH:
     OPS[f"aten.{_name}.default"] = _alone(_operator(_name, "default"))
-OPS["aten.relu.default"] = relu
 for _name in _TWO:
     for _overload in ("Tensor", "Scalar", "Tensor_Tensor", "Tensor_Scalar"):
         if _operator(_name, _overload) is not None:

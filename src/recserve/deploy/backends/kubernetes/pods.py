@@ -12,7 +12,7 @@ import math
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from recserve.deploy.backends.kubernetes.names import SERVICE
+from recserve.deploy.backends.kubernetes.names import SERVICE, VERSION
 from recserve.deploy.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def pod_spec(
             "maxSkew": 1,
             "topologyKey": _SPREAD.get(order.spread, _HOST),
             "whenUnsatisfiable": "ScheduleAnyway",
-            "labelSelector": {"matchLabels": {SERVICE: labels[SERVICE]}},
+            # Of its own version: in a roll the others are about to end.
+            "labelSelector": {"matchLabels": {key: labels[key] for key in (SERVICE, VERSION)}},
         }
     ]
     if order.requirements or order.requirements_path:

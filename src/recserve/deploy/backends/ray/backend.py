@@ -9,9 +9,11 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from recserve.deploy.backends.backend import State
 from recserve.deploy.backends.ray.cluster import Cluster, DiedError, SilentError, shares
 from recserve.deploy.backends.ray.keeper import kept_log, left_behind
 from recserve.deploy.backends.ray.placed import PATIENCE_S, Placed
+from recserve.deploy.backends.ray.placement import fits, preferred
 from recserve.deploy.errors import BackendError
 
 if TYPE_CHECKING:
@@ -127,7 +129,7 @@ class RayBackend:
     def why_not(self, order: Order) -> str:
         """What stands in the way of a place for an instance."""
         asked = ", ".join(f"{name} {value:g}" for name, value in shares(order).items()) or "nothing"
-        large = [node.name for key, node in self._nodes.items() if node.alive and self._fits(order, key)]
+        large = [node.name for node in self._nodes.values() if fits(order, node)]
         if large:
             return f"waits for {asked}: {', '.join(large)} would be large enough, but others have it now"
         return f"no node has {asked}; start one (`recserve node start`), or ask for less"
@@ -143,26 +145,8 @@ class RayBackend:
         self.changed()
 
     def _preferred(self, order: Order) -> str:
-        """Of the nodes that are large enough, one of the host with the fewest instances of the service."""
-        fits = [key for key in sorted(self._living()) if self._fits(order, key)]
-        at = [(one.order.service, one.node or one.near) for one in self._running.values()]
-        hosts = [(service, self._host(node)) for service, node in at]
-
-        def taken(node: str) -> tuple[int, int, int]:
-            own = hosts.count((order.service, self._host(node)))
-            return own, at.count((order.service, node)), sum(node == other for _, other in at)
-
-        return min(fits, key=taken, default="")
-
-    def _fits(self, order: Order, node: str) -> bool:
-        owns = self._nodes[node]
-        needs = order.resources
-        enough = owns.cpu >= needs.cpu and owns.memory_mb >= needs.memory_mb and owns.gpu >= needs.gpu
-        cards = owns.gpu > 0 or not needs.gpu_memory_gb
-        return enough and cards and (not order.pool or order.pool in owns.pools)
-
-    def _host(self, node: str) -> str:
-        return self._nodes[node].host if node in self._nodes else ""
+        stay = [one for one in self._running.values() if one.observed.state is not State.STOPPING]
+        return preferred(order, self._nodes, [(one.order, one.node or one.near) for one in stay])
 
     def _living(self) -> set[str]:
         return {key for key, node in self._nodes.items() if node.alive}
