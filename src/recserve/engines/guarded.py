@@ -102,6 +102,7 @@ class Guarded:
         `check_every`: one call in so many is scored by the original too; 0: none but the first.
         """
         self.original, self.rewritten = original, rewritten
+        self.script: Any = None  # of the original, whose tables others may share
         self._users, self._repeats, self._check_every = users, repeats, check_every
         self._layout: UserLayout | None = None
         self._no_rows = NoRows()
@@ -140,13 +141,15 @@ class Guarded:
         else:
             flat = load_flat(made, script)
             rewritten = TorchScript(flat, device=place, outputs=outputs, features=None, limits={})
-        return cls(
+        opened = cls(
             original,
             rewritten,
             (users or Users.of(made)) if made.users_once else None,
             repeats=made.repeats,
             check_every=check_every,
         )
+        opened.script = script
+        return opened
 
     @property
     def inputs(self) -> Mapping[str, TensorSpec]:
