@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from recserve.compile.rates.ops import (
     attention,
     concatenation,
+    cross,
     elementwise,
     fields,
     jagged,
@@ -30,6 +31,7 @@ _FAMILIES = (
     stacked.OPS,
     norm.OPS,
     fields.OPS,
+    cross.OPS,
     concatenation.OPS,
     linear.OPS,
     attention.OPS,
