@@ -101,7 +101,7 @@ def main() -> None:
     heads = [f"{name} ms | CPU" for name in COLUMNS]
     heads.append("bare /s | two threads /s | ratio")
     print(f"| workload | INPUT_TILE | {' | '.join(heads)} |")
-    print("|---" * (2 + 2 * len(COLUMNS) + 6) + "|")
+    print("|---" * (2 + 2 * len(COLUMNS) + 3) + "|")
     for name, workloads in BUNDLES.items():
         for workload in workloads:
             report(workload, folder, name)
