@@ -47,6 +47,11 @@ class _Feature:
     weights: Dense | None
 
     @property
+    def rate(self) -> Rate:
+        """Of both."""
+        return self.ids.rate | self.lengths.rate
+
+    @property
     def repeats(self) -> Any:
         """How often its rows are repeated."""
         return self.lengths.tiles[0]
@@ -109,7 +114,7 @@ def quantised(walk: Walk, *arguments: Any) -> Any:
     widths: list[int] = walk.once(lambda: walk.real(arguments[_D_OFFSETS]).diff().tolist())
     starts = [sum(widths[:k]) for k in range(features)]
     terms: list[Term] = []
-    for group in _alike(joint):
+    for group in _alike(walk, joint):
         looked_up = _group(walk, arguments, joint, group, rows)
         at = 0
         for k in group:
@@ -147,7 +152,7 @@ def _parts(value: Any) -> list[Any]:
     return list(value.parts) if isinstance(value, Cat) else [dense(value)]
 
 
-def _alike(joint: Sequence[_Feature]) -> list[list[int]]:
+def _alike(walk: Walk, joint: Sequence[_Feature]) -> list[list[int]]:
     """Features whose rows repeat alike, by their positions."""
     groups: list[list[int]] = []
     for k, mine in enumerate(joint):
@@ -156,7 +161,7 @@ def _alike(joint: Sequence[_Feature]) -> list[list[int]]:
         for group in groups:
             first = joint[group[0]]
             rows = same(first.lengths.base.size(0), mine.lengths.base.size(0))
-            if same(first.repeats, mine.repeats) and rows:
+            if same(first.repeats, mine.repeats) and rows and not walk.apart(first, mine):
                 group.append(k)
                 break
         else:
