@@ -244,7 +244,7 @@ def _rows_of_several(walk: Walk, arguments: Sequence[Any]) -> Cat:
     joint = list(map(_Feature, range(features), ids, lengths, [None] * features))
     limits = indices.rows if checked else None
     parts: dict[int, Dense] = {}
-    for group in _alike(joint):
+    for group in _alike(walk, joint):
         rows = _group(walk, arguments, group, limits=limits, width=arguments[_TOTAL_D])
         sizes = [feature.ids.base.size(0) for feature in group]
         found = [rows.base] if len(group) == 1 else torch.split(rows.base, sizes)
