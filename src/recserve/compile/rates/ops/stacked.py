@@ -1,6 +1,6 @@
 """Products of the same columns, as experts and gates have them: one product with all weights.
 
-    W1 x, W2 x, W3 x   =   columns of   [W1; W2; W3] x
+W1 x, W2 x, W3 x   =   columns of   [W1; W2; W3] x
 """
 
 from __future__ import annotations
