@@ -36,6 +36,25 @@ class Offsets:
         return self.lengths.rate
 
 
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Running sums of the lengths of each feature, [F, B], or [F, B + 1] with a 0 before them."""
+
+    lengths: Cat
+    begins_with_zero: bool = False
+
+    @property
+    def sizes(self) -> tuple[Any, Any]:
+        """As the original model sees them."""
+        features, rows = self.lengths.sizes
+        return (features, rows + 1 if self.begins_with_zero else rows)
+
+    @property
+    def rate(self) -> Rate:
+        """That of the lengths."""
+        return self.lengths.rate
+
+
 def summed(lengths: torch.Tensor) -> torch.Tensor:
     """Offsets of lengths that are told as they are."""
     found: torch.Tensor = torch.ops.fbgemm.asynchronous_complete_cumsum(lengths)
@@ -52,6 +71,33 @@ def complete_cumsum(_: Walk, lengths: Any) -> Any:
     if len(lengths.sizes) != 1:
         return NotImplemented
     return Offsets(lengths)
+
+
+def cumsum(_: Walk, value: Any, dim: int, **named: Any) -> Any:
+    """`aten.cumsum` of the lengths of each feature."""
+    if not isinstance(value, Cat) or value.dim != 0 or len(value.sizes) != 2 or dim not in (1, -1):
+        return NotImplemented
+    return Sums(value)
+
+
+def sum_of_rows(_: Walk, value: Any, dim: Any, keep: bool = False, **named: Any) -> Any:
+    """`aten.sum` of the lengths of each feature: how many values it has."""
+    dims = [dim] if isinstance(dim, int) else list(dim)
+    if (
+        not isinstance(value, Cat)
+        or value.dim != 0
+        or len(value.sizes) != 2
+        or dims not in ([1], [-1])
+        or keep
+    ):
+        return NotImplemented
+    parts = []
+    for part in value.parts:
+        total = part.base.sum(1, **named)
+        parts.append(
+            Dense(total if is_one(part.tiles[1]) else total * part.tiles[1], part.rate, part.tiles[:1])
+        )
+    return Cat(0, tuple(parts))
 
 
 def rows_of(lengths: Dense | Cat, count: int) -> list[Dense]:
@@ -110,8 +156,11 @@ def view(_: Walk, value: Any, sizes: Sequence[Any]) -> Any:
     if not isinstance(value, Cat) or value.dim != 0:
         return NotImplemented
     count = len(value.parts)
-    if len(sizes) == 1 and value.parts[0].base.dim() == 2:
-        return Cat(0, tuple(_flat(part) for part in value.parts))
+    if len(sizes) == 1:
+        if all(part.base.dim() == 1 for part in value.parts):
+            return value
+        if all(part.base.dim() == 2 and is_one(part.sizes[0]) for part in value.parts):
+            return Cat(0, tuple(_flat(part) for part in value.parts))
     if len(sizes) == 2 and value.parts[0].base.dim() == 1 and same(sizes[0], count):
         first = value.parts[0].sizes[0]
         if all(same(part.sizes[0], first) for part in value.parts):
@@ -123,6 +172,10 @@ def view(_: Walk, value: Any, sizes: Sequence[Any]) -> Any:
 
 def cat(_: Walk, values: Sequence[Any], dim: int = 0) -> Any:
     """`aten.cat` along the dimension of parts that are joined already."""
+    if len(values) == 2 and isinstance(values[1], Sums) and dim in (1, -1):
+        zeros, sums = values
+        before = isinstance(zeros, Dense) and zeros.rate == Rate.CONST and is_one(zeros.sizes[1])
+        return Sums(sums.lengths, begins_with_zero=True) if before else NotImplemented
     joined = [value for value in values if isinstance(value, Cat)]
     if not joined or any(value.dim != dim % len(value.sizes) for value in joined):
         return NotImplemented
@@ -185,6 +238,8 @@ def _some(value: Cat, first: int, last: int) -> Any:
 
 def unbind(walk: Walk, value: Any, dim: int = 0) -> Any:
     """`aten.unbind` of [F, B]: a row each."""
+    if isinstance(value, Sums) and value.begins_with_zero and dim == 0:
+        return tuple(Offsets(row) for row in unbind(walk, value.lengths, 0))
     if not isinstance(value, Cat) or dim != value.dim or value.dim != 0:
         return NotImplemented
     if not all(is_one(part.sizes[0]) for part in value.parts):
@@ -225,11 +280,11 @@ def _repeating_alike(values: Dense, lengths: Dense) -> tuple[Dense, Dense]:
     return values.untiled(0), lengths.untiled(0)
 
 
-def of_offsets(rule: Callable[[Walk, Offsets], Any]) -> Callable[..., Any]:
-    """A rule for offsets alone."""
+def of_offsets(rule: Callable[[Walk, Any], Any]) -> Callable[..., Any]:
+    """A rule for what is not summed up yet alone."""
 
     def asked(walk: Walk, value: Any, *arguments: Any, **named: Any) -> Any:
-        return rule(walk, value) if isinstance(value, Offsets) else NotImplemented
+        return rule(walk, value) if isinstance(value, Offsets | Sums) else NotImplemented
 
     return asked
 
@@ -243,6 +298,8 @@ OPS: dict[str, Any] = {
     "aten.segment_reduce.default": segment_reduce,
     "aten.view.default": view,
     "aten.reshape.default": view,
+    "aten.cumsum.default": cumsum,
+    "aten.sum.dim_IntList": sum_of_rows,
     "aten.cat.default": cat,
     "aten.slice.Tensor": slice_,
     "aten.split.sizes": split,

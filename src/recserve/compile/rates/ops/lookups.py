@@ -42,6 +42,7 @@ _NOT_POOLED = 2
 class _Feature:
     """What one feature brings to a joint lookup."""
 
+    position: int
     ids: Dense
     lengths: Dense
     weights: Dense | None
@@ -110,14 +111,14 @@ def quantised(walk: Walk, *arguments: Any) -> Any:
         raise NotUnderstood(f"{walk.node.target}: ids of {len(ids)} parts for {features} features")
     lengths = rows_of(offsets.lengths, features)
     beside = [None] * features if weights is None else _parts(weights)
-    joint = [_Feature(*parts) for parts in zip(ids, lengths, beside, strict=True)]
+    joint = list(map(_Feature, range(features), ids, lengths, beside))
     widths: list[int] = walk.once(lambda: walk.real(arguments[_D_OFFSETS]).diff().tolist())
     starts = [sum(widths[:k]) for k in range(features)]
     terms: list[Term] = []
     for group in _alike(walk, joint):
-        looked_up = _group(walk, arguments, joint, group, rows)
+        looked_up = _group(walk, arguments, group, limits=rows)
         at = 0
-        for k in group:
+        for k in (feature.position for feature in group):
             terms.append(Term(starts[k], widths[k], looked_up, at))
             at += widths[k]
     return _in_order(Form(tuple(terms), sum(widths)))
@@ -152,37 +153,40 @@ def _parts(value: Any) -> list[Any]:
     return list(value.parts) if isinstance(value, Cat) else [dense(value)]
 
 
-def _alike(walk: Walk, joint: Sequence[_Feature]) -> list[list[int]]:
-    """Features whose rows repeat alike, by their positions."""
-    groups: list[list[int]] = []
-    for k, mine in enumerate(joint):
+def _alike(walk: Walk, joint: Sequence[_Feature]) -> list[list[_Feature]]:
+    """Features whose rows repeat alike."""
+    groups: list[list[_Feature]] = []
+    for mine in joint:
         if not same(mine.repeats, mine.ids.tiles[0]):
             raise NotUnderstood("ids repeat otherwise than their lengths")
         for group in groups:
-            first = joint[group[0]]
+            first = group[0]
             rows = same(first.lengths.base.size(0), mine.lengths.base.size(0))
             if same(first.repeats, mine.repeats) and rows and not walk.apart(first, mine):
-                group.append(k)
+                group.append(mine)
                 break
         else:
-            groups.append([k])
+            groups.append([mine])
     return groups
 
 
 def _group(
     walk: Walk,
     arguments: Sequence[Any],
-    joint: Sequence[_Feature],
-    group: Sequence[int],
+    features: Sequence[_Feature],
+    *,
     limits: Dense | None,
+    width: int | None = None,
 ) -> Dense:
-    """The lookup of some features, whose rows repeat alike."""
-    at, features = list(group), [joint[k] for k in group]
+    """The lookup of some features, whose rows repeat alike; `width` of a row, if not of all side by side."""
+    at = [feature.position for feature in features]
     chosen = list(arguments)
     for position in _PER_FEATURE:
         chosen[position] = walk.fold(lambda entries: entries[at].contiguous(), arguments[position])
     chosen[_D_OFFSETS] = walk.fold(lambda ends: _ends(ends, at), arguments[_D_OFFSETS])
-    chosen[_TOTAL_D] = walk.once(lambda: int(walk.real(chosen[_D_OFFSETS])[-1]))
+    if width is None:
+        width = walk.once(lambda: int(walk.real(chosen[_D_OFFSETS])[-1]))
+    chosen[_TOTAL_D] = width
     rate = join([value for one in features for value in (one.ids, one.lengths)])
     ids = _joined([one.ids for one in features])
     chosen[_OFFSETS] = summed(_joined([one.lengths for one in features]))
@@ -213,10 +217,10 @@ def _called(arguments: Sequence[Any], rate: Any) -> Dense:
 
 
 def _not_pooled(walk: Walk, arguments: Sequence[Any]) -> Any:
-    """A row of the table for each id, of one feature."""
+    """A row of the table for each id."""
     indices, offsets = arguments[_INDICES], arguments[_OFFSETS]
     if isinstance(indices, Cat | CheckedIds):
-        raise NotUnderstood(f"{walk.node.target}: several features at once that are not pooled")
+        return _rows_of_several(walk, arguments)
     ids = dense(indices)
     if is_one(ids.tiles[0]):
         return _called(arguments, ids.rate)
@@ -226,6 +230,26 @@ def _not_pooled(walk: Walk, arguments: Sequence[Any]) -> Any:
     given[_OFFSETS] = Dense.of(torch.arange(ids.base.size(0) + 1, dtype=_dtype(offsets)), ids.rate)
     found = _called(given, ids.rate)
     return Dense(found.base, ids.rate, (ids.tiles[0], 1))
+
+
+def _rows_of_several(walk: Walk, arguments: Sequence[Any]) -> Cat:
+    """The rows of several features, each of which keeps its rate."""
+    indices, offsets = arguments[_INDICES], arguments[_OFFSETS]
+    features = int(dense(arguments[_PER_FEATURE[0]]).base.size(0))
+    checked = isinstance(indices, CheckedIds)
+    ids = (indices.ids if checked else indices).parts
+    if len(ids) != features or not isinstance(offsets, Offsets):
+        raise NotUnderstood(f"{walk.node.target}: ids of {len(ids)} parts for {features} features")
+    lengths = rows_of(offsets.lengths, features)
+    joint = list(map(_Feature, range(features), ids, lengths, [None] * features))
+    limits = indices.rows if checked else None
+    parts: dict[int, Dense] = {}
+    for group in _alike(walk, joint):
+        rows = _group(walk, arguments, group, limits=limits, width=arguments[_TOTAL_D])
+        sizes = [feature.ids.base.size(0) for feature in group]
+        found = [rows.base] if len(group) == 1 else torch.split(rows.base, sizes)
+        parts |= {one.position: rows.with_base(part) for one, part in zip(group, found, strict=True)}
+    return Cat(0, tuple(parts[k] for k in range(features)))
 
 
 def _dtype(offsets: Any) -> torch.dtype:
@@ -247,26 +271,27 @@ def embedding(walk: Walk, weight: Any, indices: Any, *arguments: Any) -> Any:
 def embedding_bag(walk: Walk, weight: Any, indices: Any, offsets: Any, *arguments: Any) -> Any:
     """`aten.embedding_bag` of one feature: told once where ids and rows repeat alike."""
     scale, mode, sparse, weights, last, padding = (*arguments, *[None] * 6)[:6]
-    if isinstance(indices, Cat) or not isinstance(offsets, Offsets) or isinstance(offsets.lengths, Cat):
+    if isinstance(indices, Cat | CheckedIds) or not last:
         return NotImplemented
-    ids, lengths = dense(indices), dense(offsets.lengths)
-    if not same(ids.tiles[0], lengths.tiles[0]):
-        ids, lengths = ids.untiled(0), lengths.untiled(0)
-    beside = None if weights is None else dense(weights)
-    if not last:
-        raise NotUnderstood("embedding_bag without its last offset")
-    base = torch.ops.aten.embedding_bag(
+    ids, beside = dense(indices), None if weights is None else dense(weights)
+    lengths = dense(offsets.lengths) if isinstance(offsets, Offsets) else None
+    once = lengths is not None and same(ids.tiles[0], lengths.tiles[0])
+    if not once or (beside is not None and not same(beside.tiles[0], ids.tiles[0])):
+        ids, lengths = ids.untiled(0), None
+        beside = None if beside is None else beside.untiled(0)
+    edges = offsets_of(offsets) if lengths is None else summed(lengths.base)
+    base = torch.ops.aten.embedding_bag.padding_idx(
         full(weight),
         ids.base,
-        summed(lengths.base),
+        edges,
         bool(scale),
         mode or 0,
         bool(sparse),
-        None if beside is None else beside.base if same(beside.tiles[0], ids.tiles[0]) else full(beside),
+        None if beside is None else beside.base,
         True,
-        -1 if padding is None else padding,
+        padding,
     )[0]
-    return (Dense(base, ids.rate | lengths.rate, (lengths.tiles[0], 1)),)
+    return (Dense(base, ids.rate | offsets.rate, (1 if lengths is None else lengths.tiles[0], 1)),)
 
 
 OPS: dict[str, Any] = {
