@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.cli.conftest import Folder
 
@@ -63,3 +64,16 @@ def test_a_bundle_without_features_shows_its_model(call: Callable[..., Any], fol
 
     assert content["features"] == []
     assert len(content["tensors"]) == 6
+
+
+def test_it_says_what_was_compiled_and_why_it_is_not_served(call: Callable[..., Any], tmp_path: Path) -> None:
+    from tests.processors import rewritten
+
+    bundle = rewritten.write(tmp_path / "rank")
+    told = json.loads(call("inspect", str(bundle.path), "--json").stdout)["bundle"]["compiled"]
+    with bundle.model_path.open("ab") as file:
+        file.write(b" ")
+    stale = json.loads(call("inspect", str(bundle.path), "--json").stdout)["bundle"]["compiled"]
+
+    assert told.startswith("rates, torchscript; 0.50 x at 200 rows; probability within 1e-07")
+    assert stale == "no: scripted_model.pt has changed since"

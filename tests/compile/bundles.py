@@ -87,18 +87,31 @@ def features_of(bundle: Bundle) -> Generator:
 
 @pytest.fixture(scope="session")
 def compiled_rank(tmp_path_factory: pytest.TempPathFactory) -> CompiledBundle:
-    from recserve.cli.app import app
-    from recserve.engines.compiled import Compiled, folder_of
+    """Machine code of the graph as it is: it takes what the export takes."""
+    from recserve.compile.bundle import compile_bundle
+    from recserve.engines.compiled import FLAT
 
     bundle = write_rank(tmp_path_factory.mktemp("compiled") / "rank")
-    result = CliRunner().invoke(app, ["compile", str(bundle.path)])
-    assert result.exit_code == 0, result.output
-    return CompiledBundle(bundle, Compiled.read(folder_of(bundle)), result.stdout)
+    made = compile_bundle(bundle, features_of(bundle), engines=("aotinductor",), graphs=(FLAT,))
+    return CompiledBundle(bundle, made)
 
 
 @pytest.fixture(scope="session")
 def compiled_tile(tmp_path_factory: pytest.TempPathFactory) -> CompiledBundle:
+    """Machine code at the model's own rates; the export takes users of one row too."""
     from recserve.compile.bundle import compile_bundle
 
     bundle = write_rank(tmp_path_factory.mktemp("compiled") / "tile", tile=True)
-    return CompiledBundle(bundle, compile_bundle(bundle, features_of(bundle)))
+    return CompiledBundle(bundle, compile_bundle(bundle, features_of(bundle), engines=("aotinductor",)))
+
+
+@pytest.fixture(scope="session")
+def rewritten_rank(tmp_path_factory: pytest.TempPathFactory) -> CompiledBundle:
+    """What the command makes unless told otherwise: TorchScript at the model's own rates."""
+    from recserve.cli.app import app
+    from recserve.engines.compiled import Compiled, folder_of
+
+    bundle = write_rank(tmp_path_factory.mktemp("compiled") / "rewritten")
+    result = CliRunner().invoke(app, ["compile", str(bundle.path), "--explain"])
+    assert result.exit_code == 0, result.output
+    return CompiledBundle(bundle, Compiled.read(folder_of(bundle)), result.stdout)

@@ -30,6 +30,7 @@ from recserve.compile.export import export
 from recserve.compile.ids_in_range import ids_in_range
 from recserve.compile.rates.rewrite import rewrite
 from recserve.compile.rates.values import Rate
+from recserve.compile.rates.walk import Options
 from recserve.compile.requests import KINDS, OUTSIDE, Requests
 from recserve.compile.script import write_script
 from recserve.engines import compiled
@@ -104,7 +105,7 @@ class Compared:
             example=asked.example(users_once=True),
             alike=asked.alike(users_once=True),
             rates={name: Rate[rate.upper()] for name, rate in asked.rates.items()},
-            fold=True,
+            options=Options(interpreted=True),
         ).exported
 
     def drawn(self, seed: int) -> Tensors:

@@ -8,65 +8,57 @@ import numpy as np
 import pytest
 
 from recserve.compile import gate
-from recserve.engines.column_sum import ColumnSum
+from recserve.compile.asked import Asked
 from recserve.engines.compiled import Speed
 from recserve.engines.engine import tensors
-from recserve.errors import BundleError
-from recserve.messages import TensorResponse
+from recserve.errors import BundleError, ModelError, RecserveError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
-    from recserve.messages import TensorRequest
-
 VALUES = {"x.values": np.array([[0.25], [0.5]], np.float32)}
+ASKED = Asked(2, VALUES, VALUES)
 
 
-class Shifted(ColumnSum):
-    """Sums, changed by a function."""
+def answering(name: str, change: Callable[[NDArray[Any]], Any] = lambda values: values) -> gate.Answers:
+    """A model of one output: its input, changed."""
 
-    def __init__(self, output: str, change: Any) -> None:
-        super().__init__({output: ["x.values"]}, ["x.values"], outputs=(), features=None, limits={})
-        self._change = change
+    def answer(given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        return {name: change(given["x.values"][:, 0])}
 
-    def run_tensors(self, request: TensorRequest) -> TensorResponse:
-        answered = super().run_tensors(request).named_outputs
-        return TensorResponse([], {name: self._change(output) for name, output in answered.items()})
+    return answer
 
 
-def same(output: NDArray[Any]) -> NDArray[Any]:
-    return output
+def failing(given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    raise ModelError("the model failed: index out of range")
 
 
-@pytest.mark.parametrize(
-    ("output", "shift", "passes"),
-    [
-        ("probs_ctr", 1e-6, True),
-        ("probs_ctr", 4e-6, False),
-        ("y", 1e-6, True),  # between 0 and 1: held to be a probability
-        ("y", 4e-6, False),
-    ],
-)
-def test_probabilities_may_differ_by_two_millionths(output: str, shift: float, passes: bool) -> None:
-    engines = Shifted(output, same), Shifted(output, lambda values: values + np.float32(shift))
+@pytest.mark.parametrize(("shift", "passes"), [(1e-6, True), (4e-6, False)])
+def test_probabilities_may_differ_by_two_millionths(shift: float, passes: bool, tmp_path: Path) -> None:
+    models = answering("probs_ctr"), answering("probs_ctr", lambda values: values + np.float32(shift))
 
     if passes:
-        assert gate.compare(*engines, [VALUES]).probability == pytest.approx(shift, rel=0.1)
+        parity = gate.compare(*models, [ASKED], reproducer=tmp_path / "r.npz")
+        assert parity.probability == pytest.approx(shift, rel=0.1)
     else:
-        with pytest.raises(BundleError, match=f"nothing is written: output '{output}' differs by 3.99e-06"):
-            gate.compare(*engines, [VALUES])
+        with pytest.raises(BundleError, match=r"output 'probs_ctr' differs .* up to 3.99e-06 .* of 2 rows"):
+            gate.compare(*models, [ASKED], reproducer=tmp_path / "r.npz")
 
 
 @pytest.mark.parametrize(("factor", "passes"), [(1 + 5e-6, True), (1 + 5e-5, False)])
-def test_other_outputs_may_differ_by_their_size(factor: float, passes: bool) -> None:
+def test_other_outputs_may_differ_by_their_size(factor: float, passes: bool, tmp_path: Path) -> None:
     large = {"x.values": np.array([[-3000.0], [5.0]], np.float32)}
-    engines = Shifted("logits", same), Shifted("logits", lambda values: values * np.float32(factor))
+    models = answering("logits"), answering("logits", lambda values: values * np.float32(factor))
+    asked = [Asked(2, large, large)]
 
     if passes:
-        assert 0 < gate.compare(*engines, [large]).relative <= gate.RELATIVE
+        assert 0 < gate.compare(*models, asked, reproducer=tmp_path / "r.npz").relative <= 1e-5
     else:
         with pytest.raises(BundleError, match="output 'logits' differs"):
-            gate.compare(*engines, [large])
+            gate.compare(*models, asked, reproducer=tmp_path / "r.npz")
 
 
 @pytest.mark.parametrize(
@@ -79,25 +71,69 @@ def test_other_outputs_may_differ_by_their_size(factor: float, passes: bool) -> 
     ],
     ids=["rows", "type", "nan", "infinity"],
 )
-def test_another_shape_or_type_and_new_nans_never_pass(change: Any) -> None:
-    with pytest.raises(BundleError, match="differs by inf"):
-        gate.compare(Shifted("probs", same), Shifted("probs", change), [VALUES])
+def test_another_shape_or_type_and_new_nans_never_pass(change: Any, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"differs .* by up to inf"):
+        gate.compare(answering("probs"), answering("probs", change), [ASKED], reproducer=tmp_path / "r.npz")
 
 
-def test_nan_where_the_original_has_it_passes() -> None:
-    def nan(values: NDArray[Any]) -> NDArray[Any]:
-        return np.where([True, False], np.float32(np.nan), values)
+def test_nan_where_the_original_has_it_passes(tmp_path: Path) -> None:
+    nan = answering("probs", lambda values: np.where([True, False], np.float32(np.nan), values))
 
-    assert gate.compare(Shifted("probs", nan), Shifted("probs", nan), [VALUES]) == gate.Parity(1, 0.0, 0.0)
+    assert gate.compare(nan, nan, [ASKED], reproducer=tmp_path / "r.npz") == gate.Parity(1, 0.0, 0.0)
 
 
-def test_times_are_taken_for_every_request() -> None:
-    engine = Shifted("y", same)
+def test_what_differs_is_saved_with_both_requests_and_both_answers(tmp_path: Path) -> None:
+    path = tmp_path / "r.npz"
+    once = {"x.values": VALUES["x.values"] * 2}
 
-    speeds = gate.race(engine, engine, [(2, VALUES), (2, VALUES)])
+    with pytest.raises(BundleError, match=r"is saved in .*r.npz"):
+        gate.compare(answering("y"), answering("y"), [Asked(2, VALUES, once)], reproducer=path)
 
-    assert [speed.rows for speed in speeds] == [2, 2]
-    assert all(speed.original_ms > 0 and speed.compiled_ms > 0 for speed in speeds)
+    with np.load(path) as saved:
+        assert {name: list(saved[name].ravel()) for name in saved} == {
+            "original/x.values": [0.25, 0.5],
+            "compiled/x.values": [0.5, 1.0],
+            "expected/y": [0.25, 0.5],
+            "found/y": [0.5, 1.0],
+        }
+
+
+def test_a_failure_where_the_original_answers_is_one_too(tmp_path: Path) -> None:
+    path = tmp_path / "r.npz"
+
+    with pytest.raises(BundleError, match=r"it fails for a request of 2 rows \(the model failed: index"):
+        gate.compare(answering("y"), failing, [ASKED], reproducer=path)
+
+    assert path.exists()
+
+
+def test_what_the_original_refuses_says_nothing_where_it_may(tmp_path: Path) -> None:
+    refused = Asked(2, VALUES, VALUES, may_be_refused=True)
+
+    parity = gate.compare(failing, failing, [refused], reproducer=tmp_path / "r.npz")
+
+    assert parity.requests == 0
+    with pytest.raises(RecserveError, match=r"the model rejects a request of 2 rows .* --samples"):
+        gate.compare(failing, answering("y"), [ASKED], reproducer=tmp_path / "r.npz")
+
+
+def test_requests_are_the_same_for_both_though_one_writes_to_them(tmp_path: Path) -> None:
+    def writing(given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        given["x.values"][:] += 1
+        return {"y": given["x.values"][:, 0].copy()}
+
+    assert gate.compare(writing, writing, [ASKED, ASKED], reproducer=tmp_path / "r.npz").requests == 2
+    assert VALUES["x.values"][0, 0] == 0.25
+
+
+def test_calls_take_turns_and_the_first_is_what_others_are_compared_with() -> None:
+    order: list[int] = []
+
+    speeds = gate.race(7, lambda: order.append(0), [lambda: order.append(1), lambda: order.append(2)])
+
+    assert order == [0, 1, 2] * (gate.WARM_UP + gate.ROUNDS)
+    assert [speed.rows for speed in speeds] == [7, 7]
+    assert speeds[0].original_ms == speeds[1].original_ms > 0
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,34 @@ def test_both_ends_of_lengths_and_ids_are_among_them(features: Generator) -> Non
     assert len({tuple(tensors["tags.lengths"]) for tensors in drawn}) == len(drawn)
 
 
+def test_ids_that_no_table_has_are_drawn_for_all_features_and_for_each(features: Generator) -> None:
+    together, *alone = Requests(features, features.tensors).outside(9)
+
+    ids = [name for name in together if name.endswith(".values") and together[name].dtype.kind == "i"]
+    for name in ids:
+        assert together[name].max(initial=0) >= TABLES[name.rpartition(".")[0].rpartition("__")[2]]
+    assert any(together[name].min(initial=0) < -1 for name in ids)
+    for one in alone:
+        outside = [
+            name
+            for name in ids
+            if one[name].max(initial=0) >= TABLES[name.partition(".")[0].rpartition("__")[2]]
+        ]
+        assert len(outside) == 1
+    assert len(alone) == len(ids)
+
+
+def test_users_have_one_row_where_they_are_asked_for_once(tmp_path: Path) -> None:
+    features = features_of(write_rank(tmp_path))
+
+    drawn = Requests(features, features.tensors, users_once=True).example(5)
+
+    assert drawn["batch_size"].tolist() == [5]
+    assert {name: len(drawn[name]) for name in drawn if name.endswith(".lengths")} == {
+        "user_id.lengths": 1, "item_id.lengths": 5, "tags.lengths": 5, "clicks__item_id.lengths": 1,
+    }  # fmt: skip
+
+
 def test_what_may_vary_in_the_example_has_a_size_of_more_than_1(features: Generator) -> None:
     example = Requests(features, features.tensors).example(5)
 

@@ -39,7 +39,7 @@ ITEMS = ["i1", "nobody knows it"]
 #: What tells who has answered: the score of an unknown item.
 MEMBERS = {0.0: "rank", -1.0: "rank_canary"}
 #: A client takes members in turn by their weights: of so many, 0.1 to the request if nothing fails.
-REQUESTS = 500
+REQUESTS = 300
 
 
 class Machines:

@@ -155,7 +155,7 @@ def test_one_request_in_n_is_re_scored_beside_the_others(guarded: Callable[..., 
 
     for seed in range(20):
         engine.run(models.rank_inputs(3, tile=True, seed=seed), rows=3)
-    settle(engine, 4)
+    engine.close()
 
     figures = engine.figures
     assert figures.alike + figures.dropped == FIRST_CALLS + 4
@@ -172,7 +172,7 @@ def test_a_rewrite_that_goes_wrong_later_is_switched_off_by_a_re_scored_request(
     engine.rewritten = engines["wrong"]
     for _ in range(2):
         engine.run(models.rank_inputs(3, tile=True), rows=3)
-    settle(engine, 1)
+    engine.close()
     result = engine.run(models.rank_inputs(3, tile=True), rows=3)
 
     assert engine.figures.different == 1
@@ -195,8 +195,10 @@ def test_a_request_never_waits_for_one_that_is_re_scored(
 
     assert engine.figures.dropped == 9
     slow.go.set()
-    settle(engine, 1)
+    engine.close()
     assert engine.figures.alike == FIRST_CALLS + 1
+    engine.run(inputs, rows=3)
+    assert engine.figures.dropped == 10
 
 
 class Slow:
@@ -260,14 +262,6 @@ def test_a_callers_tensors_of_one_user_run_the_rewritten_model(
     assert (base.figures.rewritten, base.figures.original) == (0, 1)
     with pytest.raises(RequestError, match=r"missing \{'batch_size'\}"):
         tiled.run_tensors(TensorRequest([], rows))
-
-
-def settle(engine: Guarded, checks: int) -> None:
-    """Wait for what is re-scored."""
-    if engine._checker is not None:
-        engine._checker.shutdown()
-        engine._checker = None
-    assert checks
 
 
 class TestContract(EngineContract):

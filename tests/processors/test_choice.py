@@ -142,7 +142,7 @@ def test_rows_of_several_users_are_left_to_the_export(made: Bundle) -> None:
     features = load_features(made, spec_of())
 
     together = load_model(made, batching)
-    predicted = load_engine(made, spec_of(), features, repeated=True)
+    predicted = load_engine(made, spec_of(compiled="require"), features, repeated=True)
 
     assert together.chosen.why_not == "metadata.rpc.batching puts requests of several users into one call"
     assert together.features is not None

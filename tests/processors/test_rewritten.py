@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from recserve.client.request import build_request
 from recserve.config import service
 from recserve.engines.guarded import FIRST_CALLS, Guarded
 from recserve.engines.torchscript import tensor_at
+from recserve.errors import BundleError
 from recserve.observe.trace import Trace
 from recserve.processors.load import load
 from recserve.processors.normal import Normal
@@ -134,3 +136,19 @@ def test_embedding_tables_are_in_memory_once(loaded: Callable[..., Normal]) -> N
     original, made = engine.original.script, engine.rewritten.script  # type: ignore[attr-defined]
 
     assert tensor_at(made, "table_0").ctypes.data == tensor_at(original, "weights").ctypes.data
+
+
+def test_one_that_does_not_load_is_left_aside_unless_it_is_insisted_on(
+    loaded: Callable[..., Normal], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    export = loaded(compiled="off")
+    next(tmp_path.rglob("model.pt")).write_bytes(b"no model")
+
+    with caplog.at_level(logging.WARNING, "recserve.load"):
+        compiled = loaded()
+
+    assert compiled.info()["compiled"] == "no"
+    assert "is not a TorchScript model" in caplog.records[0].__dict__["reason"]
+    assert equal(export.score(request(3)), compiled.score(request(3)))
+    with pytest.raises(BundleError, match="is not a TorchScript model"):
+        loaded(compiled="require")

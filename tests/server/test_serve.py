@@ -86,7 +86,9 @@ def test_while_loading_readyz_says_how_far_that_is_in_words_and_as_json() -> Non
         "total": 4000,
         "memory_bytes": 1 << 30,
     }
-    assert (at_last.status, json.loads(at_last.data)) == (200, {"ready": True, "state": "ready"})
+    told = json.loads(at_last.data)
+    assert (at_last.status, told["ready"], told["state"]) == (200, True, "ready")
+    assert told["serves"]["engine"]
 
 
 def test_warm_up_runs_the_whole_path_on_every_thread_before_ready() -> None:

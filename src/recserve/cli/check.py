@@ -132,7 +132,7 @@ def check_model(bundle: "Bundle", spec: "ServiceSpec") -> tuple[tuple["Generator
     from recserve.processors.load import load_model
     from recserve.processors.what_runs import described
 
-    features, engine, _ = load_model(bundle, spec)
+    features, engine, *_ = load_model(bundle, spec)
     fit = "" if features is None else ", which the features send"
     compiled = "; compiled" if described(engine)["compiled"] == "yes" else ""
     return (features, engine), f"reads {len(engine.inputs)} tensors{fit}{compiled}"

@@ -107,7 +107,7 @@ def _content(path: Path, config: Path | None) -> Content:
     spec = load(config)
     export(spec.envs)
     bundle = Bundle.open(path)
-    features, engine, chosen = load_model(bundle, spec)
+    features, engine, chosen, _ = load_model(bundle, spec)
     if features is None and bundle.fg_path:  # not served, and worth a look
         features = load_features(bundle, spec)
     facts = {

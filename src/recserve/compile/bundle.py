@@ -41,7 +41,7 @@ from recserve.engines.torchscript import TorchScript, load_script, set_threads
 from recserve.errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -86,15 +86,16 @@ def compile_bundle(
     samples: Sequence[Mapping[str, NDArray[Any]]] = (),
     output: Path | None = None,
     engines: Sequence[str] = (TORCHSCRIPT,),
+    graphs: Collection[str] = (RATES, FLAT),
     item_results: bool = False,
     progress: Progress | None = None,
 ) -> Compiled:
     """Compile a bundle's TorchScript model for this machine, into `output` or the bundle itself.
 
-    Each of `engines` gets the model as it is and at its own rates; the fastest of all is kept. Without
-    features the compared requests are `samples`: the tensors of at least one request. `item_results`: also
-    the two programs that servers need to keep what depends on items alone. Raises BundleError if there is
-    nothing that answers alike, and then nothing is written.
+    Each of `engines` gets each of `graphs`: the model at its own rates, and as it is; the fastest of all is
+    kept. Without features the compared requests are `samples`: the tensors of at least one request.
+    `item_results`: also the two programs that servers need to keep what depends on items alone. Raises
+    BundleError if there is nothing that answers alike, and then nothing is written.
     """
     if bundle.engine != TORCHSCRIPT:
         raise BundleError(
@@ -117,7 +118,7 @@ def compile_bundle(
     work = _Work(bundle, script, requests, progress, _beside(bundle, output))
     target = (output or bundle.path) / compiled.FOLDER / Machine.this().key
     with _replaced(target) as folder:
-        made = work.fastest(folder, engines)
+        made = work.fastest(folder, engines, graphs)
         made.write()
         why = [made.not_understood] if made.not_understood else []
         if item_results:
@@ -155,9 +156,9 @@ class _Work:
         self._sha256 = sha256_of(bundle.model_path)
         self._first: Exported | None = None
 
-    def fastest(self, folder: Path, engines: Sequence[str]) -> Compiled:
+    def fastest(self, folder: Path, engines: Sequence[str], names: Collection[str]) -> Compiled:
         """The record of the fastest variant that answers alike; its files are then in `folder`."""
-        graphs = dict(zip(engines, self._graphs(engines), strict=True))
+        graphs = dict(zip(engines, self._graphs(engines, names), strict=True))
         made: list[Compiled] = []
         refused: list[Variant] = []
         for engine in engines:
@@ -208,14 +209,17 @@ class _Work:
         self._progress.say(f"item results: {made.bytes_per_item} bytes per item; with them kept {ratios}")
         return made
 
-    def _graphs(self, engines: Sequence[str]) -> list[list[_Graph]]:
+    def _graphs(self, engines: Sequence[str], names: Collection[str]) -> list[list[_Graph]]:
         """For each engine the graph at the model's own rates, if they are understood, and the flat one."""
         self._progress.step(FLATTEN)
         requests = self._requests
         first = export(self._script, requests.example(), alike=requests.alike(), in_range=ids_in_range)
         self._first = first
-        found = []
+        found: list[list[_Graph]] = []
         for engine in engines:
+            if RATES not in names:
+                found.append([_Graph(FLAT, first)])
+                continue
             self._progress.step(f"{FIND_RATES} ({engine})")
             try:
                 graph = self._at_its_rates(engine, first)
@@ -224,7 +228,7 @@ class _Work:
                 found.append([_Graph(FLAT, first, not_understood=str(error))])
             else:
                 self._progress.say(report.describe(report.predict(graph.steps, USUAL_ROWS)))
-                found.append([graph, _Graph(FLAT, first)])
+                found.append([graph, *([_Graph(FLAT, first)] if FLAT in names else [])])
         return found
 
     def _at_its_rates(self, engine: str, first: Exported) -> _Graph:

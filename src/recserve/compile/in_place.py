@@ -15,6 +15,13 @@ from recserve.engines.torch_arrays import torch
 _HAVE_ONE = frozenset(
     {"relu", "sigmoid", "tanh", "add", "sub", "mul", "div", "addmm", "masked_fill", "clamp", "leaky_relu"}
 )
+#: Operators that may give back what they take, though their schemas do not say so.
+_MAY_GIVE_BACK = frozenset(
+    {
+        "dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "type_as", "einsum",
+        "atleast_1d", "atleast_2d", "atleast_3d", "sum_to_size", "_reshape_from_tensor", "lift",
+    }
+)  # fmt: skip
 #: Operators that give other sizes to the same entries, or copy them.
 _SAME_MEMORY = frozenset({"view", "reshape", "_unsafe_view", "unsqueeze", "squeeze", "alias", "detach"})
 
@@ -45,6 +52,8 @@ def _is_new(node: Any) -> bool:
     """Whether an operator gives memory of its own; a copy of an input may be left out."""
     if not isinstance(node.target, torch._ops.OpOverload) or node.target._schema.is_mutable:
         return False
+    if _is_one_of(node, _MAY_GIVE_BACK):
+        return False
     returns = node.target._schema.returns
     new = len(returns) == 1 and returns[0].alias_info is None
     copies = str(node.target).startswith(("aten.clone", "aten.lift_fresh"))
@@ -64,4 +73,5 @@ def _alike(argument: Any, result: Any) -> bool:
     same_sizes = given.dim() == made.dim() and all(
         str(a) == str(b) for a, b in zip(given.shape, made.shape, strict=True)
     )
-    return same_sizes and given.dtype == made.dtype and bool(given.is_contiguous())
+    contiguous: Any = torch._prims_common.is_contiguous_or_false  # a size that nobody knows yet may be 0 or 1
+    return same_sizes and given.dtype == made.dtype and bool(contiguous(given))

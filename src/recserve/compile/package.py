@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recserve.compile.export import for_all_sizes
+from recserve.compile.ids_in_range import spelled_out
 from recserve.engines.torch_arrays import torch
 from recserve.errors import BundleError
 
@@ -38,8 +39,12 @@ def write_package(exported: Exported, folder: Path) -> None:
     packed = folder.with_suffix(".pt2")
     with for_all_sizes():
         try:
+            # Our operator is spelled out: servers have none but torch's and fbgemm's.
+            program = exported.program.run_decompositions(
+                {torch.ops.recserve.ids_in_range.default: spelled_out}
+            )
             torch._inductor.aoti_compile_and_package(
-                exported.program, package_path=str(packed), inductor_configs=dict(OPTIONS)
+                program, package_path=str(packed), inductor_configs=dict(OPTIONS)
             )
         except Exception as e:  # of any kind: the compiler's, the linker's, torch's own
             lines = [line.strip() for line in str(e).splitlines() if line.strip()]

@@ -106,7 +106,7 @@ class Requests:
         inside = self._draw("drawn", rows, np.random.default_rng(seed))
         for name in inside:
             if name.endswith(".values") and inside[name].dtype.kind == "i" and len(inside[name]):
-                limit = self._limits.get(name, UNKNOWN_IDS)
+                limit = self._limits.get(name.removesuffix(".values"), UNKNOWN_IDS)
                 values = _ids(OUTSIDE, len(inside[name]), limit, np.random.default_rng(seed))
                 yield inside | {name: values}
 
@@ -180,7 +180,8 @@ def _ids(kind: str, count: int, limit: int, random: Random) -> NDArray[np.int64]
             return np.full(count, limit - 1)
         case "outside":
             values = random.integers(-5, 2 * limit + 5, count)
-            values[: count // 2] = limit + np.arange(count // 2)
+            above = (count + 1) // 2
+            values[:above] = limit + np.arange(above)
             return values
         case _:
             return random.integers(0, limit, count)

@@ -173,6 +173,8 @@ class _Text:
             taken, given = node.args[0].meta["val"], node.meta["val"]
             copies = node.kwargs.get("copy") or any(value is True for value in node.args[3:])
             return not copies and taken.dtype == given.dtype and taken.device == given.device
+        if name == "aten.dropout.default" and node.args[2] is False:
+            return True
         if name in ("aten.clone.default", "aten.lift_fresh_copy.default"):
             # A copy of an argument protects it from being written to, and an answer is nobody else's.
             answered = any(user.op == "output" for user in node.users)

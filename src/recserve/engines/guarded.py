@@ -209,6 +209,12 @@ class Guarded:
         self._count("original")
         return answer(request, self.original.run_arrays(given))
 
+    def close(self) -> None:
+        """Wait for a request that is re-scored, and begin no other."""
+        self._checking.acquire()  # for good: what is due from now on is dropped
+        if self._checker is not None:
+            self._checker.shutdown()
+
     def _rewritten(
         self, inputs: ModelInputs, rows: int, deadline: float | None
     ) -> dict[str, NDArray[Any]] | None:

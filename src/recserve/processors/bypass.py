@@ -92,7 +92,8 @@ class Bypass:
         """Clients send all that the model reads."""
 
     def close(self) -> None:
-        """Nothing works beside requests."""
+        """End the thread that re-scores, if there is one; nothing else works beside requests."""
+        what_runs.close(self.engine)
 
     def _inputs(self) -> Mapping[str, TensorSpec]:
         inputs = self.engine.inputs

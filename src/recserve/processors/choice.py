@@ -28,6 +28,7 @@ class Chosen:
     engine: str
     made: Compiled | None = None  # None: the export, as it is
     why_not: str = ""  # why it is the export
+    insists: bool = False  # whether the service file wants no other
 
     @property
     def users_once(self) -> bool:
@@ -74,7 +75,7 @@ def choose(
     made, why_not = _fitting(bundle, model, unfit, users)
     insists = model.compiled == "require" or model.engine != "auto"
     if made is not None and (insists or made.faster):
-        return Chosen(made.engine, made)
+        return Chosen(made.engine, made, insists=insists)
     if insists:
         asked = "compiled is require" if model.compiled == "require" else f"engine is {model.engine}"
         raise BundleError(
@@ -82,11 +83,17 @@ def choose(
         )
     if made is not None:
         return Chosen(own, why_not="the export was faster")
-    if (folder_of(bundle) / MANIFEST).is_file():
-        logger.warning(
-            "the compiled model is not used", extra={"folder": str(folder_of(bundle)), "reason": why_not}
-        )
-    return Chosen(own, why_not=why_not)
+    if not (folder_of(bundle) / MANIFEST).is_file():
+        return Chosen(own, why_not=why_not)
+    return export_of(bundle, why_not)
+
+
+def export_of(bundle: Bundle, why_not: str) -> Chosen:
+    """The export, where something was compiled and cannot be used, of which the log tells."""
+    logger.warning(
+        "the compiled model is not used", extra={"folder": str(folder_of(bundle)), "reason": why_not}
+    )
+    return Chosen(bundle.engine, why_not=why_not)
 
 
 def _fitting(

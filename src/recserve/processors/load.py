@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from recserve.engines import find, item_programs
@@ -21,7 +22,7 @@ from recserve.features.generator import Generator
 from recserve.items.keeper import Keeper
 from recserve.messages import InputSchema
 from recserve.processors.bypass import Bypass
-from recserve.processors.choice import Chosen, choose
+from recserve.processors.choice import Chosen, choose, export_of
 from recserve.processors.item_tables import open_quietly
 from recserve.processors.layout import Layout
 from recserve.processors.load_items import fingerprint_of, load_items
@@ -59,10 +60,9 @@ def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Norm
     inputs differ from the features, an item table without its key, a broken torch and fbgemm pair.
     """
     described = {"bundle": bundle.path.name, "input_tile": str(tile_of(bundle, spec))}
-    features, engine, chosen = load_model(bundle, spec, progress)
+    features, engine, chosen, known = load_model(bundle, spec, progress)
     logger.info("what runs the model", extra={"engine": chosen.engine, "compiled": chosen.told})
     if features is None:
-        known = _features_not_asked(bundle, spec)
         return Bypass(
             engine,
             layout=Layout.of(known) if known else None,
@@ -113,24 +113,35 @@ class Model(NamedTuple):
     features: Generator | None  # None: clients send tensors
     engine: Engine
     chosen: Chosen
+    known: Generator | None  # the same, or what clients send tensors in place of, if the bundle says it
 
 
 def load_model(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Model:
     """Load the features that the service generates, and the model that reads them."""
-    if not spec.model.generates_features(bundle.fg_path is not None):
-        chosen = chosen_for(bundle, spec, None)
-        progress("loading the model", 0, 1)
-        engine = load_engine(bundle, spec, None, known=_features_not_asked(bundle, spec), chosen=chosen)
-        progress("loading the model", 1, 1)
-        return Model(None, engine, chosen)
-    features = load_features(bundle, spec)
-    chosen = chosen_for(bundle, spec, features)
-    if chosen.users_once and not features.plan.tile:
-        features = load_features(bundle, spec, users_once=True)
+    generates = spec.model.generates_features(bundle.fg_path is not None)
+    features = load_features(bundle, spec) if generates else None
+    known = features or _features_not_asked(bundle, spec)
+    users = users_of(known) if known is not None else None
+    chosen = choose(bundle, spec.model, unfit=_unfit(bundle, spec, features), users=users)
     progress("loading the model", 0, 1)
-    engine = load_engine(bundle, spec, features, chosen=chosen)
+    try:
+        model = _loaded(bundle, spec, features, known=known, chosen=chosen)
+    except BundleError as error:
+        if chosen.made is None or chosen.insists:
+            raise
+        model = _loaded(bundle, spec, features, known=known, chosen=export_of(bundle, str(error)))
     progress("loading the model", 1, 1)
-    return Model(features, engine, chosen)
+    return model
+
+
+def _loaded(
+    bundle: Bundle, spec: ServiceSpec, features: Generator | None, *, known: Generator | None, chosen: Chosen
+) -> Model:
+    """What is chosen, and features as it takes them."""
+    if features is not None and chosen.users_once and not features.plan.tile:
+        features = load_features(bundle, spec, users_once=True)
+    engine = load_engine(bundle, spec, features, known=known, chosen=chosen)
+    return Model(features, engine, chosen, known)
 
 
 def load_features(bundle: Bundle, spec: ServiceSpec, *, users_once: bool = False) -> Generator:
@@ -141,12 +152,6 @@ def load_features(bundle: Bundle, spec: ServiceSpec, *, users_once: bool = False
     records = config.load(bundle.require_fg(), farm_hash=spec.environment.farm_hash)
     tile = users_once or tile_of(bundle, spec) > 0
     return Generator(records, tile=tile, schema=schema_of(bundle), equal_steps=True)
-
-
-def chosen_for(bundle: Bundle, spec: ServiceSpec, features: Generator | None) -> Chosen:
-    """What runs the model for requests with these features; None: clients send tensors."""
-    users = None if features is None else users_of(features)
-    return choose(bundle, spec.model, unfit=_unfit(bundle, spec, features), users=users)
 
 
 def _unfit(bundle: Bundle, spec: ServiceSpec, features: Generator | None) -> str:
@@ -177,12 +182,15 @@ def load_engine(
 
     With features, check that it reads what they send; without, `known` is what could be told of the tensors
     that clients send: ids are below its limits. `repeated`: user features will come with a row for every row,
-    whatever INPUT_TILE says.
+    whatever INPUT_TILE says; then it is the export, whatever the service file insists on.
     """
     model = spec.model
-    if chosen is None:
-        repeated = repeated or (features is not None and not features.plan.tile)
-        unfit = "these features are laid out with a user in every row" if repeated else ""
+    if repeated:
+        engine = "auto" if model.engine == "aotinductor" else model.engine
+        chosen = choose(bundle, replace(model, engine=engine, compiled="off"))
+    elif chosen is None:
+        in_rows = features is not None and not features.plan.tile
+        unfit = "these features are laid out with a user in every row" if in_rows else ""
         users = None if features is None else users_of(features)
         chosen = choose(bundle, model, unfit=unfit or _unfit(bundle, spec, features), users=users)
     sent = None if features is None else sent_by(features)

@@ -221,7 +221,8 @@ class Normal:
         return KeptItems(self.items) if isinstance(self.items, Keeper) else None
 
     def close(self) -> None:
-        """End the threads that keep items and look users up, and let go of their sources."""
+        """End the threads that keep items, look users up and re-score, and let go of their sources."""
+        what_runs.close(self.engine)
         if isinstance(self.items, Keeper):
             self.items.close()
         if self.users is not None:

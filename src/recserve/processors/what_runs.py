@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from recserve.engines import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from recserve.engines.engine import Engine
     from recserve.engines.guarded import Figures
@@ -52,10 +52,11 @@ def gauges(engine: Engine) -> Gauges:
     }
 
 
-def switched_off(engine: Engine) -> str:
-    """Why a compiled model has switched itself off; "" if it has not."""
-    figures = _figures(engine)
-    return figures.switched_off if figures is not None else ""
+def close(engine: Engine) -> None:
+    """End what an engine with two models does beside requests; others do nothing."""
+    end: Callable[[], None] | None = getattr(engine, "close", None)
+    if end is not None:
+        end()
 
 
 def _figures(engine: Engine) -> Figures | None:

@@ -56,11 +56,12 @@ class Operators:
         return 200, TEXT, b"ok\n"
 
     def _readyz(self, exchange: Exchange) -> Told:
-        """Whether new traffic should come here; while it loads, how far that is."""
+        """Whether new traffic should come here; while it loads, how far that is, and then, what serves."""
         ready, state = self._lifecycle.ready, self._lifecycle.state.value
         stage = self.progress.now() if self.progress is not None and not self._lifecycle.draining else None
         if exchange.headers.get(b"accept") == JSON:
-            figures = {"ready": ready, "state": state, **(stage.as_json() if stage else {})}
+            served = {"serves": dict(self._metrics.describe())} if ready else {}
+            figures = {"ready": ready, "state": state, **served, **(stage.as_json() if stage else {})}
             return 200 if ready else 503, JSON, json.dumps(figures).encode()
         if ready:
             return 200, TEXT, b"ready\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import urllib.request
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -118,6 +119,17 @@ def test_the_nodes_of_the_cluster_are_its_machines(backend: Backend) -> None:
 
     assert len(nodes) == len({node.name for node in nodes}) == 3
     assert all(node.cpu == 2 and node.memory_mb > 0 for node in nodes)
+
+
+def test_instances_are_spread_over_the_nodes_though_they_ask_for_nothing(backend: Backend) -> None:
+    """Ray puts who asks for nothing anywhere, whatever else it is told."""
+    names = [f"app-1-{number:06}" for number in range(6)]
+    for name in names:
+        backend.start(order(name))
+
+    nodes = [seen.node for name in names if (seen := wait_for(backend, name, running)) is not None]
+
+    assert sorted(Counter(nodes).values()) == [2, 2, 2]
 
 
 def test_a_killed_actor_is_replaced_and_the_process_does_not_notice(backend: RayBackend) -> None:

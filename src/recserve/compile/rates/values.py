@@ -77,7 +77,7 @@ class Dense:
 
     def untiled(self, *dims: int) -> Dense:
         """The same with those dimensions written out."""
-        wanted = [d for d in dims if not _is_one(self.tiles[d])]
+        wanted = [d % self.base.dim() for d in dims if not _is_one(self.tiles[d])]
         if not wanted:
             return self
         if all(_is_one(self.base.size(d)) for d in wanted):
@@ -249,28 +249,20 @@ def aligned(values: Sequence[Dense]) -> tuple[list[torch.Tensor], tuple[Size, ..
     values = [_with_dims(value, dims) for value in values]
     tiles: list[Size] = []
     for d in range(dims):
-        repeated = [value for value in values if not _is_one(value.tiles[d])]
+        # Rows that are one are broadcast to whatever the others are.
+        large = [value for value in values if not _is_one(value.base.size(d))]
+        repeated = [value.tiles[d] for value in large or values if not _is_one(value.tiles[d])]
+        first = (large or values)[0]
         if not repeated:
             tiles.append(1)
-            continue
-        first = repeated[0]
-        # Rows that are one anyway are broadcast to whatever the others are.
-        others = [v for v in values if not (_is_one(v.tiles[d]) and _is_one(v.base.size(d)))]
-        if all(same(v.tiles[d], first.tiles[d]) and same(v.base.size(d), first.base.size(d)) for v in others):
-            tiles.append(first.tiles[d])
-            continue
-        if any(_is_one(v.tiles[d]) for v in others) or not all(_is_one(v.base.size(d)) for v in repeated):
-            values = [_row_or_written_out(v, d) for v in values]
+        elif not large or all(
+            same(v.tiles[d], first.tiles[d]) and same(v.base.size(d), first.base.size(d)) for v in large
+        ):
+            tiles.append(repeated[0])
+        else:
+            values = [v if _is_one(v.base.size(d)) else v.untiled(d) for v in values]
             tiles.append(1)
-            continue
-        tiles.append(first.tiles[d])
     return [value.base for value in values], tuple(tiles)
-
-
-def _row_or_written_out(value: Dense, d: int) -> Dense:
-    if _is_one(value.base.size(d)):
-        return Dense(value.base, value.rate, (*value.tiles[:d], 1, *value.tiles[d + 1 :]))
-    return value.untiled(d)
 
 
 def _with_dims(value: Dense, dims: int) -> Dense:
@@ -357,6 +349,7 @@ def _last(terms: Sequence[Term], start: int, end: int) -> Multiplied | None:
         if isinstance(term.atom, Multiplied)
         and not term.atom.computed_once
         and (term.start, term.end, term.offset, term.coefficient) == (start, end, 0, 1.0)
+        and same(term.atom.weight.size(0), term.width)
     ]
     return min(waiting, key=_rows_told_once, default=None)
 

@@ -154,6 +154,10 @@ class Walk:
         """Tell the value of a later node, which was cheaper to compute together with this one."""
         self._ahead[node] = value
 
+    def taken(self, node: Any) -> Any:
+        """What was told of a node with `compute_ahead`."""
+        return self._ahead.pop(node)
+
     def count(self, plain: float, flops: dict[Rate, float], note: str = "") -> None:
         """Tell what the operator of the current node costs; only the first walk has numbers."""
         if self._replay is None:

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from recserve.compile.rates.ops import concatenation, elementwise, jagged, linear, lookups, shapes
+from recserve.compile.rates.ops import (
+    attention,
+    concatenation,
+    elementwise,
+    jagged,
+    linear,
+    lookups,
+    norm,
+    shapes,
+    stacked,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,8 +26,11 @@ if TYPE_CHECKING:
 _FAMILIES = (
     jagged.OPS,
     lookups.OPS,
+    stacked.OPS,
+    norm.OPS,
     concatenation.OPS,
     linear.OPS,
+    attention.OPS,
     elementwise.OPS,
     shapes.OPS,
 )

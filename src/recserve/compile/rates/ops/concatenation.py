@@ -153,7 +153,7 @@ def slice_(walk: Walk, value: Value, dim: int = 0, *bounds: Any) -> Any:
     if dim == dims - 1 and isinstance(total, int) and isinstance(start, int):
         last = total if to_the_end else end
         if isinstance(last, int):
-            start, last = (at + total if at < 0 else min(at, total) for at in (start, last))
+            start, last = (max(at + total, 0) if at < 0 else min(at, total) for at in (start, last))
             return cut(value, start, max(start, last))
     found = dense(value).untiled(dim)
     end = found.base.size(dim) if to_the_end else end

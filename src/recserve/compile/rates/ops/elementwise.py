@@ -19,12 +19,13 @@ _ONE = (
 #: Operator with further arguments that are no tensors.
 _ONE_WITH = (
     "gelu", "leaky_relu", "elu", "softplus", "hardtanh", "clamp", "clamp_min", "clamp_max", "nan_to_num",
-    "hardsigmoid", "hardswish", "selu",
+    "hardsigmoid", "hardswish", "selu", "relu6", "mish", "celu", "log_sigmoid", "softshrink", "hardshrink",
+    "expm1", "log2", "log10", "exp2", "round", "trunc", "acos", "asin", "atan", "tan", "sinh", "cosh",
 )  # fmt: skip
 _TWO = (
     "add", "sub", "mul", "div", "pow", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge", "__or__",
     "__and__", "bitwise_and", "bitwise_or", "logical_and", "logical_or", "rsub", "remainder", "atan2",
-    "floor_divide", "fmod",
+    "floor_divide", "fmod", "__xor__", "bitwise_xor", "logical_xor", "xlogy",
 )  # fmt: skip
 
 
@@ -124,7 +125,16 @@ def _new(operation: str) -> Callable[..., Any]:
     return rule
 
 
+def prelu(_: Walk, value: Any, weight: Any) -> Any:
+    """`aten.prelu`: a slope for all, or for each entry of the second dimension."""
+    found, slopes = dense(value), dense(weight)
+    if not (isinstance(slopes.base.size(0), int) and slopes.base.size(0) == 1):
+        found = found.untiled(1)
+    return Dense(torch.prelu(found.base, slopes.base), join([found, slopes]), found.tiles)
+
+
 OPS: dict[str, Any] = {
+    "aten.prelu.default": prelu,
     "aten.clone.default": itself,
     "aten.detach.default": itself,
     "aten.alias.default": itself,
@@ -152,10 +162,24 @@ OPS: dict[str, Any] = {
     "aten.where.ScalarOther": _on_bases(torch.ops.aten.where.ScalarOther),
     "aten.where.ScalarSelf": _on_bases(torch.ops.aten.where.ScalarSelf),
     "aten.masked_fill.Scalar": _on_bases(torch.ops.aten.masked_fill.Scalar),
+    "aten.masked_fill_.Scalar": _on_bases(torch.ops.aten.masked_fill.Scalar),
+    "aten.min.other": _on_bases(torch.ops.aten.minimum.default),
+    "aten.max.other": _on_bases(torch.ops.aten.maximum.default),
+    "aten.addcmul.default": _on_bases(torch.ops.aten.addcmul.default),
+    "aten.clamp.Tensor": _on_bases(torch.ops.aten.clamp.Tensor),
+    "aten.lerp.Scalar": _on_bases(torch.ops.aten.lerp.Scalar),
+    "aten.dropout_.default": itself,
+    "aten.feature_dropout.default": itself,
+    "aten.alpha_dropout.default": itself,
+    "aten.empty.memory_format": _made(torch.zeros),
+    "aten.empty_like.default": _like(torch.zeros_like),
+    "aten.type_as.default": lambda walk, value, other: to(walk, value, dense(other).base.dtype),
     "aten.masked_fill.Tensor": _on_bases(torch.ops.aten.masked_fill.Tensor),
 }
 for _name in _ONE + _ONE_WITH:
     OPS[f"aten.{_name}.default"] = _alone(_operator(_name, "default"))
+    # What was written is read from the node that wrote it.
+    OPS[f"aten.{_name}_.default"] = OPS[f"aten.{_name}.default"]
 for _name in _TWO:
     for _overload in ("Tensor", "Scalar", "Tensor_Tensor", "Tensor_Scalar"):
         if _operator(_name, _overload) is not None:

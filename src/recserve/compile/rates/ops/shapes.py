@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from recserve.compile.rates.ops.concatenation import slice_
 from recserve.compile.rates.values import Cat, Dense, Form, concatenated, dense, full, is_one, join, same
 from recserve.engines.torch_arrays import torch
 
@@ -97,14 +98,20 @@ def tile(_: Walk, value: Any, repeats: Sequence[Any]) -> Any:
 
 
 def repeat_interleave(_: Walk, value: Any, repeats: Any, dim: Any = None, output_size: Any = None) -> Any:
-    """`aten.repeat_interleave` of one row: as a tile."""
+    """`aten.repeat_interleave`: of one row, as a tile."""
     found = dense(value)
-    if dim is None or isinstance(repeats, Dense | Cat | Form):
+    if isinstance(repeats, Dense | Cat | Form):
         return NotImplemented
+    if dim is None:
+        found = found.untiled(*range(found.base.dim()))
+        return Dense.of(found.base.repeat_interleave(repeats), found.rate)
     dim %= found.base.dim()
-    if not (is_one(found.base.size(dim)) and is_one(found.tiles[dim])):
-        return NotImplemented
-    return Dense(found.base, found.rate, (*found.tiles[:dim], repeats, *found.tiles[dim + 1 :]))
+    before, behind = found.tiles[:dim], found.tiles[dim + 1 :]
+    if is_one(found.base.size(dim)):
+        times = repeats if is_one(found.tiles[dim]) else found.tiles[dim] * repeats
+        return Dense(found.base, found.rate, (*before, times, *behind))
+    # Each entry's copies stay beside it, so that a block repeats as before.
+    return found.with_base(found.base.repeat_interleave(repeats, dim))
 
 
 def view(_: Walk, value: Any, sizes: Sequence[Any]) -> Any:
@@ -112,8 +119,6 @@ def view(_: Walk, value: Any, sizes: Sequence[Any]) -> Any:
 
     A dimension that repeats has to stay as it is; one that is merged or cut is written out.
     """
-    if isinstance(value, Cat):
-        return NotImplemented
     found = dense(value)
     wanted = _resolved(found.sizes, sizes)
     if not found.is_tiled:
@@ -134,11 +139,32 @@ def view(_: Walk, value: Any, sizes: Sequence[Any]) -> Any:
                 shape.append(found.base.size(repeating[0]) if keeps else 1)
                 tiles.append(found.tiles[repeating[0]] if keeps else 1)
             continue
+        block = _block(found, before, [wanted[d] for d in after])
+        if block is not None:
+            shape += block
+            tiles += [found.tiles[before[0]]] + [1] * (len(after) - 1)
+            continue
         if repeating:
             found = found.untiled(*repeating)
         shape += [wanted[d] for d in after]
         tiles += [1] * len(after)
     return Dense(found.base.reshape(shape), found.rate, tuple(tiles))
+
+
+def _block(value: Dense, before: Sequence[int], after: Sequence[Any]) -> list[Any] | None:
+    """The shape of a block that repeats as a whole: users and what lies inside their rows, merged or cut."""
+    if is_one(value.tiles[before[0]]) or not all(is_one(value.tiles[d]) for d in before[1:]):
+        return None
+    inside = [value.base.size(d) for d in before]
+    rest = list(after[1:])
+    while inside and rest and same(inside[-1], rest[-1]):
+        del inside[-1], rest[-1]
+    if not rest:
+        return [math.prod(inside), *after[1:]]
+    entries, cut = math.prod(inside), math.prod(rest)
+    if isinstance(entries, int) and isinstance(cut, int) and cut and entries % cut == 0:
+        return [entries // cut, *after[1:]]
+    return [1, *after[1:]] if same(entries, cut) else None
 
 
 def _resolved(sizes: Sequence[Size], wanted: Sequence[Any]) -> list[Any]:
@@ -200,8 +226,6 @@ def _along(operation: Callable[..., Any], *, gone: bool) -> Callable[..., Any]:
     """
 
     def rule(_: Walk, value: Any, dim: Any = None, *arguments: Any, **named: Any) -> Any:
-        if isinstance(value, Cat):
-            return NotImplemented
         found = dense(value)
         if dim is None:
             dims = list(range(found.base.dim()))
@@ -215,6 +239,16 @@ def _along(operation: Callable[..., Any], *, gone: bool) -> Callable[..., Any]:
         if isinstance(result, tuple):
             return tuple(Dense(one, found.rate, tiles) for one in result)
         return Dense(result, found.rate, tiles)
+
+    return rule
+
+
+def _total(operation: Any) -> Callable[..., Any]:
+    """A sum or mean of all."""
+
+    def rule(_: Walk, value: Any, **named: Any) -> Any:
+        found = dense(value)
+        return Dense.of(operation(full(found), **named), found.rate)
 
     return rule
 
@@ -238,9 +272,7 @@ def stack(walk: Walk, values: Sequence[Any], dim: int = 0) -> Any:
 
 def cumsum(_: Walk, value: Any, dim: int, **named: Any) -> Any:
     """`aten.cumsum`."""
-    if isinstance(value, Cat):
-        return NotImplemented
-    found = dense(value).untiled(dim % dense(value).base.dim())
+    found = dense(value).untiled(dim)
     return found.with_base(found.base.cumsum(dim, **named))
 
 
@@ -256,13 +288,66 @@ def index(_: Walk, value: Any, indices: Sequence[Any]) -> Any:
 
 def index_select(_: Walk, value: Any, dim: int, at: Any) -> Any:
     """`aten.index_select`."""
-    if isinstance(value, Cat):
-        return NotImplemented
     found, indices = dense(value), dense(at)
     dim %= found.base.dim()
     found = found.untiled(dim)
     tiles = (*found.tiles[:dim], *indices.tiles, *found.tiles[dim + 1 :])
     return Dense(found.base.index_select(dim, indices.base), join([found, indices]), tiles)
+
+
+def flatten(walk: Walk, value: Any, start: int = 0, end: int = -1) -> Any:
+    """`aten.flatten`."""
+    sizes = list(value.sizes)
+    if not sizes:
+        return view(walk, value, [1])
+    start, end = start % len(sizes), end % len(sizes)
+    return view(walk, value, [*sizes[:start], math.prod(sizes[start : end + 1]), *sizes[end + 1 :]])
+
+
+def unflatten(walk: Walk, value: Any, dim: int, sizes: Sequence[Any]) -> Any:
+    """`aten.unflatten`."""
+    before = list(value.sizes)
+    dim %= len(before)
+    return view(walk, value, [*before[:dim], *_resolved([before[dim]], sizes), *before[dim + 1 :]])
+
+
+def narrow(walk: Walk, value: Any, dim: int, start: Any, length: Any) -> Any:
+    """`aten.narrow`."""
+    if isinstance(value, Cat) or (isinstance(start, int) and start < 0):
+        return NotImplemented
+    return slice_(walk, value, dim, start, start + length)
+
+
+def pad(_: Walk, value: Any, padding: Sequence[Any], mode: str = "constant", fill: Any = None) -> Any:
+    """`aten.pad` of anything: dimensions that are not padded stay told once."""
+    found = dense(value)
+    dims = found.base.dim()
+    wanted = [
+        dims - 1 - k
+        for k in range(len(padding) // 2)
+        if not (same(padding[2 * k], 0) and same(padding[2 * k + 1], 0))
+    ]
+    found = found.untiled(*wanted)
+    return found.with_base(torch.nn.functional.pad(found.base, list(padding), mode, fill))
+
+
+def gather(_: Walk, value: Any, dim: int, at: Any) -> Any:
+    """`aten.gather`: rows that repeat in both stay told once."""
+    found, indices = dense(value).untiled(dim), dense(at).untiled(dim)
+    dims = found.base.dim()
+    alike = [
+        same(a, b) and same(c, d)
+        for a, b, c, d in zip(found.tiles, indices.tiles, found.base.shape, indices.base.shape, strict=True)
+    ]
+    others = [d for d in range(dims) if d != dim % dims and not alike[d]]
+    found, indices = found.untiled(*others), indices.untiled(*others)
+    return Dense(found.base.gather(dim, indices.base), join([found, indices]), found.tiles)
+
+
+def is_floating_point(_: Walk, value: Any) -> Any:
+    """`aten.is_floating_point`."""
+    first = value.parts[0] if isinstance(value, Cat) else dense(value)
+    return first.base.is_floating_point()
 
 
 _aten = torch.ops.aten
@@ -284,6 +369,13 @@ OPS: dict[str, Any] = {
     "aten.view.default": view,
     "aten.reshape.default": view,
     "aten._unsafe_view.default": view,
+    "aten.flatten.using_ints": flatten,
+    "aten.unflatten.int": unflatten,
+    "aten.narrow.default": narrow,
+    "aten.pad.default": pad,
+    "aten.constant_pad_nd.default": lambda walk, value, padding, fill=0: pad(walk, value, padding, fill=fill),
+    "aten.gather.default": gather,
+    "aten.is_floating_point.default": is_floating_point,
     "aten.stack.default": stack,
     "aten.cumsum.default": cumsum,
     "aten.index.Tensor": index,
@@ -297,8 +389,16 @@ OPS: dict[str, Any] = {
     "aten.log_softmax.int": _along(_aten.log_softmax.int, gone=False),
     "aten.sum.dim_IntList": _along(_aten.sum.dim_IntList, gone=True),
     "aten.mean.dim": _along(_aten.mean.dim, gone=True),
+    "aten.sum.default": _total(_aten.sum.default),
+    "aten.mean.default": _total(_aten.mean.default),
     "aten.max.dim": _along(_aten.max.dim, gone=True),
     "aten.min.dim": _along(_aten.min.dim, gone=True),
     "aten.amax.default": _along(_aten.amax.default, gone=True),
+    "aten.amin.default": _along(_aten.amin.default, gone=True),
+    "aten.any.dim": _along(_aten.any.dim, gone=True),
+    "aten.all.dim": _along(_aten.all.dim, gone=True),
+    "aten.prod.dim_int": _along(_aten.prod.dim_int, gone=True),
+    "aten.logsumexp.default": _along(_aten.logsumexp.default, gone=True),
+    "aten.argmin.default": _along(_aten.argmin.default, gone=True),
     "aten.argmax.default": _along(_aten.argmax.default, gone=True),
 }

@@ -102,6 +102,8 @@ class Cluster:
         if on:
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(on, soft=False)
         elif near:
+            # Ray heeds a wish only of those who ask for something: a byte, which every node has.
+            options["memory"] = options.get("memory") or 1
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(
                 near, soft=True, _spill_on_unavailable=True
             )
