@@ -15,4 +15,5 @@ void bind_formulas(nb::module_& core);
 void bind_item_image(nb::module_& core);
 void bind_items(nb::module_& core);
 void bind_item_refresh(nb::module_& core);
+void bind_item_results(nb::module_& core);
 void bind_packed_rows(nb::module_& core);

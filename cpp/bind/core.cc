@@ -12,5 +12,6 @@ NB_MODULE(_core, core) {
   bind_item_image(core);
   bind_items(core);
   bind_item_refresh(core);
+  bind_item_results(core);
   bind_packed_rows(core);
 }

@@ -48,6 +48,16 @@ nb::tuple gather(const ItemStore& store, const Epochs::Pin& pin, const Column& i
                         mask(std::move(gathered.known)));
 }
 
+nb::tuple gather_found(const ItemStore& store, const Found& found, const Selection& selection) {
+  Gathered gathered;
+  {
+    const FreeInterpreter free(static_cast<int64_t>(found.rows.size()) >= kManyRowsToGather);
+    gathered = store.gather(found, selection);
+  }
+  return nb::make_tuple(std::move(gathered.raw), std::move(gathered.finished),
+                        mask(std::move(gathered.known)));
+}
+
 nb::tuple gather_sequence(const ItemStore& store, const Epochs::Pin& pin, const Column& column,
                           const std::string& delimiter, int64_t length, const Selection& selection,
                           const std::string& group, const std::string& name) {
@@ -141,6 +151,16 @@ void bind_items(nb::module_& core) {
            nb::arg("overrides"),
            nb::sig("def gather(self, pin: EpochPin, ids: Column, rows: int, selection: Selection, overrides: "
                    "Batch) "
+                   "-> tuple[Batch, Batch, numpy.typing.NDArray[numpy.bool_]]"))
+      .def(
+          "find",
+          [](const ItemStore& store, const Epochs::Pin& pin, const Column& ids, const Selection& selection) {
+            const FreeInterpreter free(ids.rows >= kManyRowsToGather);
+            return store.find(pin, Keys(store.text_keys(), ids), selection);
+          },
+          nb::arg("pin"), nb::arg("ids"), nb::arg("selection"))
+      .def("gather_found", &gather_found, nb::arg("found"), nb::arg("selection"),
+           nb::sig("def gather_found(self, found: FoundRows, selection: Selection) "
                    "-> tuple[Batch, Batch, numpy.typing.NDArray[numpy.bool_]]"))
       .def("gather_sequence", &gather_sequence, nb::arg("pin"), nb::arg("column"), nb::arg("delimiter"),
            nb::arg("length"), nb::arg("selection"), nb::arg("group"), nb::arg("name"),

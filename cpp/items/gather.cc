@@ -75,21 +75,45 @@ void ItemStore::look_up_range(const Epochs::Pin& pin, const Keys& keys, int64_t 
 
 Gathered ItemStore::gather(const Epochs::Pin& pin, const Keys& keys, const Selection& selection,
                            const Batch& overrides) const {
-  std::vector<uint32_t> rows(keys.size());
-  look_up_range(pin, keys, 0, keys.size(), selection.spans, rows);
-  std::vector<const uint8_t*> slots(rows.size());
-  std::vector<uint8_t> known(rows.size());
+  return gather(find(pin, keys, selection), selection, overrides);
+}
+
+Found ItemStore::find(const Epochs::Pin& pin, const Keys& keys, const Selection& selection) const {
+  Found found;
+  found.rows.resize(keys.size());
+  look_up_range(pin, keys, 0, keys.size(), selection.spans, found.rows);
+  found.born.reserve(found.rows.size());
   int64_t misses = 0;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    slots[i] = slots_.at(rows[i]);
-    known[i] = rows[i] != 0;
-    misses += rows[i] == 0;
+  for (const uint32_t row : found.rows) {
+    found.born.push_back(load<uint64_t>(slots_.at(row) + Layout::kBorn));
+    misses += row == 0;
   }
   lookups_.fetch_add(keys.size(), std::memory_order_relaxed);
   if (misses > 0) misses_.fetch_add(misses, std::memory_order_relaxed);
+  return found;
+}
+
+Found Found::at(std::span<const int64_t> positions) const {
+  Found some;
+  for (const int64_t position : positions) {
+    some.rows.push_back(rows.at(position));
+    some.born.push_back(born.at(position));
+  }
+  return some;
+}
+
+Gathered ItemStore::gather(const Found& found, const Selection& selection, const Batch& overrides) const {
+  std::vector<const uint8_t*> slots(found.rows.size());
+  std::vector<uint8_t> known(found.rows.size());
+  bool misses = false;
+  for (size_t i = 0; i < slots.size(); ++i) {
+    slots[i] = slots_.at(found.rows[i]);
+    known[i] = found.rows[i] != 0;
+    misses |= found.rows[i] == 0;
+  }
   Gathered gathered = transpose(slots, selection, overrides);
   gathered.known = std::move(known);
-  if (misses > 0) mark_brought(overrides, gathered.known);
+  if (misses) mark_brought(overrides, gathered.known);
   return gathered;
 }
 

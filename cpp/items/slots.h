@@ -29,6 +29,7 @@ class Slots {
 
   int64_t allocated() const { return static_cast<int64_t>(fresh_); }
   int64_t free() const { return static_cast<int64_t>(free_.size()); }
+  int64_t slot_bytes() const { return slot_bytes_; }
   int64_t bytes() const { return allocated() * slot_bytes_; }
 
  private:

@@ -61,6 +61,15 @@ struct Gathered {
   std::vector<uint8_t> known;  // 1: in the store, or the request brought something for it
 };
 
+/// Which versions of which rows ids stand for, as of a pin, which lives as long as this is used.
+struct Found {
+  std::vector<uint32_t> rows;  // 0: the empty row, of what is unknown
+  std::vector<uint64_t> born;  // with the row's number it names a version, once and for all
+
+  /// Those at some positions.
+  Found at(std::span<const int64_t> positions) const;
+};
+
 struct StoreFigures {
   int64_t rows = 0;   // items
   int64_t slots = 0;  // rows of memory, free ones included
@@ -140,6 +149,9 @@ class ItemStore {
   /// One row per key, in their order; unknown keys give the empty row. Cost: benchmarks/items/gather.py.
   Gathered gather(const Epochs::Pin& pin, const Keys& keys, const Selection& selection,
                   const Batch& overrides = {}) const;
+  /// `gather` in two steps: what is found can be read more than once. `selection`: what will be read first.
+  Found find(const Epochs::Pin& pin, const Keys& keys, const Selection& selection) const;
+  Gathered gather(const Found& found, const Selection& selection, const Batch& overrides = {}) const;
   /// `rows` times the empty row: items that nothing is known about but what the request brings.
   Gathered gather_empty(int64_t rows, const Selection& selection, const Batch& overrides = {}) const;
 

@@ -41,6 +41,12 @@ def compile(
     tune: Annotated[
         bool, typer.Option("--tune", help="Make all there is, by either way, and keep what is fastest here.")
     ] = False,
+    item_results: Annotated[
+        bool,
+        typer.Option(
+            "--item-results", help="Also what servers need to keep results of items (`item_results`)."
+        ),
+    ] = False,
     explain: Annotated[
         bool,
         typer.Option("--explain", help="Name the operators that cost most, and what became of them."),
@@ -71,9 +77,15 @@ def compile(
     features = load_features(opened, spec) if opened.fg_path else None
     recorded = _recorded(samples) if samples else []
     engines = (TORCHSCRIPT, AOTINDUCTOR) if tune else (AOTINDUCTOR,) if aot else (TORCHSCRIPT,)
-    with _told(steps(engines)) as progress:
+    with _told(steps(engines, item_results=item_results)) as progress:
         made = compile_bundle(
-            opened, features, samples=recorded, output=output, engines=engines, progress=progress
+            opened,
+            features,
+            samples=recorded,
+            output=output,
+            engines=engines,
+            item_results=item_results,
+            progress=progress,
         )
     _show(made, explain=explain, as_json=as_json)
 
@@ -114,6 +126,9 @@ def _show(made: "Compiled", *, explain: bool, as_json: bool) -> None:
         typer.echo(costly(made.steps))
     if made.not_understood:
         typer.echo(f"not understood, so nothing is computed once per user: {made.not_understood}")
+    for variant in made.variants:
+        if variant.why_not:
+            typer.echo(f"refused: {variant}: {variant.why_not}")
     parity = made.parity
     typer.echo(
         f"{parity['requests']:.0f} requests answered alike: probabilities differ by at most "

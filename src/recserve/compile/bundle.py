@@ -25,12 +25,13 @@ from recserve.compile import gate, report
 from recserve.compile.asked import USUAL_ROWS, Drawn, Given
 from recserve.compile.export import export
 from recserve.compile.ids_in_range import ids_in_range
+from recserve.compile.item_results import write_item_programs
 from recserve.compile.package import build_runner, find_compiler, write_package
 from recserve.compile.rates.rewrite import rewrite
 from recserve.compile.rates.values import Rate
 from recserve.compile.rates.walk import Options
 from recserve.compile.script import write_script
-from recserve.engines import compiled
+from recserve.engines import compiled, item_programs
 from recserve.engines.aotinductor import AotInductor
 from recserve.engines.compiled import FLAT, RATES, Compiled, Machine, Step, Variant, sha256_of
 from recserve.engines.engine import check_features
@@ -47,12 +48,14 @@ if TYPE_CHECKING:
     from recserve.bundle import Bundle
     from recserve.compile.export import Exported
     from recserve.engines.compiled import Speed
+    from recserve.engines.item_programs import ItemPrograms
     from recserve.features.generator import Generator
 
 TORCHSCRIPT, AOTINDUCTOR = "torchscript", "aotinductor"
 
 READ, FLATTEN, FIND_RATES = "reading the model", "flattening its graph", "finding its rates"
 COMPILE, COMPARE, RACE = "compiling", "comparing answers", "comparing times"
+CUT = "cutting out what depends on items alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class Progress:
     say: Callable[[str], None] = lambda line: None
 
 
-def steps(engines: Sequence[str]) -> tuple[str, ...]:
+def steps(engines: Sequence[str], *, item_results: bool = False) -> tuple[str, ...]:
     """What `compile_bundle` does, as it tells it; what a model cannot have is left out."""
     variants = [Variant(graph, engine) for engine in engines for graph in (RATES, FLAT)]
     return (
@@ -72,6 +75,7 @@ def steps(engines: Sequence[str]) -> tuple[str, ...]:
         *(f"{FIND_RATES} ({engine})" for engine in engines),
         *(f"{verb}: {variant}" for variant in variants for verb in (COMPILE, COMPARE)),
         RACE,
+        *([CUT] if item_results else []),
     )
 
 
@@ -83,12 +87,14 @@ def compile_bundle(
     output: Path | None = None,
     engines: Sequence[str] = (TORCHSCRIPT,),
     graphs: Collection[str] = (RATES, FLAT),
+    item_results: bool = False,
     progress: Progress | None = None,
 ) -> Compiled:
     """Compile a bundle's TorchScript model for this machine, into `output` or the bundle itself.
 
     Each of `engines` gets each of `graphs`: the model at its own rates, and as it is; the fastest of all is
-    kept. Without features the compared requests are `samples`: the tensors of at least one request. Raises
+    kept. Without features the compared requests are `samples`: the tensors of at least one request.
+    `item_results`: also the two programs that servers need to keep what depends on items alone. Raises
     BundleError if there is nothing that answers alike, and then nothing is written.
     """
     if bundle.engine != TORCHSCRIPT:
@@ -115,6 +121,8 @@ def compile_bundle(
         made = work.fastest(folder, engines, graphs)
         made.write()
         why = [made.not_understood] if made.not_understood else []
+        if item_results:
+            work.cut(folder)
         report.write(folder, made.steps, made.rows, not_understood=why)
     return replace(made, folder=target)
 
@@ -146,6 +154,7 @@ class _Work:
         self._bundle, self._script, self._requests = bundle, script, requests
         self._progress, self._reproducer = progress, reproducer
         self._sha256 = sha256_of(bundle.model_path)
+        self._first: Exported | None = None
 
     def fastest(self, folder: Path, engines: Sequence[str], names: Collection[str]) -> Compiled:
         """The record of the fastest variant that answers alike; its files are then in `folder`."""
@@ -185,11 +194,27 @@ class _Work:
             not_understood=next((graph.not_understood for found in graphs.values() for graph in found), ""),
         )
 
+    def cut(self, folder: Path) -> ItemPrograms | None:
+        """Write the two programs beside the record; None, and told, where that cannot be."""
+        self._progress.step(CUT)
+        try:
+            made = write_item_programs(
+                self._script, self._requests, folder, reproducer=self._reproducer, first=self._first
+            )
+        except BundleError as error:
+            self._progress.say(f"no item results can be kept: {error}")
+            shutil.rmtree(folder / item_programs.FOLDER, ignore_errors=True)
+            return None
+        ratios = ", ".join(f"{speed.ratio:.2f} x at {speed.rows} rows" for speed in made.speed)
+        self._progress.say(f"item results: {made.bytes_per_item} bytes per item; with them kept {ratios}")
+        return made
+
     def _graphs(self, engines: Sequence[str], names: Collection[str]) -> list[list[_Graph]]:
         """For each engine the graph at the model's own rates, if they are understood, and the flat one."""
         self._progress.step(FLATTEN)
         requests = self._requests
         first = export(self._script, requests.example(), alike=requests.alike(), in_range=ids_in_range)
+        self._first = first
         found: list[list[_Graph]] = []
         for engine in engines:
             if RATES not in names:

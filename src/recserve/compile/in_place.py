@@ -73,7 +73,5 @@ def _alike(argument: Any, result: Any) -> bool:
     same_sizes = given.dim() == made.dim() and all(
         str(a) == str(b) for a, b in zip(given.shape, made.shape, strict=True)
     )
-    # Sizes may be symbols that nothing is known of: what cannot be decided is no.
-    return (
-        same_sizes and given.dtype == made.dtype and bool(torch._prims_common.is_contiguous_or_false(given))
-    )
+    contiguous: Any = torch._prims_common.is_contiguous_or_false  # a size that nobody knows yet may be 0 or 1
+    return same_sizes and given.dtype == made.dtype and bool(contiguous(given))

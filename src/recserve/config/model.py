@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recserve.config.settings import PROCESSOR, PROTOCOL, setting
+from recserve.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_SIZE = re.compile(r"(\d+)\s*([KMGT]?)B?", re.IGNORECASE)
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,11 @@ class ModelConfig:
         unit="requests",
         least=0,
     )
+    item_results: str = setting(
+        "off",
+        "What of the model depends on an item alone, kept by version of its row: off; full: of all items; a "
+        "memory budget such as 2GB: of those asked for most. Needs `recserve compile --item-results`.",
+    )
     not_finite: str = setting(
         "keep",
         "Scores that are NaN or infinite: keep them, answer item_empty_score (replace), or 500 (fail).",
@@ -77,6 +88,20 @@ class ModelConfig:
         least=0,
         source=PROCESSOR,
     )
+
+    @property
+    def item_results_bytes(self) -> int | None:
+        """`item_results` as a memory budget: None for off, 0 for full, which has no limit."""
+        text = self.item_results.strip()
+        if text in ("off", "full"):
+            return None if text == "off" else 0
+        found = _SIZE.fullmatch(text)
+        if found is None or int(found[1]) == 0:
+            raise ConfigError(
+                f"model_config.item_results: '{text}' is none of off, full and a memory budget like 2GB or "
+                "500000000 bytes"
+            )
+        return int(found[1]) * _UNITS[found[2].upper()]
 
     def generates_features(self, has_fg: bool) -> bool:
         """Whether requests bring raw features (normal) rather than the model's tensors (bypass)."""

@@ -13,6 +13,9 @@ from recserve.engines.torchscript import load_script
 from recserve.errors import BundleError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from recserve.engines.compiled import Compiled
 
 
@@ -22,9 +25,14 @@ def load_flat(made: Compiled, original: Any) -> Any:
     `original` is the loaded export, whose tables it shares. An input that the graph has no use for may be
     left out of the dict, or be there; sizes are not compared with `made.inputs`, which is up to the caller.
     """
-    script = load_script(made.folder / SCRIPT)
-    for position, path in enumerate(made.tables):
-        setattr(script, table_name(position), _tensor_at(original, path))
+    return load_with_tables(made.folder / SCRIPT, made.tables, original)
+
+
+def load_with_tables(path: Path, tables: Sequence[str], original: Any) -> Any:
+    """A file of `recserve.compile.script`, whose tables are those of `original` at these dotted paths."""
+    script = load_script(path)
+    for position, table in enumerate(tables):
+        setattr(script, table_name(position), _tensor_at(original, table))
     return script
 
 

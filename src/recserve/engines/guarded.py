@@ -102,8 +102,9 @@ class Guarded:
         `check_every`: one call in so many is scored by the original too; 0: none but the first.
         """
         self.original, self.rewritten = original, rewritten
+        self.script: Any = None  # of the original, whose tables others may share
         self._users, self._repeats, self._check_every = users, repeats, check_every
-        self._layout: _Layout | None = None
+        self._layout: UserLayout | None = None
         self._no_rows = NoRows()
         self._counts: Counter[str] = Counter()
         self._largest = Difference()
@@ -140,13 +141,15 @@ class Guarded:
         else:
             flat = load_flat(made, script)
             rewritten = TorchScript(flat, device=place, outputs=outputs, features=None, limits={})
-        return cls(
+        opened = cls(
             original,
             rewritten,
             (users or Users.of(made)) if made.users_once else None,
             repeats=made.repeats,
             check_every=check_every,
         )
+        opened.script = script
+        return opened
 
     @property
     def inputs(self) -> Mapping[str, TensorSpec]:
@@ -254,12 +257,12 @@ class Guarded:
             given[name].min(initial=1) >= 1 for name in self._users.sequences if name in given
         )
 
-    def _layout_of(self, inputs: ModelInputs) -> _Layout | None:
+    def _layout_of(self, inputs: ModelInputs) -> UserLayout | None:
         if self._users is None:
             return None
         layout = self._layout
         if layout is None or layout.names is not inputs.names:
-            self._layout = layout = _Layout(inputs.names, self._users)
+            self._layout = layout = UserLayout(inputs.names, self._users)
         return layout
 
     def _check_later(self, inputs: ModelInputs, rows: int, found: dict[str, NDArray[Any]]) -> None:
@@ -317,7 +320,7 @@ class Guarded:
             return self._counts[event]
 
 
-class _Layout:
+class UserLayout:
     """Where the tensors of users and the lengths of sequences are among those of one plan."""
 
     def __init__(self, names: TensorNames, users: Users) -> None:

@@ -44,7 +44,8 @@ class Generator:
     `schema` types the columns that a request does not bring; without it they have the value_type of the
     feature that reads them. `equal_steps`: members of a sequence group that differ in length, unless a mask
     shortens them, are a RequestError of `generate`, since models lay them side by side. `texts`: outputs may
-    be texts, which no model takes; then only columns are generated, no tensors.
+    be texts, which no model takes; then only columns are generated, no tensors. `only`: the features that
+    have tensors, for a model that reads a part of them; None: all.
 
     What staging never changes: `generate` gives bit for bit what `generate_joined` gives for the same user
     and items written out as rows of a training table.
@@ -58,8 +59,12 @@ class Generator:
         schema: InputSchema | None = None,
         equal_steps: bool = False,
         texts: bool = False,
+        only: frozenset[str] | None = None,
     ) -> None:
-        self._made_of = (config, {"tile": tile, "schema": schema, "equal_steps": equal_steps, "texts": texts})
+        self._made_of: tuple[FeatureConfig, dict[str, Any]] = (
+            config,
+            {"tile": tile, "schema": schema, "equal_steps": equal_steps, "texts": texts, "only": only},
+        )
         self.plan = Plan(config, tile=tile)
         self._schema = schema
         self._equal_steps = equal_steps
@@ -70,7 +75,12 @@ class Generator:
         #: finished column → its step; element features stand behind all others
         self._kept = {f.finished: self._steps[f.name] for f in self.plan.features if f.finished}
         self._kept |= {column: len(self._steps) + k for k, column in enumerate(self.plan.elements)}
-        outputs = [feature for feature in self.plan.features if feature.is_output and not texts]
+        self._outputs = [
+            feature
+            for feature in self.plan.features
+            if feature.is_output and (only is None or feature.name in only)
+        ]
+        outputs = [] if texts else self._outputs
         #: group → its first output, which the others have to be as long as, those apart that a mask shortens
         self._firsts = {
             feature.feature.group.name: len(outputs) - 1 - k
@@ -89,6 +99,11 @@ class Generator:
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to other processes as the config, vocabularies included; each builds the plan once."""
         return _revived, (pickle.dumps(self._made_of),)
+
+    def only(self, names: frozenset[str]) -> Generator:
+        """One for a model that reads these features of the same plan, and no others."""
+        config, options = self._made_of
+        return Generator(config, **{**options, "only": names})
 
     def generate(
         self,
@@ -239,7 +254,7 @@ class Generator:
     @property
     def per_item(self) -> Mapping[str, bool]:
         """Features in the model → whether they have a row per item under INPUT_TILE, or one for the user."""
-        return {feature.name: not feature.is_user for feature in self.plan.features if feature.is_output}
+        return {feature.name: not feature.is_user for feature in self._outputs}
 
     @property
     def id_limits(self) -> Mapping[str, int]:

@@ -22,7 +22,7 @@ from recserve.features.inputs import resolve
 from recserve.features.order import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from recserve.features.config import Feature, FeatureConfig
     from recserve.features.inputs import PlannedInput
@@ -152,20 +152,29 @@ class Plan:
     @cached_property
     def pair_columns(self) -> frozenset[str]:
         """Raw item columns that every request needs, because a feature that is not finished reads them."""
+        raw, _ = self.read_of_items([f.name for f in self.features if f.is_output])
+        return raw
+
+    def read_of_items(self, names: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
+        """What a request reads of its items for these features: raw columns, and finished ones."""
         seen: set[str] = set()
-        columns: set[str] = set()
-        wanted = [f.name for f in self.features if f.is_output]
+        raw: set[str] = set()
+        finished: set[str] = set()
+        wanted = list(names)
         while wanted:
             name = wanted.pop()
-            if name in seen or name in self._finished:
+            if name in self._finished:
+                finished.add(self._finished[name])
+                continue
+            if name in seen:
                 continue
             seen.add(name)
             for source in self._inputs[name]:
                 if source.source == "item":
-                    columns.add(source.name)
+                    raw.add(source.name)
                 elif source.source == "feature":
                     wanted.append(source.name)
-        return frozenset(columns)
+        return frozenset(raw), frozenset(finished)
 
     @cached_property
     def sequence_keys(self) -> Mapping[str, SequenceKey]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
+from recserve import _core
 from recserve.columns import Batch, Column, column_from_arrow
 
 if TYPE_CHECKING:
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from recserve import _core
     from recserve.items.store import ItemStore
+
+#: Which versions of which rows ids stand for; used as long as they are pinned.
+FoundRows = _core.FoundRows
+Selection = _core.Selection
 
 _NO_BATCH = Batch(0)
 _NO_IDS = column_from_arrow(pa.array([], pa.string()))
@@ -67,7 +71,7 @@ class Sequence:
     column: str
     delimiter: str
     length: int
-    selection: _core.Selection
+    selection: Selection
 
 
 class Rows:
@@ -104,6 +108,19 @@ class Rows:
         """
         selection = self._store._selection(overrides)
         return ItemRows(*self._native.gather(self._pin, item_ids, rows, selection, overrides))
+
+    @property
+    def store(self) -> ItemStore:
+        """Whose rows these are."""
+        return self._store
+
+    def find(self, item_ids: Column, selection: Selection) -> FoundRows:
+        """`gather` in two steps; `selection` (of `ItemStore.select`) is what will be read first."""
+        return self._native.find(self._pin, item_ids, selection)
+
+    def gather_found(self, found: FoundRows, selection: Selection) -> ItemRows:
+        """Gather the columns of a selection, one row per id that was looked for; see `gather`."""
+        return ItemRows(*self._native.gather_found(found, selection))
 
     def look_up(self, keys: Column, columns: Collection[str]) -> ItemRows:
         """Read these raw columns of the items, one row per key; an unknown key is a row of nulls."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from recserve.columns import RowFinisher
-    from recserve.items.rows import SequenceKey
+    from recserve.items.rows import Selection, SequenceKey
 
 KeyType = Literal["string", "int64"]
 PreparedRows = _core.PreparedRows  # rows that are written but not yet visible
@@ -213,6 +213,10 @@ class ItemStore:
         """Of a store that keeps the hash "#0" of a table, "#0" itself and every "price#0"."""
         _, mark, table = name.rpartition("#")
         return bool(mark) and f"#{table}" in self._raw
+
+    def select(self, raw: Collection[str], finished: Collection[str]) -> Selection:
+        """Choose columns for `Rows.gather_found`; names that the store does not have are left out."""
+        return self._native.select(set(raw), set(finished))
 
     def pin(self) -> Rows:
         """Hold the items as they are now, for one request: `with store.pin() as rows`."""

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from recserve.engines import find
+from recserve.engines import find, item_programs
 from recserve.engines.engine import TensorSpec
 from recserve.errors import BundleError, LoadError
 from recserve.feature_store.users import open_users
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from recserve.bundle import Bundle
     from recserve.config.service import ServiceSpec
     from recserve.engines.engine import Engine
+    from recserve.items.store import ItemStore
+    from recserve.processors.item_results import WithItemResults
 
 logger = logging.getLogger("recserve.load")
 
@@ -75,6 +77,9 @@ def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Norm
         made_by = fingerprint_of(bundle.require_fg(), spec)
         items = load_items(features, spec, progress, declared=schema, fingerprint=made_by)
         if isinstance(items, Keeper):
+            opened.callback(items.close)
+        item_results = load_item_results(spec, features, engine, items, chosen=chosen, progress=progress)
+        if isinstance(items, Keeper):
             items.start()
         opened.pop_all()
     return Normal(
@@ -88,6 +93,7 @@ def load(bundle: Bundle, spec: ServiceSpec, progress: Progress = silent) -> Norm
         not_finite=NotFinite(spec.model.not_finite, spec.model.item_empty_score),
         pass_through=spec.model.pass_through_data,
         separators=Separators(**spec.model.debug_separators),
+        item_results=item_results,
     )
 
 
@@ -207,6 +213,53 @@ def load_engine(
         users=Users(users_of(told), _steps_of(told)) if told is not None else None,
         check_every=model.compiled_check_every,
     )
+
+
+def load_item_results(
+    spec: ServiceSpec,
+    features: Generator,
+    engine: Engine,
+    items: Keeper | ItemStore,
+    *,
+    chosen: Chosen,
+    progress: Progress = silent,
+) -> WithItemResults | None:
+    """What scores from kept item results, filled; None where they are off, or nothing was compiled for them.
+
+    The latter is a warning, and with `compiled` require a BundleError.
+    """
+    budget = spec.model.item_results_bytes
+    if budget is None:
+        return None
+    made = chosen.made
+    folder = None if made is None else made.folder / item_programs.FOLDER
+    if made is None or folder is None or not made.users_once or not folder.is_dir():
+        why = chosen.why_not or "the compiled model has none"
+        if spec.model.compiled == "require":
+            raise BundleError(
+                f"model_config.item_results is {spec.model.item_results}, and {why}; run `recserve compile "
+                "--item-results`, or set item_results off"
+            )
+        logger.warning(
+            "no item results are kept; run `recserve compile --item-results`", extra={"reason": why}
+        )
+        return None
+    from recserve.engines.guarded import Guarded, Users  # needs torch, which not all have
+    from recserve.processors.item_results import WithItemResults
+
+    assert isinstance(engine, Guarded), "what was compiled runs beside its original"
+    found = WithItemResults(
+        items,
+        features,
+        engine,
+        item_programs.ItemPrograms.read(folder),
+        Users(users_of(features), _steps_of(features)),
+        budget_bytes=budget,
+        check_every=spec.model.compiled_check_every,
+        outputs=spec.model.outputs,
+    )
+    found.fill(progress)
+    return found
 
 
 def _features_not_asked(bundle: Bundle, spec: ServiceSpec) -> Generator | None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from recserve.features.generator import Generator
     from recserve.items.store import ItemStore, StoreFigures
     from recserve.processors.debug import DebugLevel
+    from recserve.processors.item_results import WithItemResults
     from recserve.processors.processor import Gauges, Labels
 
 
@@ -54,6 +55,7 @@ class Normal:
         pass_through: Mapping[str, str] | None = None,
         not_finite: NotFinite | None = None,
         separators: Separators | None = None,
+        item_results: WithItemResults | None = None,
     ) -> None:
         self.items = items
         self.features = features
@@ -61,6 +63,7 @@ class Normal:
         self.empty_score = empty_score
         self.schema = schema
         self.users = users
+        self.item_results = item_results
         self._sequence_keys = features.sequence_keys  # one mapping for all requests: the store plans it once
         self._described_as = dict(described_as or {})
         self._pass_through = dict(pass_through or {})
@@ -88,6 +91,9 @@ class Normal:
     def score(self, request: ScoreRequest, trace: Trace | None = None) -> ScoreResponse:
         """Answer one request. What the request sends wins over what the store knows."""
         trace = trace or Trace()
+        answered = self.item_results.answer(request, trace) if self.item_results is not None else None
+        if answered is not None:
+            return self.settle(request, *answered, trace)
         inputs, known = self.prepare(request, trace)
         outputs = self.engine.run(inputs, rows=request.rows, deadline=request.deadline)
         return self.settle(request, outputs, known, trace)
@@ -202,6 +208,7 @@ class Normal:
             "recserve_features_problems_total": ("The same, by feature and kind.", by_feature),
             **self._not_finite.gauges(),
             **what_runs.gauges(self.engine),
+            **(self.item_results.gauges() if self.item_results is not None else {}),
         }
 
     def info(self) -> Mapping[str, str]:

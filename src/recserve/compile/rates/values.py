@@ -349,6 +349,7 @@ def _last(terms: Sequence[Term], start: int, end: int) -> Multiplied | None:
         if isinstance(term.atom, Multiplied)
         and not term.atom.computed_once
         and (term.start, term.end, term.offset, term.coefficient) == (start, end, 0, 1.0)
+        and same(term.atom.weight.size(0), term.width)
     ]
     return min(waiting, key=_rows_told_once, default=None)
 

@@ -61,7 +61,7 @@ class Options:
     """What the second graph is for.
 
     `interpreted`: it is run operator by operator, and not compiled. `items_apart`: what depends on items
-    alone is multiplied by itself, since its results are to be kept.
+    alone is computed by itself, since its results are to be kept.
     """
 
     interpreted: bool = False
@@ -123,6 +123,14 @@ class Walk:
         if constant.constant is None:
             raise NotUnderstood(f"{self.node.target}: a weight depends on the request")
         return self._constants[constant.constant]
+
+    def apart(self, first: Any, second: Any) -> bool:
+        """Whether two values are better not computed together, although they have equally many rows."""
+        return self.options.items_apart and (first.rate == Rate.ITEM) != (second.rate == Rate.ITEM)
+
+    def keeps(self, value: Any) -> bool:
+        """Whether what is computed of a value will be kept, and so is a tensor of its own."""
+        return self.options.items_apart and value.rate == Rate.ITEM
 
     def fold(self, compute: Callable[..., torch.Tensor], *constants: Dense) -> Dense:
         """A new constant, computed when the model is compiled."""

@@ -1,6 +1,6 @@
 """Products of matrices that the request makes: what the user brings to them is one block for all rows.
 
-    rows of items  [B, h, d]  x  steps of the user  [1, d, L]   =   one product [B h, d] x [d, L]
+rows of items  [B, h, d]  x  steps of the user  [1, d, L]   =   one product [B h, d] x [d, L]
 """
 
 from __future__ import annotations
@@ -112,7 +112,14 @@ def baddbmm(walk: Walk, bias: Any, left: Any, right: Any, *, beta: Any = 1, alph
 
 
 def scaled_dot_product_attention(
-    walk: Walk, query: Any, key: Any, value: Any, mask: Any = None, dropout: float = 0.0, *flags: Any, **named: Any
+    walk: Walk,
+    query: Any,
+    key: Any,
+    value: Any,
+    mask: Any = None,
+    dropout: float = 0.0,
+    *flags: Any,
+    **named: Any,
 ) -> Any:
     """`aten.scaled_dot_product_attention`: queries that repeat are answered once."""
     causal = (*flags, named.get("is_causal", False))[0]
@@ -159,8 +166,10 @@ def einsum(walk: Walk, equation: str, operands: Sequence[Any], **named: Any) -> 
         tiles[letter] = 1
         for k, d in at:
             # torch.einsum broadcasts what is one row, unless it is all there is of a sum or of the result.
-            broadcast = letter in output and is_one(values[k].base.size(d)) and any(
-                not is_one(size) for size, _ in found
+            broadcast = (
+                letter in output
+                and is_one(values[k].base.size(d))
+                and any(not is_one(size) for size, _ in found)
             )
             values[k] = values[k] if broadcast else values[k].untiled(d)
     base = torch.einsum(equation, *(value.base for value in values))

@@ -54,7 +54,8 @@ def cat(walk: Walk, parts: Sequence[Value], dim: int = 0) -> Any:
     found = [dense(part) for part in parts]
     if len(found) == 1:
         return found[0]
-    if _alike(found) and is_one(found[0].tiles[dim]):
+    apart = any(walk.apart(found[0], part) for part in found)
+    if _alike(found) and is_one(found[0].tiles[dim]) and not apart:
         return concatenated(found, dim)
     return Cat(dim, tuple(found))
 
@@ -202,15 +203,15 @@ def pad(walk: Walk, value: Value, padding: Sequence[int], mode: str = "constant"
 
 def add(walk: Walk, left: Any, right: Any, alpha: Any = 1) -> Any:
     """`aten.add` of columns that repeat differently."""
-    return _added(left, right, float(alpha))
+    return _added(walk, left, right, float(alpha))
 
 
 def sub(walk: Walk, left: Any, right: Any, alpha: Any = 1) -> Any:
     """`aten.sub` likewise."""
-    return _added(left, right, -float(alpha))
+    return _added(walk, left, right, -float(alpha))
 
 
-def _added(left: Any, right: Any, factor: float) -> Any:
+def _added(walk: Walk, left: Any, right: Any, factor: float) -> Any:
     first, second = as_form(left), as_form(right)
     if first is None or second is None or first.width != second.width:
         return NotImplemented
@@ -221,17 +222,19 @@ def _added(left: Any, right: Any, factor: float) -> Any:
     terms = list(first.terms)
     for term in second.terms:
         added = Term(term.start, term.width, term.atom, term.offset, factor * term.coefficient)
-        if not _merged(terms, added):
+        if not _merged(walk, terms, added):
             terms.append(added)
     return simplified(Form(tuple(terms), first.width))
 
 
-def _merged(terms: list[Term], added: Term) -> bool:
+def _merged(walk: Walk, terms: list[Term], added: Term) -> bool:
     """Add to a term of the same columns that repeats as this one does: one tensor is less than two."""
     if not isinstance(added.atom, Dense):
         return False
     for k, term in enumerate(terms):
         if not isinstance(term.atom, Dense) or (term.start, term.width) != (added.start, added.width):
+            continue
+        if walk.apart(term.atom, added.atom):
             continue
         if term.atom is added.atom and term.offset == added.offset:
             terms[k] = Term(

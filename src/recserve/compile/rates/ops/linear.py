@@ -139,8 +139,7 @@ def _groups(walk: Walk, reads: Sequence[_Read]) -> list[list[_Read]]:
         atom = dense(read.atom)
         mine = _Read(atom, read.terms)
         for first, group in groups:
-            apart = walk.options.items_apart and (first.rate == Rate.ITEM) != (atom.rate == Rate.ITEM)
-            if _together(first, atom) and not apart:
+            if _together(first, atom) and not walk.apart(first, atom):
                 group.append(mine)
                 break
         else:
@@ -193,7 +192,7 @@ def _product(
         raise NotUnderstood("a weight has not two dimensions")
     width = sum(width for width, _ in plan)
     flops = 2.0 * _number(walk, math.prod(side_by_side.base.shape[:-1])) * width * int(weight.base.size(0))
-    if waits:
+    if waits and not walk.keeps(side_by_side):
         return Multiplied(side_by_side, folded.base), flops
     base = torch.nn.functional.linear(side_by_side.base, folded.base, None if bias is None else bias.base)
     return Dense(base, side_by_side.rate, side_by_side.tiles), flops

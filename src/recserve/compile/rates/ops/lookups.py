@@ -48,6 +48,11 @@ class _Feature:
     weights: Dense | None
 
     @property
+    def rate(self) -> Rate:
+        """Of both."""
+        return self.ids.rate | self.lengths.rate
+
+    @property
     def repeats(self) -> Any:
         """How often its rows are repeated."""
         return self.lengths.tiles[0]
@@ -110,7 +115,7 @@ def quantised(walk: Walk, *arguments: Any) -> Any:
     widths: list[int] = walk.once(lambda: walk.real(arguments[_D_OFFSETS]).diff().tolist())
     starts = [sum(widths[:k]) for k in range(features)]
     terms: list[Term] = []
-    for group in _alike(joint):
+    for group in _alike(walk, joint):
         looked_up = _group(walk, arguments, group, limits=rows)
         at = 0
         for k in (feature.position for feature in group):
@@ -148,7 +153,7 @@ def _parts(value: Any) -> list[Any]:
     return list(value.parts) if isinstance(value, Cat) else [dense(value)]
 
 
-def _alike(joint: Sequence[_Feature]) -> list[list[_Feature]]:
+def _alike(walk: Walk, joint: Sequence[_Feature]) -> list[list[_Feature]]:
     """Features whose rows repeat alike."""
     groups: list[list[_Feature]] = []
     for mine in joint:
@@ -157,7 +162,7 @@ def _alike(joint: Sequence[_Feature]) -> list[list[_Feature]]:
         for group in groups:
             first = group[0]
             rows = same(first.lengths.base.size(0), mine.lengths.base.size(0))
-            if same(first.repeats, mine.repeats) and rows:
+            if same(first.repeats, mine.repeats) and rows and not walk.apart(first, mine):
                 group.append(mine)
                 break
         else:
@@ -239,7 +244,7 @@ def _rows_of_several(walk: Walk, arguments: Sequence[Any]) -> Cat:
     joint = list(map(_Feature, range(features), ids, lengths, [None] * features))
     limits = indices.rows if checked else None
     parts: dict[int, Dense] = {}
-    for group in _alike(joint):
+    for group in _alike(walk, joint):
         rows = _group(walk, arguments, group, limits=limits, width=arguments[_TOTAL_D])
         sizes = [feature.ids.base.size(0) for feature in group]
         found = [rows.base] if len(group) == 1 else torch.split(rows.base, sizes)

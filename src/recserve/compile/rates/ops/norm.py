@@ -1,6 +1,6 @@
 """Normalisation with what training left behind: a scale and a shift of columns, which weights can take over.
 
-    batch_norm(W x + b)  =  (s W) x + (s b + t)         W (batch_norm(x)) + b  =  (W s) x + (W t + b)
+batch_norm(W x + b)  =  (s W) x + (s b + t)         W (batch_norm(x)) + b  =  (W s) x + (W t + b)
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Affine:
 
 
 def affine(walk: Walk, node: Any) -> Affine | None:
-    """A linear node together with the normalisation that is all that reads it; None without constant weights."""
+    """A linear node with the normalisation that is all that reads it; None without constant weights."""
     source, weight, bias = (*node.args, None)[:3] if not node.kwargs else (None, None, None)
     if source is None:
         return None
@@ -101,9 +101,7 @@ def batch_norm(walk: Walk, value: Any, *arguments: Any) -> Any:
     if not others and reader is not None and str(reader.target) == LINEAR and reader.args[0] is walk.node:
         found = affine(walk, reader)
         if found is not None:
-            folded = walk.fold(
-                lambda w, s: (w.double() * s[0].double()).to(w.dtype), found.weight, columns
-            )
+            folded = walk.fold(lambda w, s: (w.double() * s[0].double()).to(w.dtype), found.weight, columns)
             moved = [one for one in (found.bias,) if one is not None]
             shift = walk.fold(_shifted, found.weight, columns, *moved)
             result = multiplied(walk, form, folded, shift)

@@ -1,6 +1,6 @@
 """Products of the same columns, as experts and gates have them: one product with all weights.
 
-    W1 x, W2 x, W3 x   =   columns of   [W1; W2; W3] x
+W1 x, W2 x, W3 x   =   columns of   [W1; W2; W3] x
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def linear(walk: Walk, value: Any, weight: Any, bias: Any = None) -> Any:
     found.sort(key=lambda one: str(_activation(one.node)))
     sizes = [int(one.weight.base.size(0)) for one in found]
     stacked = walk.fold(lambda *weights: torch.cat(weights), *(one.weight for one in found))
-    together = multiplied(walk, form, stacked, _biases(walk, found))
+    together = dense(multiplied(walk, form, stacked, _biases(walk, found)))
     first = walk.node
     for columns, one, reader in zip(_cut(together, sizes), found, _linears(found, readers), strict=True):
         walk.compute_ahead(one.node, columns)
