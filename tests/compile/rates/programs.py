@@ -33,6 +33,10 @@ class _Outputs(torch.nn.Module):
     def forward(
         self, tables: dict[str, torch.Tensor], data: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
+        sizes = [tensor.size(0) for tensor in data.values()]
+        check: Any = torch._check
+        for size in sizes[1:]:
+            check(size == sizes[0])
         found = self.module(**data)
         found = found if isinstance(found, tuple) else (found,)
         return {f"output_{k}": one for k, one in enumerate(found)}
@@ -73,7 +77,7 @@ class Program:
         self.walk = Walk(
             program.graph,
             {name: held[target].detach() for name, target in named.items()},
-            tables=(),
+            tables={},
             inputs=dict(zip(given, sorted(shapes), strict=True)),
             rates={name: Rate.USER if name.startswith("user") else Rate.ITEM for name in shapes},
             repeated=True,

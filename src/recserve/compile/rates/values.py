@@ -3,6 +3,7 @@
     Dense  a tensor, told once where rows (or steps) repeat it: a user's row stands for all candidates
     Cat    parts one behind the other, each at its own rate: ids of several features, fields of an FM
     Form   a sum of columns at their own rates, which nobody has written side by side yet
+    Fields a form's columns as fields of a width
 
 `dense` and `full` make tensors of them again, as late as an operator wants one.
 """
@@ -226,14 +227,32 @@ class Form:
         return join([term.atom for term in self.terms])
 
 
-Value = Dense | Cat | Form
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Columns of a form as fields of a width: (…, fields, width)."""
+
+    form: Form
+    width: int
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """As the original model sees it."""
+        return (*self.form.sizes[:-1], self.form.width // self.width, self.width)
+
+    @property
+    def rate(self) -> Rate:
+        """That of the columns."""
+        return self.form.rate
+
+
+Value = Dense | Cat | Form | Fields
 
 
 def join(values: Sequence[Any]) -> Rate:
     """The rate of what is computed from all of them."""
     found = Rate.CONST
     for value in values:
-        if isinstance(value, Dense | Cat | Form | Product | Multiplied):
+        if isinstance(value, Dense | Cat | Form | Fields | Product | Multiplied):
             found |= value.rate
         elif isinstance(value, list | tuple):
             found |= join(value)
@@ -280,6 +299,10 @@ def dense(value: Value | Atom) -> Dense:
         return value.computed()
     if isinstance(value, Cat):
         return concatenated(value.parts, value.dim)
+    if isinstance(value, Fields):
+        found = dense(value.form).untiled(-1)
+        base = found.base.reshape(*found.base.shape[:-1], value.form.width // value.width, value.width)
+        return Dense(base, found.rate, (*found.tiles, 1))
     if not value.written:
         value.written.append(_written(value))
     return value.written[0]

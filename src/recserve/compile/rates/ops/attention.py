@@ -112,18 +112,12 @@ def baddbmm(walk: Walk, bias: Any, left: Any, right: Any, *, beta: Any = 1, alph
 
 
 def scaled_dot_product_attention(
-    walk: Walk,
-    query: Any,
-    key: Any,
-    value: Any,
-    mask: Any = None,
-    dropout: float = 0.0,
-    *flags: Any,
-    **named: Any,
+    walk: Walk, query: Any, key: Any, value: Any, *arguments: Any, **named: Any
 ) -> Any:
     """`aten.scaled_dot_product_attention`: queries that repeat are answered once."""
-    causal = (*flags, named.get("is_causal", False))[0]
-    if named.get("enable_gqa"):
+    mask, dropout, causal = (*arguments, *(None, 0.0, False)[len(arguments) :])[:3]
+    mask, causal = named.get("attn_mask", mask), named.get("is_causal", causal)
+    if dropout or named.get("enable_gqa"):
         return NotImplemented
     queries, keys, values = (dense(one) for one in (query, key, value))
     width = queries.base.size(-1)

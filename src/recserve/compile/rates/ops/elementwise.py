@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from recserve.compile.rates.values import Cat, Dense, Form, Rate, aligned, dense, join
+from recserve.compile.rates.values import Cat, Dense, Fields, Form, Rate, aligned, dense, join
 from recserve.engines.torch_arrays import torch
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _on_bases(operation: Any) -> Callable[..., Any]:
     """A rule that broadcasts the tensors among its arguments, and leaves the others as they are."""
 
     def rule(_: Walk, *arguments: Any, **named: Any) -> Any:
-        at = [k for k, one in enumerate(arguments) if isinstance(one, Dense | Cat | Form)]
+        at = [k for k, one in enumerate(arguments) if isinstance(one, Dense | Cat | Form | Fields)]
         values = [dense(arguments[k]) for k in at]
         bases, tiles = aligned(values)
         given = list(arguments)

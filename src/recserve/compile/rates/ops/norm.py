@@ -32,7 +32,7 @@ class Affine:
 
 
 def affine(walk: Walk, node: Any) -> Affine | None:
-    """A linear node with the normalisation that is all that reads it; None without constant weights."""
+    """A linear node and the normalisation that is all that reads it; None without constant weights."""
     source, weight, bias = (*node.args, None)[:3] if not node.kwargs else (None, None, None)
     if source is None:
         return None

@@ -31,6 +31,18 @@ def item(_: Walk, value: Any) -> Any:
     return full(value).item()
 
 
+def tril(_: Walk, value: Any, diagonal: int = 0) -> Any:
+    """`aten.tril`."""
+    found = dense(value).untiled(-1, -2)
+    return found.with_base(found.base.tril(diagonal))
+
+
+def triu(_: Walk, value: Any, diagonal: int = 0) -> Any:
+    """`aten.triu`."""
+    found = dense(value).untiled(-1, -2)
+    return found.with_base(found.base.triu(diagonal))
+
+
 def unsqueeze(_: Walk, value: Any, dim: int) -> Any:
     """`aten.unsqueeze`."""
     found = dense(value)
@@ -120,7 +132,7 @@ def view(_: Walk, value: Any, sizes: Sequence[Any]) -> Any:
     A dimension that repeats has to stay as it is; one that is merged or cut is written out.
     """
     found = dense(value)
-    wanted = _resolved(found.sizes, sizes)
+    wanted = resolved(found.sizes, sizes)
     if not found.is_tiled:
         return Dense.of(found.base.reshape(wanted), found.rate)
     groups = _groups(found.sizes, wanted)
@@ -167,7 +179,8 @@ def _block(value: Dense, before: Sequence[int], after: Sequence[Any]) -> list[An
     return [1, *after[1:]] if same(entries, cut) else None
 
 
-def _resolved(sizes: Sequence[Size], wanted: Sequence[Any]) -> list[Any]:
+def resolved(sizes: Sequence[Size], wanted: Sequence[Any]) -> list[Any]:
+    """The sizes of a view, -1 among them found."""
     unknown = [d for d, size in enumerate(wanted) if isinstance(size, int) and size == -1]
     if not unknown:
         return list(wanted)
@@ -308,7 +321,7 @@ def unflatten(walk: Walk, value: Any, dim: int, sizes: Sequence[Any]) -> Any:
     """`aten.unflatten`."""
     before = list(value.sizes)
     dim %= len(before)
-    return view(walk, value, [*before[:dim], *_resolved([before[dim]], sizes), *before[dim + 1 :]])
+    return view(walk, value, [*before[:dim], *resolved([before[dim]], sizes), *before[dim + 1 :]])
 
 
 def narrow(walk: Walk, value: Any, dim: int, start: Any, length: Any) -> Any:
@@ -369,6 +382,8 @@ OPS: dict[str, Any] = {
     "aten.view.default": view,
     "aten.reshape.default": view,
     "aten._unsafe_view.default": view,
+    "aten.tril.default": tril,
+    "aten.triu.default": triu,
     "aten.flatten.using_ints": flatten,
     "aten.unflatten.int": unflatten,
     "aten.narrow.default": narrow,
