@@ -89,7 +89,7 @@ def ids_in_range(walk: Walk, indices: Any, offsets: Any, rows: Any) -> Any:
 
 
 def split(walk: Walk, value: Any, sizes: Any, dim: int = 0) -> Any:
-    """`aten.split` of ids that are to be checked: those of each feature, which other tables are asked for too."""
+    """`aten.split` of ids that are to be checked: other tables are asked for those of each feature, too."""
     if not isinstance(value, CheckedIds):
         return NotImplemented
     parts, tables = value.ids.parts, int(value.rows.base.size(0))
