@@ -230,7 +230,7 @@ def matmul(walk: Walk, left: Any, right: Any) -> Any:
         return mm(walk, left, right)
     first, second = dense(left), dense(right)
     dims = first.base.dim()
-    if dims != 3 or second.base.dim() != 3:
+    if dims != 3 or second.base.dim() != 3 or not same(first.sizes[0], second.sizes[0]):
         return NotImplemented
     first, second = first.untiled(1, 2), second.untiled(1, 2)
     rate = first.rate | second.rate
