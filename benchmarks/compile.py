@@ -43,8 +43,10 @@ from recserve.compile.export import export
 from recserve.compile.gate import laid_out
 from recserve.compile.ids_in_range import ids_in_range
 from recserve.compile.package import build_runner, write_package
-from recserve.compile.rates.rewrite import rewrite
+from recserve.compile.rates.frontier import cut
+from recserve.compile.rates.rewrite import Rewritten, rewrite
 from recserve.compile.rates.values import Rate
+from recserve.compile.rates.walk import Options
 from recserve.compile.requests import Requests
 from recserve.compile.script import write_script
 from recserve.config.service import load
@@ -74,6 +76,7 @@ DEMO = Path(".demo/bundle")
 ROWS = (1, 20, 200, 1000)
 VARIANTS = ("bare", "flat", "rates", "kept", "aot")
 SEED = 2
+KEPT_ITEMS = 100_000
 WARM_UP, LEAST_ROUNDS = 5, 15
 CPU = torch.device("cpu")
 AT_MOST = 0.60  # of the time, where no more of the FLOPs are predicted, at USUAL_ROWS
@@ -93,6 +96,7 @@ class Made:
     seconds: dict[str, float] = field(default_factory=dict)  # that it took to make them
     why_not: dict[str, str] = field(default_factory=dict)
     prediction: Prediction | None = None
+    bytes_per_item: int = 0
 
 
 def make(bundle: Bundle, folder: Path, *, aot: bool) -> Made:
@@ -119,29 +123,37 @@ def make(bundle: Bundle, folder: Path, *, aot: bool) -> Made:
         graphs["flat"] = exported
         return lambda tensors, rows: call(_as_exported(made, tensors, rows))
 
-    def rates(*, fold: bool) -> Exported:
-        rewritten = rewrite(
+    def rates(options: Options) -> Rewritten:
+        return rewrite(
             script,
             original=asked.example(),
             original_alike=asked.alike(),
             example=asked.example(users_once=True),
             alike=asked.alike(users_once=True),
             rates={name: Rate[rate.upper()] for name, rate in asked.rates.items()},
-            fold=fold,
+            options=options,
             first=graphs.get("flat"),
         )
-        made.prediction = report.predict(report.split(rewritten.steps), USUAL_ROWS)
-        return rewritten.exported
 
     def by_rates() -> Callable[[Tensors, int], Call]:
-        graphs["rates"] = rates(fold=True)
+        graphs["rates"] = rates(Options(interpreted=True)).exported
         call = _scripted(graphs["rates"], folder / "rates", script)
         return lambda tensors, rows: call(tensors)
 
+    def by_items() -> Callable[[Tensors, int], Call]:
+        second = rates(Options(interpreted=True, items_apart=True))
+        made.prediction = report.predict(report.split(second.steps), USUAL_ROWS)
+        by_name = {name: Rate[rate.upper()] for name, rate in asked.rates.items()}
+        programs = cut(second.exported, by_name, asked.example(users_once=True))
+        made.bytes_per_item = programs.bytes_per_item
+        items = _loaded(programs.items, folder / "items", script)
+        rest = _loaded(programs.rest, folder / "rest", script)
+        return lambda tensors, rows: _with_kept_items(items, rest, list(programs.widths), tensors, rows)
+
     def by_aot() -> Callable[[Tensors, int], Call]:
-        exported = rates(fold=False) if "rates" in made.calls else graphs["flat"]
-        engine = _compiled(exported, folder / "aot", bundle)
         whole = "rates" in made.calls
+        exported = rates(Options()).exported if whole else graphs["flat"]
+        engine = _compiled(exported, folder / "aot", bundle)
 
         def call(tensors: Tensors, rows: int) -> Call:
             inputs = laid_out(tensors if whole else _as_exported(made, tensors, rows))
@@ -152,6 +164,8 @@ def make(bundle: Bundle, folder: Path, *, aot: bool) -> Made:
     graphs: dict[str, Exported] = {}
     attempt("flat", flat)
     attempt("rates", by_rates)
+    if "rates" in graphs:
+        attempt("kept", by_items)
     if aot and graphs:
         attempt("aot", by_aot)
     return made
@@ -183,11 +197,30 @@ def _bare(script: Any, tensors: Tensors) -> Call:
 
 
 def _scripted(exported: Exported, folder: Path, original: Any) -> Callable[[Tensors], Call]:
+    script = _loaded(exported, folder, original)
+    return lambda tensors: _bare(script, tensors)
+
+
+def _loaded(exported: Exported, folder: Path, original: Any) -> Any:
     """The graph as a TorchScript file, written and loaded again."""
     folder.mkdir()
     write_script(exported, folder / compiled.SCRIPT)
-    script = load_flat(_record(exported, folder, "torchscript"), original)
-    return lambda tensors: _bare(script, tensors)
+    return load_flat(_record(exported, folder, "torchscript"), original)
+
+
+def _with_kept_items(items: Any, rest: Any, names: Sequence[str], tensors: Tensors, rows: int) -> Call:
+    """A call that gathers results of items from tables of many, and computes the rest."""
+    answers = _bare(items, tensors)()
+    tables = {name: answers[name].repeat(-(-KEPT_ITEMS // rows), 1) for name in names}
+    slots = torch.randint(KEPT_ITEMS // rows, (rows,), generator=torch.Generator().manual_seed(SEED))
+    slots = slots * rows + torch.arange(rows)  # a copy of each item, anywhere
+    data = {name: torch.from_numpy(tensor) for name, tensor in tensors.items()}
+
+    def call() -> Any:
+        with torch.inference_mode():
+            return rest.forward({**data, **{name: tables[name].index_select(0, slots) for name in names}})
+
+    return call
 
 
 def _compiled(exported: Exported, folder: Path, bundle: Bundle) -> AotInductor:
@@ -256,6 +289,7 @@ def measured(path: Path, rows: Sequence[int], *, seconds: float, aot: bool) -> d
         "input_tile": bundle.input_tile(),
         "predicted": made.prediction.figures() if made.prediction else None,
         "seconds": made.seconds,
+        "bytes_per_item": made.bytes_per_item,
         "why_not": made.why_not,
         "rows": figures,
     }
@@ -280,17 +314,19 @@ def page(bundles: Sequence[Mapping[str, Any]]) -> str:
     work = [
         [one["bundle"], str(one["input_tile"])]
         + [f"{one['predicted'][f'{rate}_mflop']:.2f}" for rate in ("plain", "user", "item", "pair")]
+        + [f"{one['bytes_per_item']:,}" if one["bytes_per_item"] else "–"]
         for one in bundles
         if one["predicted"]
     ]
     if work:
         blocks += [f"MFLOP of a request of {USUAL_ROWS} rows, by rate:"]
-        blocks += [table(["model", "INPUT_TILE", "as exported", "user", "item", "pair"], work)]
+        head = ["model", "INPUT_TILE", "as exported", "user", "item", "pair", "bytes per kept item"]
+        blocks += [table(head, work)]
     making = [
-        [one["bundle"], *(_figure(one["seconds"].get(name), digits=1) for name in ("flat", "rates", "aot"))]
+        [one["bundle"], *(_figure(one["seconds"].get(name), digits=1) for name in VARIANTS[1:])]
         for one in bundles
     ]
-    blocks += ["Seconds to make:", table(["model", "flat", "rates", "aot"], making)]
+    blocks += ["Seconds to make:", table(["model", *VARIANTS[1:]], making)]
     refused = [f"- {one['bundle']}: {name}: {why}" for one in bundles for name, why in one["why_not"].items()]
     if refused:
         blocks += ["Not made:", "\n".join(refused)]

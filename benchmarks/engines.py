@@ -3,9 +3,9 @@
     python -m benchmarks.engines <folder of benchmarks.models>
 
 *bare* is the artefact called with a ready dict of tensors; *run* is `Engine.run`, from the buffers of feature
-generation to arrays; *zero* is `run` of the zero model; *compiled* is `run` of what `recserve compile` made
-of the bundle, where it did. All in a worker thread of a warmed process, one intra-op thread, in turns. The
-throughputs are those of one and of two workers, of bare calls and, behind it, of compiled ones.
+generation to arrays; *zero* is `run` of the zero model. All in a worker thread of a warmed process, one
+intra-op thread, in turns. The throughputs are those of one and of two workers, of bare calls. What
+`recserve compile` makes of a model is measured by benchmarks.compile.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ import torch
 from benchmarks.workloads import RANK_200, RANK_1000, TINY, Workload
 
 from recserve.bundle import Bundle
-from recserve.engines.aotinductor import AotInductor
-from recserve.engines.compiled import MANIFEST, folder_of
 from recserve.engines.torch_arrays import share
 from recserve.engines.torchscript import TorchScript
 
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
 
 BUNDLES = {"tiny": [TINY], "rank": [RANK_200, RANK_1000]}
 CPU = torch.device("cpu")
-COLUMNS = ("bare", "run", "zero", "compiled")
+COLUMNS = ("bare", "run", "zero")
 
 
 def measure(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, float]]:
@@ -80,16 +78,12 @@ def report(workload: Workload, folder: Path, name: str) -> None:
         "run": lambda: engine.run(inputs, rows=rows),
         "zero": lambda: zero.run(inputs, rows=rows),
     }
-    if (folder_of(bundle) / MANIFEST).is_file():
-        compiled = AotInductor.load(bundle, threads=1)
-        calls["compiled"] = lambda: compiled.run(inputs, rows=rows)
     with ThreadPoolExecutor(1) as worker:
         worker.submit(measure, calls, 20).result()
         taken = worker.submit(measure, calls, max(10, 10_000 // rows)).result()
-    cells = [f"{cell:.2f}" for name in COLUMNS for cell in taken.get(name, (np.nan, np.nan))]
-    for call in (bare, calls.get("compiled")):
-        rates = (np.nan, np.nan) if call is None else alternating(call)
-        cells += [f"{rates[0]:.0f}", f"{rates[1]:.0f}", f"{rates[1] / rates[0]:.2f}"]
+    cells = [f"{cell:.2f}" for name in COLUMNS for cell in taken[name]]
+    one, two = alternating(bare)
+    cells += [f"{one:.0f}", f"{two:.0f}", f"{two / one:.2f}"]
     print(f"| {workload.name} | {bundle.input_tile()} | {' | '.join(cells)} |")
 
 
@@ -105,9 +99,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     heads = [f"{name} ms | CPU" for name in COLUMNS]
-    heads += [f"{name} /s | two threads /s | ratio" for name in ("bare", "compiled")]
+    heads.append("bare /s | two threads /s | ratio")
     print(f"| workload | INPUT_TILE | {' | '.join(heads)} |")
-    print("|---" * (2 + 2 * len(COLUMNS) + 6) + "|")
+    print("|---" * (2 + 2 * len(COLUMNS) + 3) + "|")
     for name, workloads in BUNDLES.items():
         for workload in workloads:
             report(workload, folder, name)

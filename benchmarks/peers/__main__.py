@@ -33,7 +33,8 @@ COMPILE_SECONDS = 600  # it takes a minute where nothing else runs
 console = Console(stderr=True)
 
 #: Large requests are not scored together, and small ones are no work for a compiler.
-TAKING_PART = {RANK_200: {"recserve", "compiled", *PEERS}, TINY: {"recserve", "batching", *PEERS}}
+COMPILED = ("compiled", "kept")
+TAKING_PART = {RANK_200: {"recserve", *COMPILED, *PEERS}, TINY: {"recserve", "batching", *PEERS}}
 
 #: rank-200 is compared in all respects, tiny in throughput.
 FULL = {RANK_200: Plan(rounds=3, seconds=3, tail_seconds=6), TINY: Plan(rounds=3, seconds=2, tail_seconds=0)}
@@ -108,7 +109,7 @@ def contests(folder: Path, bin: Path, names: list[str], plans: dict[Workload, Pl
         for workload, plan in plans.items():
             missing = {}
             taking_part = [name for name in names if name in TAKING_PART[workload]]
-            if "compiled" in taking_part:
+            if not set(COMPILED).isdisjoint(taking_part):
                 progress("recserve compile")
                 missing = compiled(folder / bundle_of(workload))
                 taking_part = [name for name in taking_part if name not in missing]
@@ -119,17 +120,17 @@ def contests(folder: Path, bin: Path, names: list[str], plans: dict[Workload, Pl
 
 
 def compiled(bundle: Path) -> dict[str, str]:
-    """Compile a bundle once; why its server is left out, if it cannot be compiled."""
+    """Compile a bundle once; why its servers are left out, if it cannot be compiled."""
     if not can_compile():
-        return {"compiled": "this recserve has no `recserve compile`"}
+        return dict.fromkeys(COMPILED, "this recserve has no `recserve compile`")
     if not any(found.parent.name[0] != "." for found in bundle.glob("compiled/*/compiled.json")):
-        command = [sys.executable, "-m", "recserve", "compile", str(bundle)]
+        command = [sys.executable, "-m", "recserve", "compile", str(bundle), "--item-results"]
         try:
             done = subprocess.run(command, stdout=sys.stderr, check=False, timeout=COMPILE_SECONDS)
         except subprocess.TimeoutExpired:
-            return {"compiled": f"`recserve compile` took over {COMPILE_SECONDS} s"}
+            return dict.fromkeys(COMPILED, f"`recserve compile` took over {COMPILE_SECONDS} s")
         if done.returncode != 0:
-            return {"compiled": f"`recserve compile` ended with status {done.returncode}"}
+            return dict.fromkeys(COMPILED, f"`recserve compile` ended with status {done.returncode}")
     return {}
 
 

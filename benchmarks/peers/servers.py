@@ -147,7 +147,7 @@ class Ours:
     """recserve, with what it is told to run the model with."""
 
     name: str
-    engine: str
+    model: Mapping[str, Any]  # keys of model_config
     rpc: Mapping[str, Any] = field(default_factory=dict)
 
     @contextmanager
@@ -155,7 +155,7 @@ class Ours:
         """Start it for a workload whose bundles are in `folder`; it ends with the block."""
         bundle = bundle_of(workload)
         document: dict[str, Any] = service(folder, bundle)
-        document["model_config"]["engine"] = self.engine
+        document["model_config"] |= self.model
         document["metadata"]["rpc"] |= self.rpc
         bodies = [encode_request(request) for request in requests(workload)]
         try:
@@ -221,9 +221,10 @@ def _torchserve(place: Place) -> list[str]:
 
 
 SERVERS: dict[str, Ours | Peer] = {
-    "recserve": Ours("recserve", "torchscript"),
-    "batching": Ours("recserve, batching", "torchscript", {"batching": True}),
-    "compiled": Ours("recserve, compiled", "aotinductor"),
+    "recserve": Ours("recserve", {"compiled": "off"}),
+    "batching": Ours("recserve, batching", {"compiled": "off"}, {"batching": True}),
+    "compiled": Ours("recserve, compiled", {"compiled": "require"}),
+    "kept": Ours("recserve, item results kept", {"compiled": "require", "item_results": "full"}),
     "bentoml": Peer(
         "BentoML",
         "bentoml",

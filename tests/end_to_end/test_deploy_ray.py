@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Self
 
 import psutil
 import pytest
-import ray
 from tests.end_to_end.reader import Reader
 from tests.markdown import ROOT, fences
 
@@ -46,6 +45,8 @@ class Machines:
     """Three nodes and a control plane, begun as the page says."""
 
     def __init__(self, folder: Path) -> None:
+        import ray
+
         self.reader = Reader(folder, {"HOME": str(folder)})  # the cluster's token is kept there
         self._folder = folder
         self._host = ray.util.get_node_ip_address()

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from tests.engines import models
 from tests.processors import rewritten
 
 from recserve.bundle import Bundle
 from recserve.client.request import build_request
 from recserve.config import service
+from recserve.engines.engine import tensors
 from recserve.engines.guarded import FIRST_CALLS, Guarded
 from recserve.engines.torchscript import tensor_at
 from recserve.errors import BundleError
+from recserve.messages import TensorRequest
 from recserve.observe.trace import Trace
+from recserve.processors.bypass import Bypass
 from recserve.processors.load import load
 from recserve.processors.normal import Normal
 from recserve.processors.together import score_together
@@ -152,3 +156,23 @@ def test_one_that_does_not_load_is_left_aside_unless_it_is_insisted_on(
     assert equal(export.score(request(3)), compiled.score(request(3)))
     with pytest.raises(BundleError, match="is not a TorchScript model"):
         loaded(compiled="require")
+
+
+def test_tensors_of_one_user_that_a_client_sends_are_answered_by_the_rewritten_model(tmp_path: Path) -> None:
+    bundle = rewritten.write(tmp_path / "tile", tile=True)
+    once, rows = (tensors(models.rank_inputs(5, tile=tile)) for tile in (True, False))
+    offline = {**rows, "batch_size": np.array([1])}
+    answers = {}
+    for compiled in ("off", "auto"):
+        spec = service.load({"model_config": {"fg_mode": "bypass", "compiled": compiled}}, {})
+        with closing(load(bundle, spec)) as bypass:
+            assert isinstance(bypass, Bypass)
+            sent = [TensorRequest([], dict(each)) for each in (once, offline)]
+            answers[compiled] = [bypass.predict(each).named_outputs for each in sent]
+            gauges = bypass.gauges()
+
+    calls = gauges["recserve_compiled_calls_total"][1]
+    assert calls == {(("model", "compiled"),): 1.0, (("model", "original"),): 1.0}
+    for expected, result in zip(answers["off"], answers["auto"], strict=True):
+        for name, scores in expected.items():
+            np.testing.assert_array_equal(result[name], scores)

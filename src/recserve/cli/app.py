@@ -60,11 +60,13 @@ def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the whole trace of an error.")] = False,
     endpoint: asking.Endpoint = "",
     config: asking.Config = None,
+    output: asking.Format = asking.Output.table,
+    yes: asking.Yes = False,
     key_id: asking.KeyId = "",
     key_secret: asking.KeySecret = "",
 ) -> None:
     """Hold the options that stand before the command."""
-    context.meta[asking.BEFORE] = {"endpoint": endpoint, "config": config}
+    context.meta[asking.BEFORE] = {"endpoint": endpoint, "config": config, "output": output, "yes": yes}
 
 
 for _command, _example in (

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from recserve.compile.bundle import Progress
-    from recserve.engines.compiled import Compiled, Speed
+    from recserve.engines.compiled import Compiled, Speed, Variant
 
 
 def compile(
@@ -120,10 +120,15 @@ def _show(made: "Compiled", *, explain: bool, as_json: bool) -> None:
         for speeds in zip(*(one.speed for one in raced), strict=True)
     ]
     print_table(["rows", "original", *map(str, raced)], rows, title="Processor time of one call, ms")
+    if len(raced) > 2:
+        typer.echo(_drawn(raced))
     if explain and made.steps:
         typer.echo(costly(made.steps))
     if made.not_understood:
         typer.echo(f"not understood, so nothing is computed once per user: {made.not_understood}")
+    for variant in made.variants:
+        if variant.why_not:
+            typer.echo(f"refused: {variant}: {variant.why_not}")
     parity = made.parity
     typer.echo(
         f"{parity['requests']:.0f} requests answered alike: probabilities differ by at most "
@@ -131,6 +136,21 @@ def _show(made: "Compiled", *, explain: bool, as_json: bool) -> None:
     )
     verdict = "faster: services take it" if made.faster else "not faster: services keep the original"
     typer.echo(f"{made.folder} ({made.graph}, {made.engine}): {verdict}")
+
+
+def _drawn(variants: "Sequence[Variant]") -> str:
+    """Times of one call as bars, those of one size to one scale."""
+    width = max(len(str(variant)) for variant in variants)
+    lines = []
+    for speeds in zip(*(variant.speed for variant in variants), strict=True):
+        times = {"original": speeds[0].original_ms}
+        times |= {str(variant): speed.compiled_ms for variant, speed in zip(variants, speeds, strict=True)}
+        lines.append(f"{speeds[0].rows} rows")
+        lines += [
+            f"  {name:<{width}}  {'█' * max(1, round(40 * time / max(times.values())))} {time:.2f} ms"
+            for name, time in times.items()
+        ]
+    return "\n".join(lines)
 
 
 def _figures(speeds: "Sequence[Speed]") -> "list[dict[str, float]]":

@@ -222,7 +222,8 @@ class _Work:
                 continue
             self._progress.step(f"{FIND_RATES} ({engine})")
             try:
-                graph = self._at_its_rates(engine, first)
+                with _in_one_line("its rates were not found"):
+                    graph = self._at_its_rates(engine, first)
             except BundleError as error:
                 self._progress.say(f"not understood, so nothing is computed once per user: {error}")
                 found.append([_Graph(FLAT, first, not_understood=str(error))])
@@ -255,11 +256,12 @@ class _Work:
         """The record of a variant that answers alike; its files are in `folder`."""
         folder.mkdir()
         self._progress.step(f"{COMPILE}: {variant}")
-        if variant.engine == AOTINDUCTOR:
-            write_package(graph.exported, folder / compiled.PACKAGE)
-            build_runner(folder / compiled.RUNNER)
-        else:
-            write_script(graph.exported, folder / compiled.SCRIPT)
+        with _in_one_line("it was not written"):
+            if variant.engine == AOTINDUCTOR:
+                write_package(graph.exported, folder / compiled.PACKAGE)
+                build_runner(folder / compiled.RUNNER)
+            else:
+                write_script(graph.exported, folder / compiled.SCRIPT)
         requests, exported = self._requests, graph.exported
         once = graph.name == RATES or requests.users_once
         made = Compiled(
@@ -324,6 +326,18 @@ def _beside(bundle: Bundle, output: Path | None) -> Path:
     if not os.access(folder, os.W_OK):
         folder = Path(tempfile.gettempdir())
     return folder / f"{bundle.path.name}.differs.npz"
+
+
+@contextmanager
+def _in_one_line(what: str) -> Iterator[None]:
+    """A BundleError of any failure: the model of somebody is served as it is, whatever our defect."""
+    try:
+        yield
+    except BundleError:
+        raise
+    except Exception as e:
+        lines = str(e).strip().splitlines() or [""]
+        raise BundleError(f"{what} ({type(e).__name__}: {lines[0][:300]}); please report it") from e
 
 
 @contextmanager

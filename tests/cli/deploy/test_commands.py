@@ -73,7 +73,8 @@ def test_the_command_lines_of_the_documentation_work(call: Call, folder: Folder,
     assert call(*before, "create", "rank.json").exit_code == 0
     assert call(*before, "modify", "rank", "-s", "rank.json").exit_code == 0
     assert call("update", "cn-shanghai/rank", "-s", "rank.json", "-i", "AK", "-k", "SK").exit_code == 0
-    assert call("-e", plane.client.url, "delete", "rank", "-y").exit_code == 0
+    assert json.loads(call("-o", "json", "ls", "rank").stdout)[0]["ServiceName"] == "rank"
+    assert call("-e", plane.client.url, "-y", "delete", "rank").exit_code == 0
 
 
 def test_a_name_that_is_taken_is_refused_and_nothing_changes(

@@ -146,11 +146,14 @@ def asking(function: Callable[..., None]) -> Callable[..., None]:
     def command(**given: Any) -> None:
         before = given.pop("context").meta.get(BEFORE, {})
         options = {name: given.pop(name) for name in _OPTIONS}
+        output = options["output"]
         plane = Plane(
             options["endpoint"] or before.get("endpoint", ""),
             options["config"] or before.get("config"),
-            options["output"],
+            before.get("output", output) if output is Output.table else output,
         )
+        if "yes" in given:
+            given["yes"] = given["yes"] or before.get("yes", False)
         function(plane, **given)
 
     every = [context, *(one.replace(kind=keyword) for one in own), *shared]
