@@ -115,6 +115,25 @@ def test_without_rates_the_flat_model_is_kept_and_told_why(tmp_path: Path) -> No
     assert made.parity == {"requests": 2, "probability": 0.0, "relative": 0.0}
 
 
+def test_a_defect_of_ours_is_one_line_and_the_flat_model_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = write_rank(tmp_path / "rank")
+
+    def defect(*_: object, **__: object) -> None:
+        raise IndexError("list index out of range\nand more")
+
+    monkeypatch.setattr("recserve.compile.bundle.rewrite", defect)
+
+    made = compile_bundle(bundle, features_of(bundle))
+
+    assert (made.graph, made.users_once, made.steps) == ("flat", False, ())
+    assert made.not_understood == (
+        "its rates were not found (IndexError: list index out of range); please report it"
+    )
+    assert made.parity["probability"] == 0.0
+
+
 def test_a_model_that_nothing_can_be_made_of_is_left(tmp_path: Path) -> None:
     (tmp_path / "scripted_model.pt").write_bytes(b"")
 

@@ -167,6 +167,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"metadata": {"instance": -1}}, "metadata.instance is -1"),
     ({"metadata": {"instance": "2"}}, "metadata.instance is '2'"),
     ({"metadata": {"group": "a/b"}}, "metadata.group is 'a/b'"),
+    ({"dockerAuth": "user:password"}, "dockerAuth: base64 of user:password is expected"),
+    ({"dockerAuth": ["dTpw"]}, "dockerAuth: base64 of user:password is expected"),
     ({"metadata": {"type": "Async"}}, "metadata.type is 'Async'"),
     ({"metadata": {"workload_type": "elasticjob"}}, "workload_type is not supported"),
     ({"metadata": {"rolling_strategy": {"max_surge": "many"}}}, "max_surge is 'many'"),

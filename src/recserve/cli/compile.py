@@ -126,6 +126,9 @@ def _show(made: "Compiled", *, explain: bool, as_json: bool) -> None:
         typer.echo(costly(made.steps))
     if made.not_understood:
         typer.echo(f"not understood, so nothing is computed once per user: {made.not_understood}")
+    for variant in made.variants:
+        if variant.why_not:
+            typer.echo(f"refused: {variant}: {variant.why_not}")
     parity = made.parity
     typer.echo(
         f"{parity['requests']:.0f} requests answered alike: probabilities differ by at most "

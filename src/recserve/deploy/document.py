@@ -8,6 +8,7 @@ one's own is in `containers.py`. Source: the platform's page "Deploy a service u
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
@@ -181,6 +182,10 @@ def _problems(top: Mapping[str, Any]) -> list[str]:
             kind != "Standard",
             f"metadata.type is {kind!r}; services here are Standard: they answer the requests that they get",
         ),
+        (
+            bool(top.get("dockerAuth")) and not _is_login(top["dockerAuth"]),
+            "dockerAuth: base64 of user:password is expected",
+        ),
         (size != 1, f"unit.size is {size!r}; an instance is one process on one machine here"),
         (
             not _whole(grace, 0, 86_400),
@@ -205,6 +210,13 @@ def _problems(top: Mapping[str, Any]) -> list[str]:
         if top.get(key):
             _gathered(problems, check, forms.section(top, key))
     return problems
+
+
+def _is_login(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and b":" in base64.b64decode(value, validate=True)
+    except ValueError:
+        return False
 
 
 def _unmeasured(top: Mapping[str, Any]) -> list[str]:

@@ -76,7 +76,12 @@ KEYS: dict[str, dict[str, Key]] = {
             admin_token="Ours: who may use an instance's admin port.",
             source="Where the document came from.",
         ),
-        **_all(Fate.MAPPED, cloud="Instance types become cores, memory and cards.", unit="A size of 1."),
+        **_all(
+            Fate.MAPPED,
+            cloud="Instance types become cores, memory and cards.",
+            unit="A size of 1.",
+            dockerAuth="On Kubernetes, which alone pulls images: base64 of user:password for the registry.",
+        ),
         **_all(
             Fate.NO_EFFECT,
             model_entry="the model's directory says itself what is in it",
@@ -85,7 +90,6 @@ KEYS: dict[str, dict[str, Key]] = {
             aimaster="there is no check of several machines for one instance",
             features="switches of the platform",
             options="switches of the platform",
-            dockerAuth="images are pulled by Kubernetes alone, which has secrets of its own",
         ),
         **_all(
             Fate.REFUSED,

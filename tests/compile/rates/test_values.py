@@ -23,6 +23,7 @@ from recserve.compile.rates.values import (
     dense,
     full,
 )
+from recserve.compile.rates.walk import Options, Walk
 
 RATES = (Rate.USER, Rate.ITEM, Rate.PAIR)
 few = settings(max_examples=60, deadline=None)
@@ -110,9 +111,10 @@ def forms(draw: st.DrawFn) -> tuple[Form, torch.Tensor]:
         offset = draw(st.integers(0, 2))
         factor = draw(st.sampled_from([1.0, -1.0, 0.5]))
         atom: Any = draw(tensors((*lead, offset + wide + draw(st.integers(0, 1)))))
+        atom = atom.untiled(-1)
         numbers = written(atom)
         if draw(st.booleans()):
-            other = draw(tensors(tuple(numbers.shape)))
+            other = draw(tensors(tuple(numbers.shape))).untiled(-1)
             atom, numbers = Product(atom, other), numbers * written(other)
         terms.append(Term(start, wide, atom, offset, factor))
         expected[..., start : start + wide] += factor * numbers[..., offset : offset + wide]
@@ -129,24 +131,19 @@ def test_a_form_is_the_sum_of_its_terms(pair: tuple[Form, torch.Tensor]) -> None
     torch.testing.assert_close(full(Fields(form, 1)), expected.unsqueeze(-1))
 
 
-class _NoWalk:
-    """Rules that need nothing of a walk."""
-
-    node: Any = None
-    options: Any = None
-
-    @staticmethod
-    def is_weight(value: Any) -> bool:
-        return False
-
-    @staticmethod
-    def count(*_: Any) -> None:
-        """Nobody asks."""
+def walk() -> Walk:
+    """Of a graph of one node."""
+    graph = torch.fx.Graph()
+    node = graph.placeholder("given")
+    graph.output((node,))
+    found = Walk(graph, {}, tables={}, inputs={}, rates={}, repeated=True, options=Options())
+    found.node = node
+    return found
 
 
 def answered(name: str, *arguments: Any) -> Any:
     for rule in ops.OPS[name]:
-        found = rule(_NoWalk(), *arguments)
+        found = rule(walk(), *arguments)
         if found is not NotImplemented:
             return found
     return pytest.fail(f"no rule for {name}")
@@ -218,7 +215,7 @@ def test_shapes(data: st.DataObject) -> None:
     agrees("aten.pad.default", value, numbers, [1, 0], "constant", 2.0)
     agrees(
         "aten.tril.default",
-        value.base.dim() > 1 and value or Dense.of(numbers[None], value.rate),
+        (value.base.dim() > 1 and value) or Dense.of(numbers[None], value.rate),
         numbers if dims > 1 else numbers[None],
     )
 
@@ -228,7 +225,7 @@ def test_shapes(data: st.DataObject) -> None:
 def test_views_keep_the_order_of_entries(data: st.DataObject) -> None:
     value = data.draw(sizes_of.flatmap(tensors))
     numbers = written(value)
-    left, sizes = numbers.numel(), []
+    left, sizes = numbers.numel(), list[int]()
     while left > 1 and len(sizes) < 4:
         sizes.append(data.draw(st.sampled_from([k for k in range(1, left + 1) if left % k == 0])))
         left //= sizes[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import stat
 from typing import TYPE_CHECKING, Any
@@ -177,6 +178,29 @@ def test_an_app_of_ones_own_is_run_as_it_says() -> None:
     rule = kinds(made)["HTTPRoute"]["spec"]["rules"][0]
     assert rule["matches"][0]["path"]["value"] == "/api/predict/app"
     assert rule["filters"][0]["urlRewrite"]["path"]["replacePrefixMatch"] == "/"
+
+
+@pytest.mark.parametrize(
+    ("image", "registry"),
+    [
+        ("registry.example.com/team/app:1", "registry.example.com"),
+        ("localhost:5000/app", "localhost:5000"),
+        ("team/app:1", "https://index.docker.io/v1/"),
+        ("app:1", "https://index.docker.io/v1/"),
+    ],
+)
+def test_an_image_is_pulled_with_the_login_of_the_document(image: str, registry: str) -> None:
+    login = base64.b64encode(b"user:password").decode()
+    document = {"name": "app", "dockerAuth": login, "containers": [{"image": image, "script": "serve"}]}
+
+    rendered = render(document, Settings())
+
+    validate(rendered.manifests)
+    secret = kinds(rendered)["Secret"]
+    assert secret["type"] == "kubernetes.io/dockerconfigjson"
+    assert json.loads(secret["stringData"][".dockerconfigjson"]) == {"auths": {registry: {"auth": login}}}
+    assert pod(rendered)["imagePullSecrets"] == [{"name": secret["metadata"]["name"]}]
+    assert ".dockerconfigjson" not in str(pod(rendered)["volumes"])  # the app does not see it
 
 
 def test_directories_are_where_the_cluster_has_them() -> None:

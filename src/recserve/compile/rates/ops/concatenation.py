@@ -94,7 +94,7 @@ def cut(value: Value, start: int, end: int) -> Value:
             offset = term.offset + first - term.start
             terms.append(Term(first - start, last - first, term.atom, offset, term.coefficient))
     if not terms:
-        found = dense(value)
+        found = dense(form)
         return found.with_base(found.base.narrow(-1, start, end - start))
     return simplified(Form(tuple(terms), end - start))
 
@@ -270,7 +270,7 @@ def mul(walk: Walk, left: Any, right: Any) -> Any:
         right.sizes
     ):
         return NotImplemented
-    first, second = dense(left), dense(right)
+    first, second = dense(left).untiled(-1), dense(right).untiled(-1)  # atoms have all their columns
     if all(same(a, b) for a, b in zip(first.tiles, second.tiles, strict=True)):
         return NotImplemented
     width = int(first.sizes[-1])

@@ -86,6 +86,9 @@ def multiplied(walk: Walk, form: Form, weight: Dense, bias: Dense | None) -> For
     out = int(weight.base.size(0))
     plain = 2.0 * _number(walk, math.prod(form.sizes[:-1])) * form.width * out
     groups = _groups(walk, _reads(form))
+    if len(groups) > 1 and not walk.keeps(form) and walk.once(lambda: _work(walk, groups) * out >= plain):
+        # Terms of several atoms at the same columns can be more to multiply than their sum is.
+        groups = [[_Read(dense(form), [Term(0, form.width, dense(form))])]]
     counted: dict[Rate, float] = {}
     terms: list[Term] = []
     bias_at = min(range(len(groups)), key=lambda k: _order(groups[k]))
@@ -96,6 +99,15 @@ def multiplied(walk: Walk, form: Form, weight: Dense, bias: Dense | None) -> For
         terms.append(Term(0, out, product))
     walk.count(plain, counted, f"{len(groups)} parts" if len(groups) > 1 else "")
     return simplified(Form(tuple(terms), out))  # type: ignore[return-value]
+
+
+def _work(walk: Walk, groups: Sequence[Sequence[_Read]]) -> float:
+    """Floating point operations for each column of the product, all groups together."""
+    return sum(
+        2.0 * _number(walk, math.prod(dense(read.atom).base.shape[:-1])) * (read.last - read.first)
+        for group in groups
+        for read in group
+    )
 
 
 def _reads(form: Form) -> list[_Read]:
@@ -218,7 +230,7 @@ def matmul(walk: Walk, left: Any, right: Any) -> Any:
         return mm(walk, left, right)
     first, second = dense(left), dense(right)
     dims = first.base.dim()
-    if dims != 3 or second.base.dim() != 3:
+    if dims != 3 or second.base.dim() != 3 or not same(first.sizes[0], second.sizes[0]):
         return NotImplemented
     first, second = first.untiled(1, 2), second.untiled(1, 2)
     rate = first.rate | second.rate

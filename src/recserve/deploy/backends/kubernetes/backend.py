@@ -32,7 +32,7 @@ from recserve.deploy.backends.kubernetes.names import (
     kubernetes_name,
 )
 from recserve.deploy.backends.kubernetes.observed import node, observed
-from recserve.deploy.backends.kubernetes.pods import CONTAINER, pod_spec, secret_data
+from recserve.deploy.backends.kubernetes.pods import CONTAINER, pod_spec, secret_of
 from recserve.deploy.errors import BackendError, ConflictError, RefusedError
 
 if TYPE_CHECKING:
@@ -249,8 +249,7 @@ class KubernetesBackend:
         return found
 
     def _secret(self, order: Order, name: str) -> Manifest:
-        meta = self._begin("v1", "Secret", name, order)
-        return {**meta, "type": "Opaque", "immutable": True, "stringData": secret_data(order)}
+        return {**self._begin("v1", "Secret", name, order), **secret_of(order)}
 
     def _pod(self, order: Order, name: str) -> Manifest:
         made = self._begin("v1", "Pod", name, order)

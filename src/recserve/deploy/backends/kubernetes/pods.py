@@ -1,6 +1,6 @@
 """What one instance is in Kubernetes: the spec of a pod, and the Secret with what is its own.
 
-    Order ──pod_spec──▶ {containers, volumes, …}        Order ──secret_data──▶ its files and variables
+    Order ──pod_spec──▶ {containers, volumes, …}        Order ──secret_of──▶ its files and variables
 
 The order's files and variables may hold tokens, so they are in the Secret alone. Restarting a container is
 the kubelet's, in place and with its back-off.
@@ -8,6 +8,7 @@ the kubelet's, in place and with its back-off.
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
 from typing import TYPE_CHECKING, Any
@@ -37,13 +38,33 @@ def port_of(order: Order, settings: Settings) -> int:
     return order.port or settings.port
 
 
+def secret_of(order: Order) -> dict[str, Any]:
+    """What the Secret of an order has beside its name; also what its image is pulled with."""
+    kind = "kubernetes.io/dockerconfigjson" if _registry_login(order) else "Opaque"
+    return {"type": kind, "immutable": True, "stringData": secret_data(order)}
+
+
 def secret_data(order: Order) -> dict[str, str]:
     """Text by key: a file's key is its place in the order, since names may have slashes."""
     data = {f"file-{place}": text for place, text in enumerate(order.files.values())}
     data |= {f"env-{place}": value for place, value in enumerate(order.environment.values())}
     if order.requirements:
         data[_REQUIREMENTS_FILE] = "\n".join(order.requirements) + "\n"
+    if login := _registry_login(order):
+        data[".dockerconfigjson"] = json.dumps({"auths": {_registry(order.image): {"auth": login}}})
     return data
+
+
+def _registry_login(order: Order) -> str:
+    """base64 of user:password; "" where nobody is asked for it."""
+    return str(order.document.get("dockerAuth") or "") if order.image else ""
+
+
+def _registry(image: str) -> str:
+    """Where an image is pulled from. Source: Docker's reference of image names."""
+    first, slash, _ = image.partition("/")
+    named = slash and ("." in first or ":" in first or first == "localhost")
+    return first if named else "https://index.docker.io/v1/"
 
 
 def pod_spec(
@@ -62,6 +83,8 @@ def pod_spec(
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}
         | ({"runAsNonRoot": True, "runAsUser": USER, "fsGroup": USER} if ours else {}),
     }
+    if _registry_login(order):
+        spec["imagePullSecrets"] = [{"name": secret}]
     if order.pool:
         spec["nodeSelector"] = {settings.pool: order.pool}
     spec["topologySpreadConstraints"] = [

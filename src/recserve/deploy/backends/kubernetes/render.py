@@ -20,7 +20,7 @@ from recserve.config import forms
 from recserve.deploy import autoscaler
 from recserve.deploy.aliases import plain
 from recserve.deploy.backends.kubernetes.names import MANAGED_BY, SERVICE, VERSION, kubernetes_name
-from recserve.deploy.backends.kubernetes.pods import pod_spec, secret_data
+from recserve.deploy.backends.kubernetes.pods import pod_spec, secret_data, secret_of
 from recserve.deploy.document import order, read
 from recserve.deploy.errors import RefusedError
 
@@ -77,12 +77,7 @@ def render(
     meta = _Metadata(settings.namespace, {**labels, VERSION: str(version)})
     scaler = deployment.document.get("autoscaler") or {}
     manifests = [
-        {
-            **meta.of("v1", "Secret", secret),
-            "type": "Opaque",
-            "immutable": True,
-            "stringData": data,
-        },
+        {**meta.of("v1", "Secret", secret), **secret_of(one)},
         _deployment(deployment, one, settings, meta, name=name, secret=secret, scaled=bool(scaler)),
         {
             **meta.of("v1", "Service", name),
