@@ -97,9 +97,9 @@ class Following:
         if not self._since:
             self._since = self._listed()
         self._watched = self._cluster.watch(self._kind, self._labels, self._since, WATCH_S)
-        if self._closing.is_set():  # between its last look and this watch, which nobody would end
-            return
         with self._watched as events:
+            if self._closing.is_set():  # between its last look and this watch, which nobody would end
+                return
             for what, manifest in events:
                 if self._closing.is_set():
                     return
