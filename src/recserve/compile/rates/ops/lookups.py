@@ -86,28 +86,7 @@ def ids_in_range(walk: Walk, indices: Any, offsets: Any, rows: Any) -> Any:
         return Dense.of(_checked(walk, ids.base, offsets_of(offsets), rows), ids.rate)
     if int(rows.base.size(0)) != 1:
         return NotImplemented
-    return _in_table(ids, rows)
-
-
-def split(walk: Walk, value: Any, sizes: Any, dim: int = 0) -> Any:
-    """`aten.split` of ids that are to be checked: other tables are asked for those of each feature, too."""
-    if not isinstance(value, CheckedIds):
-        return NotImplemented
-    parts, tables = value.ids.parts, int(value.rows.base.size(0))
-    if isinstance(sizes, int) or len(sizes) != len(parts) or tables != len(parts):
-        raise NotUnderstood(f"{walk.node.target}: ids of {len(parts)} features, {tables} tables")
-
-    def of_table(k: int) -> Dense:
-        return walk.fold(lambda rows: rows[k : k + 1].contiguous(), value.rows)
-
-    return tuple(_in_table(part, of_table(k)) for k, part in enumerate(parts))
-
-
-def _in_table(ids: Dense, rows: Dense) -> Dense:
-    limit = rows.base
-    return ids.with_base(
-        torch.where((ids.base < -1) | (ids.base >= limit), torch.zeros_like(ids.base), ids.base)
-    )
+    return _below(ids, rows.base)
 
 
 def split(walk: Walk, value: Any, *arguments: Any) -> Any:
@@ -122,7 +101,7 @@ def split(walk: Walk, value: Any, *arguments: Any) -> Any:
     return jagged.split(walk, Cat(0, tuple(checked)), *arguments)
 
 
-def _below(ids: Dense, limit: int) -> Dense:
+def _below(ids: Dense, limit: int | torch.Tensor) -> Dense:
     absent = (ids.base < -1) | (ids.base >= limit)
     return ids.with_base(torch.where(absent, torch.zeros_like(ids.base), ids.base))
 
@@ -337,8 +316,6 @@ OPS: dict[str, Any] = {
     "aten.split.Tensor": split,
     "aten.split_with_sizes.default": split,
     "fbgemm.int_nbit_split_embedding_codegen_lookup_function.default": quantised,
-    "aten.split.sizes": split,
-    "aten.split_with_sizes.default": split,
     "aten.embedding.default": embedding,
     "aten.embedding_bag.padding_idx": embedding_bag,
     "aten.embedding_bag.default": embedding_bag,
