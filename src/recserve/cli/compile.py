@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from recserve.engines.compiled import Compiled, Speed, Variant
 
 
+#: The exit code where the model was made faster, but not in every way that was asked for.
+NOT_ALL = 3
+
+
 def compile(
     bundle: Annotated[Path, typer.Argument(help="The exported model directory.", show_default=False)],
     *,
@@ -56,7 +60,8 @@ def compile(
     """Make the model faster: what depends on the user alone is computed once, for all candidates.
 
     What is made has to answer drawn requests as the original does; otherwise nothing is written and the exit
-    code is 1. Services take it at their next start, if it was faster.
+    code is 1. It is 3 where something was written, but the model could not be computed at its own rates.
+    Services take what was made at their next start, if it was faster.
     """
     from recserve.bundle import Bundle
     from recserve.config.environment import export
@@ -88,6 +93,8 @@ def compile(
             progress=progress,
         )
     _show(made, explain=explain, as_json=as_json)
+    if made.not_understood or any(variant.why_not for variant in made.variants):
+        raise typer.Exit(NOT_ALL)
 
 
 def _show(made: "Compiled", *, explain: bool, as_json: bool) -> None:
