@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from recserve.compile.ids_in_range import ids_in_range as in_range_op
 from recserve.compile.ids_in_range import spelled_out
-from recserve.compile.rates.ops import jagged
 from recserve.compile.rates.ops.concatenation import simplified
 from recserve.compile.rates.ops.jagged import Offsets, offsets_of, rows_of, summed
 from recserve.compile.rates.values import (
@@ -108,23 +107,6 @@ def _in_table(ids: Dense, rows: Dense) -> Dense:
     return ids.with_base(
         torch.where((ids.base < -1) | (ids.base >= limit), torch.zeros_like(ids.base), ids.base)
     )
-
-
-def split(walk: Walk, value: Any, *arguments: Any) -> Any:
-    """`aten.split` of checked ids: what reads some features of a joint list reads checked ones."""
-    if not isinstance(value, CheckedIds):
-        return NotImplemented
-    parts = value.ids.parts
-    limits: list[int] = walk.once(lambda: walk.real(value.rows).tolist())
-    if len(limits) != len(parts):
-        raise NotUnderstood(f"{walk.node.target}: ids of {len(parts)} parts for {len(limits)} features")
-    checked = [_below(part, limit) for part, limit in zip(parts, limits, strict=True)]
-    return jagged.split(walk, Cat(0, tuple(checked)), *arguments)
-
-
-def _below(ids: Dense, limit: int) -> Dense:
-    absent = (ids.base < -1) | (ids.base >= limit)
-    return ids.with_base(torch.where(absent, torch.zeros_like(ids.base), ids.base))
 
 
 def _checked(walk: Walk, ids: torch.Tensor, offsets: torch.Tensor, rows: Dense) -> torch.Tensor:
@@ -333,9 +315,6 @@ def embedding_bag(walk: Walk, weight: Any, indices: Any, offsets: Any, *argument
 
 OPS: dict[str, Any] = {
     "recserve.ids_in_range.default": ids_in_range,
-    "aten.split.sizes": split,
-    "aten.split.Tensor": split,
-    "aten.split_with_sizes.default": split,
     "fbgemm.int_nbit_split_embedding_codegen_lookup_function.default": quantised,
     "aten.split.sizes": split,
     "aten.split_with_sizes.default": split,
