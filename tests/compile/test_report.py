@@ -66,7 +66,7 @@ def test_the_prediction_is_told_in_lines() -> None:
     result = describe(predict(STEPS, 200))
 
     assert "a request of 200 candidates" in result
-    assert "predicted: 0.80 of the exported model, 0.60 with results of items kept" in result
+    assert "predicted: 0.80 of the exported model, at most 0.60 with results of items kept" in result
     assert "not understood" not in result
 
 

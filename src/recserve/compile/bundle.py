@@ -198,9 +198,10 @@ class _Work:
         """Write the two programs beside the record; None, and told, where that cannot be."""
         self._progress.step(CUT)
         try:
-            made = write_item_programs(
-                self._script, self._requests, folder, reproducer=self._reproducer, first=self._first
-            )
+            with _in_one_line("what depends on items was not cut out"):
+                made = write_item_programs(
+                    self._script, self._requests, folder, reproducer=self._reproducer, first=self._first
+                )
         except BundleError as error:
             self._progress.say(f"no item results can be kept: {error}")
             shutil.rmtree(folder / item_programs.FOLDER, ignore_errors=True)

@@ -103,7 +103,7 @@ def describe(prediction: Prediction, not_understood: Sequence[str] = ()) -> str:
         f"  item                {_mflop(p.item):>9}",
         f"  pair                {_mflop(p.pair):>9}",
         f"  predicted: {p.ratio:.2f} of the exported model, "
-        f"{p.ratio_items_kept:.2f} with results of items kept",
+        f"at most {p.ratio_items_kept:.2f} with results of items kept",
     ]
     if not_understood:
         lines += ["not understood, so the exported model stays:", *(f"  {why}" for why in not_understood)]

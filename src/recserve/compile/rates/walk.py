@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _CHECKS = ("aten._assert_tensor_metadata", "aten._assert_scalar", "aten.sym_constrain_range")
 #: Operators that write to their first argument, copy_ among them.
 _IN_PLACE = re.compile(r"aten\.[a-z0-9]\w*(?<!_)_\.\w+")
+#: Operators that show memory of their first argument.
+_VIEWS = ("aten.slice.Tensor", "aten.view.", "aten.reshape.", "aten.to.", "aten.select.", "aten.unsqueeze.")
 _NUMBERS = frozenset(
     (
         operator.add, operator.sub, operator.mul, operator.floordiv, operator.mod, operator.neg, operator.ge,
@@ -294,6 +296,41 @@ def _kinds(arguments: Any) -> str:
     return ", ".join(kind(value) for value in arguments)
 
 
+def _see_what_is_written(graph: torch.fx.Graph, node: Any) -> None:
+    """Let later nodes read what an operator in place has written, also those that read what it is a part of.
+
+    A bounds check of the ids of some features, say, changes the list of all features' ids.
+    """
+    written, new = node.args[0], node
+    while True:
+        for user in [user for user in written.users if user > node and user is not new]:
+            user.replace_input_with(written, new)
+        target = str(written.target)
+        if not target.startswith(_VIEWS):
+            return
+        part, written = written, written.args[0]
+        others = [one for one in written.users if one is not part and one < node]
+        if any(_shows_later(one, node) for one in others):
+            raise NotUnderstood(f"{node.target} writes to memory that is read under several names")
+        if not any(user > node for user in written.users):
+            return
+        if target == "aten.slice.Tensor":
+            after = new
+            with graph.inserting_after(after):
+                operation = torch.ops.aten.slice_scatter.default
+                new = graph.call_function(operation, (written, after, *part.args[1:]))
+        elif not target.startswith("aten.to."):
+            raise NotUnderstood(f"{node.target} writes to a {target}, which others read")
+
+
+def _shows_later(one: Any, node: Any) -> bool:
+    """Whether a view of memory, or of a part of it, is read behind a node."""
+    several = ("aten.split", "aten.unbind", "aten.chunk", str(operator.getitem))
+    if not str(one.target).startswith((*_VIEWS, *several)):
+        return False
+    return any(user > node or _shows_later(user, node) for user in one.users)
+
+
 def _simplified(graph: torch.fx.Graph) -> torch.fx.Graph:
     """Without checks and what nobody reads; a tensor that is written to is its new content from then on."""
     made = torch.fx.Graph()
@@ -303,10 +340,7 @@ def _simplified(graph: torch.fx.Graph) -> torch.fx.Graph:
         if str(node.target).startswith(_CHECKS):
             made.erase_node(node)
         elif _IN_PLACE.fullmatch(str(node.target)):
-            written = node.args[0]
-            later = [user for user in written.users if user is not node and user > node]
-            for user in later:
-                user.replace_input_with(written, node)
+            _see_what_is_written(made, node)
         elif str(node.target) == "aten.split.sizes" and len(node.args[1]) == 1:
             for user in list(node.users):  # the whole, whose size need not be known
                 user.replace_all_uses_with(node.args[0])

@@ -266,9 +266,7 @@ def mul(walk: Walk, left: Any, right: Any) -> Any:
         return _scaled(right, float(left))
     if as_form(left) is None or as_form(right) is None:
         return NotImplemented
-    if not all(same(a, b) for a, b in zip(left.sizes, right.sizes, strict=True)) or len(left.sizes) != len(
-        right.sizes
-    ):
+    if len(left.sizes) != len(right.sizes) or not all(map(same, left.sizes, right.sizes)):
         return NotImplemented
     first, second = dense(left).untiled(-1), dense(right).untiled(-1)  # atoms have all their columns
     if all(same(a, b) for a, b in zip(first.tiles, second.tiles, strict=True)):

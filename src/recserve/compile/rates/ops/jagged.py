@@ -187,11 +187,17 @@ def cat(_: Walk, values: Sequence[Any], dim: int = 0) -> Any:
 
 def slice_(_: Walk, value: Any, dim: int = 0, *bounds: Any) -> Any:
     """`aten.slice` at the edges of parts."""
+    place = slice_place(value, dim, *bounds)
+    return NotImplemented if place is None else _some(value, *place)
+
+
+def slice_place(value: Any, dim: int, *bounds: Any) -> tuple[int, int] | None:
+    """The parts from a bound to another; None if these are no edges of parts."""
     if not isinstance(value, Cat) or dim != value.dim:
-        return NotImplemented
+        return None
     start, end, step = (*bounds, None, None, None)[:3]
     if step not in (None, 1):
-        return NotImplemented
+        return None
     start = 0 if start is None else start
     edges = _edges(value)
     first = next((k for k, edge in enumerate(edges) if same(edge, start)), None)
@@ -200,8 +206,23 @@ def slice_(_: Walk, value: Any, dim: int = 0, *bounds: Any) -> Any:
     else:
         last = next((k for k, edge in enumerate(edges) if same(edge, end) and k >= (first or 0)), None)
     if first is None or last is None or last <= first:
+        return None
+    return first, last
+
+
+def slice_scatter(_: Walk, value: Any, part: Any, dim: int = 0, *bounds: Any) -> Any:
+    """`aten.slice_scatter`: some features' parts in place of others'."""
+    if isinstance(value, Dense) and isinstance(part, Dense) and value.base.dim() == 1:
+        whole, piece = value.untiled(0), part.untiled(0)
+        return Dense.of(torch.slice_scatter(whole.base, piece.base, dim, *bounds), whole.rate | piece.rate)
+    place = slice_place(value, dim, *bounds)
+    if place is None or not isinstance(part, Cat | Dense):
         return NotImplemented
-    return _some(value, first, last)
+    first, last = place
+    new = part.parts if isinstance(part, Cat) else (part,)
+    if len(new) != last - first:
+        return NotImplemented
+    return Cat(0, (*value.parts[:first], *new, *value.parts[last:]))
 
 
 def split(_: Walk, value: Any, sizes: Any, dim: int = 0) -> Any:
@@ -302,6 +323,7 @@ OPS: dict[str, Any] = {
     "aten.sum.dim_IntList": sum_of_rows,
     "aten.cat.default": cat,
     "aten.slice.Tensor": slice_,
+    "aten.slice_scatter.default": slice_scatter,
     "aten.split.sizes": split,
     "aten.split.Tensor": split,
     "aten.split_with_sizes.default": split,

@@ -93,12 +93,23 @@ def split(walk: Walk, value: Any, *arguments: Any) -> Any:
     """`aten.split` of checked ids: what reads some features of a joint list reads checked ones."""
     if not isinstance(value, CheckedIds):
         return NotImplemented
+    return jagged.split(walk, _in_tables(walk, value), *arguments)
+
+
+def slice_scatter(walk: Walk, value: Any, part: Any, *arguments: Any) -> Any:
+    """`aten.slice_scatter` of checked ids, in the list that others read."""
+    if not isinstance(part, CheckedIds):
+        return NotImplemented
+    return jagged.slice_scatter(walk, value, _in_tables(walk, part), *arguments)
+
+
+def _in_tables(walk: Walk, value: CheckedIds) -> Cat:
+    """The ids of each feature by themselves, checked."""
     parts = value.ids.parts
     limits: list[int] = walk.once(lambda: walk.real(value.rows).tolist())
     if len(limits) != len(parts):
         raise NotUnderstood(f"{walk.node.target}: ids of {len(parts)} parts for {len(limits)} features")
-    checked = [_below(part, limit) for part, limit in zip(parts, limits, strict=True)]
-    return jagged.split(walk, Cat(0, tuple(checked)), *arguments)
+    return Cat(0, tuple(_below(part, limit) for part, limit in zip(parts, limits, strict=True)))
 
 
 def _below(ids: Dense, limit: int | torch.Tensor) -> Dense:
@@ -312,6 +323,7 @@ def embedding_bag(walk: Walk, weight: Any, indices: Any, offsets: Any, *argument
 
 OPS: dict[str, Any] = {
     "recserve.ids_in_range.default": ids_in_range,
+    "aten.slice_scatter.default": slice_scatter,
     "aten.split.sizes": split,
     "aten.split.Tensor": split,
     "aten.split_with_sizes.default": split,
