@@ -85,7 +85,8 @@ bool has_sizes(const ModelInputs& inputs, const std::vector<size_t>& positions,
   if (positions.size() != sizes.size()) throw DataError("model inputs: as many sizes as positions, please");
   for (size_t k = 0; k < positions.size(); ++k) {
     const size_t at = positions[k];
-    if (at >= ints + inputs.float_sizes.size()) throw DataError("model inputs: there are not so many tensors");
+    if (at >= ints + inputs.float_sizes.size())
+      throw DataError("model inputs: there are not so many tensors");
     if ((at < ints ? inputs.int_sizes[at] : inputs.float_sizes[at - ints]) != sizes[k]) return false;
   }
   return true;
