@@ -24,8 +24,9 @@ TARGET = clicks.FOLDER / "features_ray"
 def main() -> None:
     """Ray reads, calls us batch by batch, and writes."""
     clicks.write()
-    # Small, quiet and alone; on a cluster it is ray.init(address="auto").
+    # Small, quiet and alone, whatever cluster this machine is on; on that it is ray.init(address="auto").
     ray.init(
+        address="local",
         num_cpus=2,
         include_dashboard=False,
         log_to_driver=False,

@@ -7,8 +7,10 @@ Requests go all the while, by the client and discovery, and none fails. benchmar
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -47,7 +49,10 @@ class Machines:
     def __init__(self, folder: Path) -> None:
         import ray
 
-        self.reader = Reader(folder, {"HOME": str(folder)})  # the cluster's token is kept there
+        # What tells every program on this machine where a cluster is lies there; the path of a socket is short.
+        self._ray = tempfile.mkdtemp(prefix="ray")
+        # The cluster's token is kept at home.
+        self.reader = Reader(folder, {"HOME": str(folder), "RAY_TMPDIR": self._ray})
         self._folder = folder
         self._host = ray.util.get_node_ip_address()
         self._port = free_port()
@@ -120,6 +125,7 @@ class Machines:
         for process in self._left():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
+        shutil.rmtree(self._ray, ignore_errors=True)  # what is just killed may write yet
 
     def _left(self) -> list[psutil.Process]:
         """What was begun, and what that has begun: all of it inherits the folder."""

@@ -181,6 +181,19 @@ def test_the_end_does_not_wait_for_a_disk_that_hangs(tmp_path: Path) -> None:
     assert writer.dropped["closed"] == 1
 
 
+def test_the_end_waits_until_what_a_killed_process_left_is_gone(tmp_path: Path) -> None:
+    hours = [tmp_path / f"20261120{hour:02}" for hour in range(24)]
+    for hour in hours:
+        hour.mkdir()
+        for number in range(50):
+            (hour / f".{number}.pb.part").touch()
+
+    with captures() as writer:
+        writer.open([HourFolders(tmp_path, writer.retention)])
+
+    assert list(tmp_path.rglob("*.part")) == []
+
+
 def test_gauges_name_every_reason(tmp_path: Path) -> None:
     with captures() as writer:
         gauges = writer.gauges()

@@ -69,15 +69,17 @@ class Captures:
         self._waiting_bytes = 0
         self._changed = threading.Condition(threading.Lock())
         self._closed = False
+        self._opening: threading.Thread | None = None
         self._writers: list[threading.Thread] = []
         self._told_at = float("-inf")
 
     def open(self, shelves: Sequence[Shelf]) -> None:
         """Tidy up on the shelves that are in use; in a thread, since there may be many files."""
         if shelves:
-            threading.Thread(
+            self._opening = threading.Thread(
                 target=self._prepare, args=(shelves,), name="recserve-captures-open", daemon=True
-            ).start()
+            )
+            self._opening.start()
 
     def offer(self, capture: Capture) -> bool:
         """Queue a capture; False if there is no room for it, which is counted."""
@@ -111,16 +113,16 @@ class Captures:
     @property
     def working(self) -> bool:
         """Whether a thread has not ended."""
-        return any(writer.is_alive() for writer in self._writers)
+        return any(thread.is_alive() for thread in self._all_threads())
 
     def close(self, seconds: float) -> None:
-        """Write what waits, for so many seconds at most; what is left then is dropped."""
+        """Tidy up and write what waits, for so many seconds at most; what is left then is dropped."""
         give_up_at = monotonic() + seconds
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        for writer in self._writers:
-            writer.join(max(0.0, give_up_at - monotonic()))
+        for thread in self._all_threads():
+            thread.join(max(0.0, give_up_at - monotonic()))
         with self._changed:
             self.dropped["closed"] += len(self._waiting)
             self._waiting.clear()
@@ -145,6 +147,9 @@ class Captures:
                 float(len(self._waiting)),
             ),
         }
+
+    def _all_threads(self) -> list[threading.Thread]:
+        return self._writers if self._opening is None else [self._opening, *self._writers]
 
     def _start_writer(self) -> None:
         number = len(self._writers) + 1
