@@ -49,7 +49,7 @@ class Machines:
     def __init__(self, folder: Path) -> None:
         import ray
 
-        # What tells every program on this machine where a cluster is lies there; the path of a socket is short.
+        # Where a cluster is, for every program of the machine, is written there; the path of a socket is short.
         self._ray = tempfile.mkdtemp(prefix="ray")
         # The cluster's token is kept at home.
         self.reader = Reader(folder, {"HOME": str(folder), "RAY_TMPDIR": self._ray})
