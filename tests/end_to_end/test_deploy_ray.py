@@ -49,7 +49,7 @@ class Machines:
     def __init__(self, folder: Path) -> None:
         import ray
 
-        # Where a cluster is, for every program of the machine, is written there; the path of a socket is short.
+        # Ray writes there where a cluster is, for every program of the machine; socket paths must be short.
         self._ray = tempfile.mkdtemp(prefix="ray")
         # The cluster's token is kept at home.
         self.reader = Reader(folder, {"HOME": str(folder), "RAY_TMPDIR": self._ray})
