@@ -10,23 +10,17 @@ Rules for operators are in ops/. What depends on weights, and not on a request, 
 from __future__ import annotations
 
 import operator
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recserve.compile.rates.ops import OPS
+from recserve.compile.rates.simplified import simplified
 from recserve.compile.rates.values import Cat, Dense, Form, NotUnderstood, Rate, full
 from recserve.engines.torch_arrays import torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-#: Nodes that check what is known, or change nothing here.
-_CHECKS = ("aten._assert_tensor_metadata", "aten._assert_scalar", "aten.sym_constrain_range")
-#: Operators that write to their first argument, copy_ among them.
-_IN_PLACE = re.compile(r"aten\.[a-z0-9]\w*(?<!_)_\.\w+")
-#: Operators that show memory of their first argument.
-_VIEWS = ("aten.slice.Tensor", "aten.view.", "aten.reshape.", "aten.to.", "aten.select.", "aten.unsqueeze.")
 _NUMBERS = frozenset(
     (
         operator.add, operator.sub, operator.mul, operator.floordiv, operator.mod, operator.neg, operator.ge,
@@ -88,7 +82,7 @@ class Walk:
 
         `rates` by the names of inputs. `repeated`: the graph has a user's row for every row.
         """
-        self.graph = _simplified(graph)
+        self.graph = simplified(graph)
         self.options = options
         self.steps: list[Step] = []
         self.node: Any = None
@@ -294,60 +288,3 @@ def _kinds(arguments: Any) -> str:
         return str(value)
 
     return ", ".join(kind(value) for value in arguments)
-
-
-def _see_what_is_written(graph: torch.fx.Graph, node: Any) -> None:
-    """Let later nodes read what an operator in place has written, also those that read what it is a part of.
-
-    A bounds check of the ids of some features, say, changes the list of all features' ids.
-    """
-    written, new = node.args[0], node
-    while True:
-        for user in [user for user in written.users if user > node and user is not new]:
-            user.replace_input_with(written, new)
-        target = str(written.target)
-        if not target.startswith(_VIEWS):
-            return
-        part, written = written, written.args[0]
-        others = [one for one in written.users if one is not part and one < node]
-        if any(_shows_later(one, node) for one in others):
-            raise NotUnderstood(f"{node.target} writes to memory that is read under several names")
-        if not any(user > node for user in written.users):
-            return
-        if target == "aten.slice.Tensor":
-            after = new
-            with graph.inserting_after(after):
-                operation = torch.ops.aten.slice_scatter.default
-                new = graph.call_function(operation, (written, after, *part.args[1:]))
-        elif not target.startswith("aten.to."):
-            raise NotUnderstood(f"{node.target} writes to a {target}, which others read")
-
-
-def _shows_later(one: Any, node: Any) -> bool:
-    """Whether a view of memory, or of a part of it, is read behind a node."""
-    several = ("aten.split", "aten.unbind", "aten.chunk", str(operator.getitem))
-    if not str(one.target).startswith((*_VIEWS, *several)):
-        return False
-    return any(user > node or _shows_later(user, node) for user in one.users)
-
-
-def _simplified(graph: torch.fx.Graph) -> torch.fx.Graph:
-    """Without checks and what nobody reads; a tensor that is written to is its new content from then on."""
-    made = torch.fx.Graph()
-    made.output(made.graph_copy(graph, {}))
-    made.lint()
-    for node in list(made.nodes):
-        if str(node.target).startswith(_CHECKS):
-            made.erase_node(node)
-        elif _IN_PLACE.fullmatch(str(node.target)):
-            _see_what_is_written(made, node)
-        elif str(node.target) == "aten.split.sizes" and len(node.args[1]) == 1:
-            for user in list(node.users):  # the whole, whose size need not be known
-                user.replace_all_uses_with(node.args[0])
-    read: set[Any] = set()
-    for node in reversed(list(made.nodes)):
-        if node.op in ("output", "placeholder") or node in read:
-            read.update(node.all_input_nodes)
-        else:
-            made.erase_node(node)
-    return made

@@ -34,6 +34,29 @@ class Checks(nn.Module):
         return tuple(self.table(one) for one in torch.split(ids, [n, n, n]))
 
 
+class ChecksEach(Checks):
+    """Checks the ids of two features and of the third by themselves: parts that share no entry."""
+
+    def forward(self, user: torch.Tensor, item: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        n = user.size(0)
+        ids = self.ids(user, item)
+        first, second = ids[: 2 * n], ids[2 * n : 3 * n]
+        first.clamp_(0, 5)
+        second.clamp_(0, 2)
+        return self.table(first[:n]), self.table(first[n:]), self.table(second)
+
+
+class ChecksMore(Checks):
+    """The same of parts that share entries."""
+
+    def forward(self, user: torch.Tensor, item: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        n = user.size(0)
+        ids = self.ids(user, item)
+        first, second = ids[: 2 * n], ids[n : 3 * n]
+        first.clamp_(0, 2)
+        return self.table(first), self.table(second)
+
+
 class Reads(Checks):
     """The same, with names of the memory that were given before it is written to."""
 
@@ -49,6 +72,11 @@ def test_ids_that_are_checked_in_place_are_so_in_the_list_that_they_are_a_part_o
     agree(Program(Checks(), {"user": (1,), "item": (2,)}))
 
 
-def test_memory_that_is_read_under_several_names_is_refused() -> None:
+def test_parts_that_share_no_entry_are_written_to_one_by_one() -> None:
+    agree(Program(ChecksEach(), {"user": (1,), "item": (2,)}))
+
+
+@pytest.mark.parametrize("reads", [Reads, ChecksMore])
+def test_memory_that_is_read_under_several_names_is_refused(reads: type[nn.Module]) -> None:
     with pytest.raises(NotUnderstood, match="writes to memory that is read under several names"):
-        Program(Reads(), {"user": (1,), "item": (2,)})
+        Program(reads(), {"user": (1,), "item": (2,)})
