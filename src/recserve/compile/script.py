@@ -18,17 +18,22 @@ import operator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from recserve.compile import ids_in_range  # noqa: F401  makes torch.ops.recserve
+from recserve.compile import ids_in_range, row_blocks  # noqa: F401  the first makes torch.ops.recserve
 from recserve.compile.in_place import writes_over
 from recserve.engines.flat_script import table_name
 from recserve.engines.torch_arrays import torch
 from recserve.errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from recserve.compile.export import Exported
+    from recserve.compile.row_blocks import RowBlocks
+
+
+#: A block of fewer rows costs more than the cache gives.
+_LEAST_ROWS = 16
 
 
 def write_script(exported: Exported, path: Path) -> None:
@@ -72,14 +77,20 @@ class _Text:
         self._writes_over = writes_over(self._graph)
         self.attributes: dict[str, torch.Tensor] = {}
         inputs = self._inputs(exported)
-        lines = [line for node in self._graph.nodes for line in self._statement(node)]
+        self._methods: list[str] = []
+        parts = row_blocks.find(exported, self._needed)
+        inside = {node for part in parts for node in part.nodes}
+        lines = []
+        for node in self._graph.nodes:
+            lines += [line for part in parts if part.reader is node for line in self._in_blocks(part)]
+            lines += self._statement(node) if node not in inside else []
         outputs = next(node for node in self._graph.nodes if node.op == "output").args[0]
         answer = ", ".join(
             f"{name!r}: {self._names[output]}"
             for name, output in zip(_output_keys(exported), outputs, strict=True)
         )
         header = "def forward(self, data: Dict[str, Tensor]) -> Dict[str, Tensor]:"
-        self.source = "\n    ".join([header, *inputs, *lines, f"return {{{answer}}}"]) + "\n"
+        self.source = _method(header, [*inputs, *lines, f"return {{{answer}}}"]) + "".join(self._methods)
         if any(node.target in _METHODS for node in self._needed):
             self.source += _IDS_IN_RANGE
 
@@ -122,6 +133,55 @@ class _Text:
         if not node.users:
             return [expression]  # called for what it writes
         return [f"{self._name(node)} = {expression}"]
+
+    def _in_blocks(self, part: RowBlocks) -> list[str]:
+        """Statements that run a part, whose methods are written too."""
+        number = len(self._methods) // 2
+        given = [*part.sliced, *part.whole]
+        names = [self._names[node] for node in given]
+        typed = [f"{name}: {_kind(node)}" for name, node in zip(names, given, strict=True)]
+        signature = f"(self, rows: int, {', '.join(typed)}) -> List[Tensor]:"
+        body = [line for node in part.counts for line in self._count(node, part)]
+        body += [line for node in part.nodes for line in self._statement(node)]
+        outputs = [self._names[node] for node in part.outputs]
+        self._methods.append(
+            _method(f"def block_{number}{signature}", [*body, f"return [{', '.join(outputs)}]"])
+        )
+        sliced = [
+            f"{name}.narrow(0, start * ({name}.size(0) // rows), count * ({name}.size(0) // rows))"
+            for name in names[: len(part.sliced)]
+        ]
+        call = f"self.block_{number}(count, {', '.join([*sliced, *names[len(part.sliced) :]])})"
+        whole = f"self.block_{number}(rows, {', '.join(names)})"
+        most = " * ".join(
+            [str(4 * part.entries), *(f"{self._names[node]}.size({d})" for node, d in part.steps)]
+        )
+        lines = [
+            f"most = max({_LEAST_ROWS}, {row_blocks.block_bytes()} // max(1, {most}))",
+            "if rows <= most:",
+            f"    return {whole}",
+            "blocks = (rows + most - 1) // most",
+            "most = (rows + blocks - 1) // blocks",
+            f"found: List[List[Tensor]] = [{', '.join('[]' for _ in outputs)}]",
+            "start = 0",
+            "while start < rows:",
+            "    count = min(most, rows - start)",
+            f"    for k, output in enumerate({call}):",
+            "        found[k].append(output)",
+            "    start += count",
+            "return [torch.cat(outputs) for outputs in found]",
+        ]
+        self._methods.append(_method(f"def blocks_{number}{signature}", lines))
+        call = f"self.blocks_{number}({self._names[part.rows]}.size(0), {', '.join(names)})"
+        return [
+            f"of_blocks_{number} = {call}",
+            *(f"{name} = of_blocks_{number}[{k}]" for k, name in enumerate(outputs)),
+        ]
+
+    def _count(self, node: Any, part: RowBlocks) -> list[str]:
+        """What a number is that depends on the rows of a block."""
+        value, rows = node.meta["val"].node.expr, part.rows.meta["val"].shape[0].node.expr
+        return [f"{self._name(node)} = rows"] if value == rows else self._statement(node)
 
     def _expression(self, node: Any) -> str:
         if node.target in _WORDS:
@@ -214,17 +274,33 @@ class _Text:
         return self._names.setdefault(node, f"{name}_of_graph" if is_taken else name)
 
 
-#: Words of TorchScript that a node's name may not hide.
+#: Words of TorchScript that a node's name may not hide, and names of our own.
 _RESERVED = frozenset(
-    {"data", "self", "torch", "math", "int", "float", "bool", "max", "min", "Dict", "List", "Tensor"}
-)
+    {
+        "data", "self", "torch", "math", "int", "float", "bool", "max", "min", "Dict", "List", "Tensor",
+        "enumerate", "rows", "most", "blocks", "found", "start", "count", "k", "output", "outputs",
+    }
+)  # fmt: skip
+
+
+def _method(header: str, lines: Sequence[str]) -> str:
+    return "\n    ".join([header, *lines]) + "\n"
+
+
+def _kind(node: Any) -> str:
+    """The type of a node as an argument."""
+    value = node.meta["val"]
+    return next((name for type_, name in _KINDS if isinstance(value, type_)), "Tensor")
+
+
+_KINDS = (
+    (torch.SymBool, "bool"), (torch.SymFloat, "float"), (torch.SymInt, "int"),
+    (bool, "bool"), (float, "float"), (int, "int"),
+)  # fmt: skip
 
 
 def _item(text: _Text, node: Any) -> str:
-    kinds = ((torch.SymBool, "bool"), (torch.SymFloat, "float"), (bool, "bool"), (float, "float"))
-    value = node.meta["val"]
-    kind = next((name for type_, name in kinds if isinstance(value, type_)), "int")
-    return f"{kind}({text._value(node.args[0])})"
+    return f"{_kind(node)}({text._value(node.args[0])})"
 
 
 _ATEN = torch.ops.aten
