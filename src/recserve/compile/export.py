@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from recserve.compile.ids_in_range import spelled_out
 from recserve.compile.interpreter import Interpreter
+from recserve.compile.views import tidy
 from recserve.engines.engine import BATCH_SIZE, TensorSpec
 from recserve.engines.sizes import Size, exactly
 from recserve.engines.torch_arrays import torch
@@ -166,6 +167,7 @@ def for_any_size(
             why = " ".join([line for line in lines if line][:3])[:500] or type(e).__name__
             raise BundleError(f"the model cannot be compiled for all sizes: {why}") from e
     _check_sizes(program)
+    tidy(program.graph)
     return program
 
 

@@ -13,8 +13,11 @@ from recserve.engines.torch_arrays import torch
 
 #: Operators that have a form that writes, by the names of their packets.
 _HAVE_ONE = frozenset(
-    {"relu", "sigmoid", "tanh", "add", "sub", "mul", "div", "addmm", "masked_fill", "clamp", "leaky_relu"}
-)
+    {
+        "relu", "leaky_relu", "sigmoid", "tanh", "clamp", "masked_fill", "add", "sub", "mul", "div", "addmm",
+        "ids_in_range",
+    }
+)  # fmt: skip
 #: Operators that may give back what they take, though their schemas do not say so.
 _MAY_GIVE_BACK = frozenset(
     {
@@ -61,9 +64,8 @@ def _is_new(node: Any) -> bool:
 
 
 def _is_one_of(node: Any, names: frozenset[str]) -> bool:
-    if not isinstance(node.target, torch._ops.OpOverload) or node.target.namespace != "aten":
-        return False
-    return node.target._schema.name.partition("::")[2] in names
+    ours = isinstance(node.target, torch._ops.OpOverload) and node.target.namespace in ("aten", "recserve")
+    return ours and node.target._schema.name.partition("::")[2] in names
 
 
 def _alike(argument: Any, result: Any) -> bool:

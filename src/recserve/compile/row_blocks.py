@@ -33,10 +33,11 @@ _LEAST_BYTES = 2048
 #: Stands for a number of steps that nobody knows before a request.
 _STEPS = 32
 
+#: Operators that compute each entry by itself.
 _EACH_ENTRY = {
-    "add", "sub", "mul", "div", "neg", "abs", "exp", "sqrt", "rsqrt", "pow", "relu", "leaky_relu", "elu", "silu",
-    "gelu", "sigmoid", "tanh", "softplus", "hardtanh", "clamp", "clamp_min", "clamp_max", "maximum", "minimum",
-    "where", "masked_fill", "ge", "gt", "le", "lt", "eq", "ne",
+    "add", "sub", "mul", "div", "neg", "abs", "exp", "sqrt", "rsqrt", "pow", "maximum", "minimum", "where",
+    "relu", "leaky_relu", "elu", "silu", "gelu", "sigmoid", "tanh", "softplus", "hardtanh", "clamp",
+    "clamp_min", "clamp_max", "masked_fill", "ge", "gt", "le", "lt", "eq", "ne",
 }  # fmt: skip
 #: Operators that take sizes; entries stay in their order.
 _RESHAPES = {"view", "reshape", "_unsafe_view", "expand"}
@@ -59,7 +60,7 @@ class RowBlocks:
     whole: tuple[Any, ...]
     outputs: tuple[Any, ...]
     reader: Any
-    rows: Any  # the one of `sliced` that has as many rows as the request
+    rows: Any  # an input that has as many rows as the request
     entries: int
     steps: tuple[tuple[Any, int], ...]
 
@@ -143,7 +144,9 @@ class _Parts:
         readers = {node: [user for user in self._users(node) if user not in nodes] for node in ordered}
         sliced = tuple(node for node in inputs if node in self._each)
         outputs = tuple(node for node in ordered if readers[node])
-        rows = next((node for node in sliced if self._each[node] == 1), None)
+        rows = next(
+            (node for node, each in self._each.items() if each == 1 and node.op == "placeholder"), None
+        )
         if rows is None or any(map(self._is_large, outputs)):
             return None
         entries, steps = self._entries(ordered, inputs)
@@ -180,7 +183,7 @@ class _Parts:
 
     def _is_by_row(self, node: Any) -> bool:
         """Whether an operator gives each row of its result from the same row of what it takes."""
-        name, arguments = _name(node), node.args
+        name = _name(node)
         sliced = [one for one in node.all_input_nodes if one in self._each]
         whole = [one for one in node.all_input_nodes if one not in self._each]
         if not sliced or any(map(self._mixes_rows, whole)):
@@ -190,15 +193,13 @@ class _Parts:
             return name != "expand" or (alike and _dims(sliced[0]) == _dims(node))
         if not alike or any(map(self._depends_on_rows, whole)):
             return False
-        if name in ("linear", "mm"):
-            return bool(sliced == [arguments[0]])
+        if name in _EACH_ENTRY:
+            return all(_dims(one) == _dims(node) for one in sliced) and _stand_aside(whole, node)
         if name == "addmm":
-            rows, weight = arguments[1:3]
+            rows, weight = node.args[1:3]
             return rows in sliced and weight in whole and _stand_aside(set(whole) - {weight}, node)
-        if name in _ALONG and len(arguments) > 1 and arguments[1] is not None:
-            return 0 not in _dimensions(arguments[1], _dims(sliced[0])) and not (name == "cat" and whole)
-        of_all_dims = all(_dims(one) == _dims(node) for one in sliced)
-        return name in _EACH_ENTRY and of_all_dims and _stand_aside(whole, node)
+        of_rows_alone = name in _ALONG and not (name == "cat" and whole) and _along_others(node, sliced[0])
+        return of_rows_alone or (name in ("linear", "mm") and sliced == [node.args[0]])
 
     def _mixes_rows(self, one: Any) -> bool:
         """Whether what is not sliced has rows all the same, in another dimension."""
@@ -244,7 +245,7 @@ class _Parts:
     def _entries(
         self, nodes: Sequence[Any], inputs: Sequence[Any]
     ) -> tuple[int, tuple[tuple[Any, int], ...]]:
-        """Entries that a row of the largest tensor has: a number, and sizes of inputs that it is multiplied by."""
+        """Entries that a row of the largest tensor has: a number, and sizes of inputs to multiply it by."""
         large = max((self._row_entries(node) for node in nodes), key=_hint)
         symbols: Mapping[Any, Any] = getattr(large, "as_powers_dict", dict)()
         steps = []
@@ -283,8 +284,12 @@ def _stand_aside(others: Iterable[Any], result: Any) -> bool:
     return all(value.dim() < _dims(result) or _is_one(value.size(0)) for value in tensors)
 
 
-def _dimensions(along: Any, dims: int) -> list[int]:
-    return [d % dims for d in (along if isinstance(along, (list, tuple)) else [along])]
+def _along_others(node: Any, given: Any) -> bool:
+    """Whether an operator goes along dimensions that are not that of rows."""
+    along = node.args[1] if len(node.args) > 1 else None
+    if along is None:
+        return False
+    return all(d % _dims(given) for d in (along if isinstance(along, (list, tuple)) else [along]))
 
 
 def _dims(node: Any) -> int:

@@ -191,7 +191,8 @@ class _Text:
             written: str = _WRITTEN[node.target](self, node)
             return written
         if node.target in _METHODS:
-            return f"self.{_METHODS[node.target]}({', '.join(map(self._value, node.args))})"
+            mine = node in self._writes_over  # it is nobody else's memory
+            return f"self.{_METHODS[node.target]}({', '.join(map(self._value, [*node.args, not mine]))})"
         if not isinstance(node.target, torch._ops.OpOverload):
             raise BundleError(f"the compiled model calls {node.target}, which cannot be written")
         arguments = node.target._schema.arguments
@@ -315,10 +316,10 @@ _WRITTEN: dict[Any, Callable[[_Text, Any], str]] = {
 _METHODS: dict[Any, str] = {torch.ops.recserve.ids_in_range.default: "ids_in_range"}
 
 #: `recserve.compile.ids_in_range.spelled_out` by fbgemm's own operator, in a third of the time. The counter
-#: of warnings is of this call alone, and mode 2 says nothing of ids out of range. It writes, hence the copy.
+#: of warnings is of this call alone, and mode 2 says nothing of ids out of range. It writes: maybe to a copy.
 _IDS_IN_RANGE = """
-def ids_in_range(self, indices: Tensor, offsets: Tensor, rows: Tensor) -> Tensor:
-    checked = indices.clone()
+def ids_in_range(self, indices: Tensor, offsets: Tensor, rows: Tensor, copied: bool) -> Tensor:
+    checked = indices.clone() if copied else indices
     warnings = torch.zeros([1], dtype=torch.int64)
     torch.ops.fbgemm.bounds_check_indices(rows, checked, offsets, 2, warnings)
     return checked

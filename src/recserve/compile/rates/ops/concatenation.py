@@ -54,7 +54,8 @@ def cat(walk: Walk, parts: Sequence[Value], dim: int = 0) -> Any:
     found = [dense(part) for part in parts]
     if len(found) == 1:
         return found[0]
-    apart = any(walk.apart(found[0], part) for part in found)
+    # Ids of features stay apart: what follows is mostly another order of them, which costs nothing so.
+    apart = dims == 1 or any(walk.apart(found[0], part) for part in found)
     if _alike(found) and is_one(found[0].tiles[dim]) and not apart:
         return concatenated(found, dim)
     return Cat(dim, tuple(found))
