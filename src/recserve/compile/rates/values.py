@@ -178,7 +178,10 @@ class Multiplied:
         (base, like), tiles = aligned([addend, self.columns])
         if like is not self.columns.base or not all(map(same, tiles, self.tiles)):
             return None
-        if base.dim() == 2:
+        if base.dim() == 2 and _is_one(base.size(0)):
+            # A row for all is a bias; of addmm, TorchScript would make two passes over memory.
+            total = torch.nn.functional.linear(self.columns.base, self.weight, base.squeeze(0))
+        elif base.dim() == 2:
             total = torch.addmm(base, self.columns.base, self.weight.t())
         else:
             out = self.weight.size(0)
