@@ -1,0 +1,110 @@
+"""A service of a torch.export archive that was compiled answers as the archive does, and falls back to it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from tests.compile.bundles import features_of
+from tests.compile.exported_programs import ranker, write
+
+from recserve.client.request import build_request
+from recserve.compile.bundle import compile_bundle
+from recserve.config import service
+from recserve.config.model import ModelConfig
+from recserve.engines import name_of
+from recserve.engines.guarded import FIRST_CALLS, Guarded
+from recserve.errors import ConfigError
+from recserve.processors.choice import choose
+from recserve.processors.load import load
+from recserve.processors.normal import Normal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from recserve.bundle import Bundle
+    from recserve.messages import ScoreRequest
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    made = write(tmp_path_factory.mktemp("programs") / "din", ranker("din"))
+    compile_bundle(made, features_of(made), graphs=("rates",))
+    return made
+
+
+@pytest.fixture
+def loaded(bundle: Bundle) -> Iterator[Callable[..., Normal]]:
+    with ExitStack() as opened:
+
+        def build(**model_config: Any) -> Normal:
+            spec = service.load({"model_config": {"fg_mode": "normal", **model_config}}, {})
+            normal = opened.enter_context(closing(load(bundle, spec)))
+            assert isinstance(normal, Normal)
+            return normal
+
+        yield build
+
+
+def request(rows: int, *, seed: int = 0) -> ScoreRequest:
+    random = np.random.default_rng(seed)
+
+    def some(limit: int) -> list[int]:
+        return [int(number) for number in random.integers(0, limit, rows)]
+
+    return build_request(
+        user={
+            "user_id": int(random.integers(50)),
+            "interests": "3\x1d5\x1d7",
+            "age": 0.5,
+            "clicks__item_id": "3;17;5",
+            "clicks__cate": "1;2;3",
+        },
+        context={"hour": some(24), "position": [float(number) for number in some(9)]},
+        item_features={"item_id": some(40), "cate": some(10), "tags": some(20), "price": ["1\x1d2"] * rows},
+    )
+
+
+def scores(normal: Normal, asked: ScoreRequest) -> dict[str, NDArray[Any]]:
+    return dict(normal.score(asked).outputs)
+
+
+def test_scores_are_those_of_the_archive(loaded: Callable[..., Normal]) -> None:
+    compiled, plain = loaded(compiled="require"), loaded(compiled="off")
+    assert isinstance(compiled.engine, Guarded)
+    assert name_of(plain.engine) == "torch_export"
+
+    for seed, rows in enumerate((2, 3, 40, 200, 7)):
+        result, expected = (scores(each, request(rows, seed=seed)) for each in (compiled, plain))
+        assert list(result) == list(expected)
+        for name in expected:
+            np.testing.assert_allclose(result[name], expected[name], rtol=0, atol=2e-6)
+
+    figures = compiled.engine.figures
+    assert figures.rewritten == 5
+    assert figures.alike == FIRST_CALLS
+    assert (figures.different, figures.failures, figures.switched_off) == (0, 0, "")
+
+
+def test_sizes_that_the_archive_is_not_for_are_its_own_business(loaded: Callable[..., Normal]) -> None:
+    compiled, plain = loaded(compiled="require"), loaded(compiled="off")
+    assert isinstance(compiled.engine, Guarded)
+
+    result, expected = scores(compiled, request(1)), scores(plain, request(1))
+
+    assert all(np.array_equal(result[name], expected[name]) for name in expected)
+    assert (compiled.engine.figures.rewritten, compiled.engine.figures.original) == (0, 1)
+
+
+def test_the_service_file_says_what_runs(bundle: Bundle) -> None:
+    made = choose(bundle, ModelConfig(compiled="require")).made
+    assert made is not None
+    assert choose(bundle, ModelConfig(engine="torch_export")).why_not == "model_config.engine is torch_export"
+    with pytest.raises(ConfigError, match=r"engine 'torchscript' does not run exported_model\.pt2; use auto"):
+        choose(bundle, ModelConfig(engine="torchscript"))
+    with pytest.raises(ConfigError, match="which exclude one another"):
+        service.load({"model_config": {"engine": "torch_export", "compiled": "require"}}, {})
