@@ -7,6 +7,7 @@ with what torch itself has for that.
 # No `from __future__ import annotations`: torch.export looks at `forward` as it stands.
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +104,16 @@ def ranker(name: str) -> Ranker:
     """A family's model; the same weights each time."""
     torch.manual_seed(11)
     return Ranker(FAMILIES[name]())
+
+
+def up_to(most: int) -> Any:
+    """Sizes of a program of so many rows, and of any number of values."""
+
+    def sizes(data: Mapping[str, Tensor]) -> dict[str, Any]:
+        rows, steps = torch.export.Dim("rows", max=most), torch.export.Dim("steps")
+        clicks = [f"clicks__{member}.values" for member in CLICKED]
+        bags = {f"{name}.values": torch.export.Dim(f"{name}_values") for name in BAGS}
+        first = dict.fromkeys(data, rows) | bags | dict.fromkeys(clicks, steps)
+        return {name: {0: size} for name, size in first.items()}
+
+    return sizes

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recserve.columns import ModelInputs
-from recserve.engines.first_sizes import FirstSizes, fit
+from recserve.engines.first_sizes import FirstSizes, fit, limits
 from recserve.engines.sizes import Size
 
 SIZES = {"user.lengths": Size(least=2), "tags.values": Size(most=6), "price.values": Size(least=2, most=3)}
@@ -35,3 +35,9 @@ def test_a_user_that_is_not_repeated_has_one_row() -> None:
 def test_tensors_are_counted_as_the_export_takes_them() -> None:
     assert fit({"tags.values": np.zeros(6), "other": np.zeros(0)}, SIZES)
     assert not fit({"tags.values": np.zeros(7)}, SIZES)
+
+
+def test_that_few_are_no_special_cases_is_no_limit() -> None:
+    stated = {"a": Size(least=2), "b": Size(least=3), "c": Size(least=2, most=9), "d": Size(least=1, most=1)}
+
+    assert limits(stated) == {name: stated[name] for name in "bcd"}

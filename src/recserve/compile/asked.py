@@ -32,7 +32,8 @@ RACE_ROWS = (1, 20, 200, 1000)
 #: the model was exported for.
 USUAL_ROWS = 200
 _OR_ROWS = (100, 50, 20, 7, 3)
-_DRAWN = 3
+#: Requests that are drawn of each size; more where others are left out.
+_DRAWN, _DRAWN_INSTEAD = 3, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,12 @@ class Drawn:
     def __init__(
         self, features: Generator, reads: Collection[str], sizes: Mapping[str, Size] | None = None
     ) -> None:
-        """`sizes`: first ones of inputs that the original is right for; it is asked for no others."""
-        self._sizes = sizes or {}
+        """`sizes` of the inputs, as the original states them: beyond its limits it is not asked.
+
+        Where it only states that 0 and 1 were no special cases, it is asked, and may refuse.
+        """
+        self._stated = sizes or {}
+        self._sizes = first_sizes.limits(self._stated)
         self.users_once = features.plan.tile
         self._own = Requests(features, reads)
         self._once = Requests(features, reads, users_once=True)
@@ -93,7 +98,7 @@ class Drawn:
 
     def _all(self, *, users_once: bool) -> Iterator[Asked]:
         requests = self._requests(users_once)
-        for rows, tensors in requests.all(ROWS, _DRAWN):
+        for rows, tensors in requests.all(ROWS, _DRAWN_INSTEAD if self._sizes else _DRAWN):
             yield self._asked(rows, tensors, users_once=users_once)
         for tensors in requests.outside(ROWS[2]):
             yield self._asked(ROWS[2], tensors, users_once=users_once, may_be_refused=True)
@@ -118,7 +123,8 @@ class Drawn:
         if users_once and not self.users_once:
             given = {name: tensor for name, tensor in tensors.items() if name != BATCH_SIZE}
             original = repeated(given, self.users, rows)
-        return Asked(rows, original, tensors, may_be_refused)
+        stated = first_sizes.fit(original, self._stated)
+        return Asked(rows, original, tensors, may_be_refused or not stated)
 
 
 class Given:
@@ -127,7 +133,7 @@ class Given:
     widths_vary = True  # as far as anybody knows
 
     def __init__(self, samples: Sequence[Tensors], sizes: Mapping[str, Size] | None = None) -> None:
-        """`sizes`: first ones of inputs that the original is right for; others are not asked."""
+        """`sizes` of the inputs, as the original states them; it is not asked for others."""
         fitting = [tensors for tensors in samples if first_sizes.fit(tensors, sizes or {})]
         self._samples = sorted(fitting or samples, key=_rows)
         self.usual_rows = _rows(self._samples[-1])

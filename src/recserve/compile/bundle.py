@@ -30,7 +30,7 @@ from recserve.compile.rates.values import Rate
 from recserve.compile.rates.walk import Options
 from recserve.compile.script import write_script
 from recserve.compile.sources import check_kind, open_source
-from recserve.engines import compiled, item_programs
+from recserve.engines import compiled, first_sizes, item_programs
 from recserve.engines.aotinductor import AotInductor
 from recserve.engines.compiled import FLAT, RATES, Compiled, Machine, Step, Variant, sha256_of
 from recserve.engines.engine import check_features
@@ -280,7 +280,7 @@ class _Work:
             repeats=once and not requests.users_once,
             steps=graph.steps,
             rows=requests.usual_rows,
-            sizes=self._source.sizes,
+            sizes=first_sizes.limits(self._source.sizes),
         )
         self._progress.step(f"{COMPARE}: {variant}")
         parity = gate.compare(

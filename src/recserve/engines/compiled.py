@@ -107,7 +107,7 @@ class Compiled:
     `users_once`: requests bring user features in one row, `batch_size` beside them, as under INPUT_TILE; so
     do all at the model's own rates. `repeats` says that the original then wants them repeated, row by row:
     `recserve.engines.users.repeated`. `sizes` has the inputs of which not every number of entries is one that
-    the export is right for.
+    the export was made for.
     """
 
     folder: Path

@@ -54,7 +54,7 @@ class Signature:
 
     @property
     def first_sizes(self) -> dict[str, Size]:
-        """First sizes of the inputs of which not all numbers are right."""
+        """First sizes of the inputs of which the archive does not state that any number is right."""
         first = {name: spec.shape[0] for name, spec in self.inputs.items() if spec.shape}
         return {
             name: Size("", size.least, size.most)

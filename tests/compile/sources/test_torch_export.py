@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from tests.compile.bundles import features_of
-from tests.compile.exported_programs import Ranker, ranker, write
+from tests.compile.exported_programs import Ranker, ranker, up_to, write
 from tests.compile.families import CLICKED, DIM, FAMILIES, STEPS
 from tests.compile.fuzz import Compared, fuzz
 from tests.engines import export_models
@@ -130,11 +130,12 @@ def test_tables_stay_in_the_archive_and_are_in_memory_once(made: tuple[Bundle, C
     assert engine.rewritten.module.table_0.data_ptr() == table.data_ptr()  # type: ignore[attr-defined]
 
 
-def test_the_record_says_which_sizes_the_archive_is_for(made: tuple[Bundle, Compiled]) -> None:
-    _, record = made
+def test_sizes_that_nobody_has_limited_are_any(made: tuple[Bundle, Compiled]) -> None:
+    bundle, record = made
 
-    assert record.sizes["item_id.values"] == Size(least=2)  # what an exporter says who names no limits
-    assert Compiled.read(record.folder) == record
+    assert open_source(bundle).sizes["item_id.values"] == Size(least=2)  # 0 and 1 were no special cases
+    assert record.sizes == {}
+    assert [speed.rows for speed in record.speed] == [1, 20, 200, 1000]
 
 
 class Cumulative(Ranker):
@@ -185,41 +186,17 @@ def test_a_program_for_some_rows_alone_is_one_line(tmp_path: Path) -> None:
         compile_bundle(bundle, features_of(bundle))
 
 
-def up_to(most: int) -> Any:
-    """Sizes of programs of so many rows, and of any number of values."""
-
-    def sizes(data: Mapping[str, Tensor]) -> dict[str, Any]:
-        rows = torch.export.Dim("rows", max=most)
-        return {
-            name: {0: rows if _has_rows(name) else torch.export.Dim(f"size_{k}")}
-            for k, name in enumerate(data)
-        }
-
-    return sizes
-
-
-def _has_rows(name: str) -> bool:
-    """Whether an input has an entry for each row, as all have that are no lists."""
-    many = ("interests", "tags", "liked", *(f"clicks__{member}" for member in CLICKED))
-    return name.endswith(".lengths") or name.removesuffix(".values") not in many
-
-
 def test_its_limits_are_kept_and_beyond_them_the_original_answers(tmp_path: Path) -> None:
     model = ranker("din")
-    bundle = write(tmp_path / "bundle", model, sizes=lambda data: shared(up_to(50)(data)))
+    bundle = write(tmp_path / "bundle", model, sizes=up_to(50))
     features = features_of(bundle)
 
     record = compile_bundle(bundle, features)
 
+    assert Compiled.read(record.folder) == record
     assert record.rows == 50
     assert record.sizes["item_id.values"] == Size(most=50)
     assert [speed.rows for speed in record.speed] == [1, 20]
-
-
-def shared(sizes: dict[str, Any]) -> dict[str, Any]:
-    """Members of a sequence have as many values as one another."""
-    first, *others = [f"clicks__{member}.values" for member in CLICKED]
-    return sizes | dict.fromkeys(others, sizes[first])
 
 
 class Counting(Ranker):

@@ -26,7 +26,7 @@ class Source(Protocol):
 
     @property
     def sizes(self) -> Mapping[str, Size]:
-        """First sizes of the inputs of which not all numbers are ones that the model is right for."""
+        """First sizes as the model states them, of the inputs of which these are not any."""
 
     def engine(self) -> Original:
         """An engine that has answered nothing yet, on the CPU."""
