@@ -6,6 +6,8 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.compile.bundles import features_of
 from tests.compile.exported_programs import ranker, up_to, write
@@ -30,11 +32,22 @@ if TYPE_CHECKING:
     from recserve.bundle import Bundle
     from recserve.messages import ScoreRequest
 
+ITEMS = 60
+
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     made = write(tmp_path_factory.mktemp("programs") / "din", ranker("din"))
-    compile_bundle(made, features_of(made), graphs=("rates",))
+    compile_bundle(made, features_of(made), graphs=("rates",), item_results=True)
+    random = np.random.default_rng(7)
+    items = {
+        "id": [str(key) for key in range(ITEMS)],
+        "item_id": random.integers(0, 40, ITEMS),
+        "cate": random.integers(0, 10, ITEMS),
+        "tags": random.integers(0, 20, ITEMS),
+        "price": [f"{a}\x1d{b}" for a, b in random.normal(size=(ITEMS, 2)).round(3)],
+    }
+    pq.write_table(pa.table(items), made.path / "items.parquet")
     return made
 
 
@@ -51,12 +64,14 @@ def loaded() -> Iterator[Callable[..., Normal]]:
         yield build
 
 
-def request(rows: int, *, seed: int = 0) -> ScoreRequest:
+def request(rows: int, *, seed: int = 0, stored: bool = False) -> ScoreRequest:
+    """Of items that are sent, or of those of the store."""
     random = np.random.default_rng(seed)
 
     def some(limit: int) -> list[int]:
         return [int(number) for number in random.integers(0, limit, rows)]
 
+    items = {"item_id": some(40), "cate": some(10), "tags": some(20), "price": ["1\x1d2"] * rows}
     return build_request(
         user={
             "user_id": int(random.integers(50)),
@@ -66,7 +81,8 @@ def request(rows: int, *, seed: int = 0) -> ScoreRequest:
             "clicks__cate": "1;2;3",
         },
         context={"hour": some(24), "position": [float(number) for number in some(9)]},
-        item_features={"item_id": some(40), "cate": some(10), "tags": some(20), "price": ["1\x1d2"] * rows},
+        item_ids=[str(key) for key in some(ITEMS)] if stored else (),
+        item_features=None if stored else items,
     )
 
 
@@ -89,6 +105,21 @@ def test_scores_are_those_of_the_archive(bundle: Bundle, loaded: Callable[..., N
     assert figures.rewritten == 5
     assert figures.alike == FIRST_CALLS
     assert (figures.different, figures.failures, figures.switched_off) == (0, 0, "")
+
+
+def test_results_of_items_are_kept(bundle: Bundle, loaded: Callable[..., Normal]) -> None:
+    store = {"remote_type": "file", "tables": [{"name": str(bundle.path / "items.parquet"), "key": "id"}]}
+    kept = loaded(bundle, compiled="require", item_results="full", **store)
+    plain = loaded(bundle, compiled="off", **store)
+
+    for rows in (1, 30, 200):
+        asked = request(rows, seed=rows, stored=True)
+        result, expected = scores(kept, asked), scores(plain, asked)
+        for name in expected:
+            np.testing.assert_allclose(result[name], expected[name], rtol=0, atol=2e-6)
+
+    assert kept.gauges()["recserve_item_results_bypassed_total"][1] == 0
+    assert kept.gauges()["recserve_item_results_on"][1] == 1
 
 
 def test_beyond_its_limits_the_archive_answers(tmp_path: Path, loaded: Callable[..., Normal]) -> None:
