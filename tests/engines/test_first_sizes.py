@@ -40,4 +40,4 @@ def test_tensors_are_counted_as_the_export_takes_them() -> None:
 def test_that_few_are_no_special_cases_is_no_limit() -> None:
     stated = {"a": Size(least=2), "b": Size(least=3), "c": Size(least=2, most=9), "d": Size(least=1, most=1)}
 
-    assert limits(stated) == {name: stated[name] for name in "bcd"}
+    assert limits(stated | {"e": Size(least=2, most=2**63 - 2)}) == {name: stated[name] for name in "bcd"}

@@ -20,13 +20,18 @@ if TYPE_CHECKING:
     from recserve.engines.sizes import Size
 
 _ANY = np.iinfo(np.int64).max
-#: What torch states of every size that an exporter did not limit: 0 and 1 were no special cases.
-_FEW = 2
+#: What torch states of every size that an exporter did not limit: 0 and 1 were no special cases. Older ones
+#: also end each of them at the largest number that there is.
+_FEW, _MANY = 2, 2**31
 
 
 def limits(stated: Mapping[str, Size]) -> dict[str, Size]:
     """The sizes among those that an archive states which somebody has set a limit to."""
-    return {name: size for name, size in stated.items() if size.least > _FEW or size.most is not None}
+    return {
+        name: size
+        for name, size in stated.items()
+        if size.least > _FEW or (size.most is not None and size.most < _MANY)
+    }
 
 
 def fit(given: Mapping[str, NDArray[Any]], sizes: Mapping[str, Size]) -> bool:
