@@ -87,10 +87,11 @@ class JaggedClicks(Ranker):
         return padded.squeeze(2).to(torch.int64)
 
 
+@pytest.mark.parametrize("core", [False, True])
 @pytest.mark.parametrize("kind", [StartsOfBags, JaggedClicks])
-def test_other_ways_to_lay_out_rows_answer_alike(kind: type[Ranker], tmp_path: Path) -> None:
+def test_other_ways_to_lay_out_rows_answer_alike(kind: type[Ranker], tmp_path: Path, *, core: bool) -> None:
     torch.manual_seed(3)
-    model = Compared(write(tmp_path / "bundle", kind(FAMILIES["din"]())), RATES, tmp_path)
+    model = Compared(write(tmp_path / "bundle", kind(FAMILIES["din"]()), core=core), RATES, tmp_path)
 
     result = fuzz(model, QUICK)
 
