@@ -1,8 +1,8 @@
-"""How much faster is a model at its own rates than its own TorchScript call?
+"""How much faster is a model at its own rates than the export itself?
 
     python -m benchmarks.compile [--bundle FOLDER ...] [--rows 1 20 200 1000] [--seconds 4] [--without-aot]
 
-bare   the exported model, called with a ready dict of tensors
+bare   the exported model, called with a ready dict of tensors: TorchScript, or what torch.export made
 flat   the same operators without the containers around them
 rates  what depends on the user alone computed once, by TorchScript
 kept   the same, with what depends on the item alone taken from a table
@@ -39,9 +39,7 @@ from recserve.allocator import described, relaunch, tune_allocator
 from recserve.bundle import Bundle
 from recserve.compile import report
 from recserve.compile.asked import USUAL_ROWS, Drawn
-from recserve.compile.export import export
 from recserve.compile.gate import laid_out
-from recserve.compile.ids_in_range import ids_in_range
 from recserve.compile.package import build_runner, write_package
 from recserve.compile.rates.frontier import cut
 from recserve.compile.rates.rewrite import Rewritten, rewrite
@@ -49,6 +47,8 @@ from recserve.compile.rates.values import Rate
 from recserve.compile.rates.walk import Options
 from recserve.compile.requests import Requests
 from recserve.compile.script import write_script
+from recserve.compile.sources import open_source
+from recserve.compile.sources.torchscript import TorchScriptSource
 from recserve.config.service import load
 from recserve.engines import compiled
 from recserve.engines.aotinductor import AotInductor
@@ -56,7 +56,7 @@ from recserve.engines.compiled import Compiled, Machine
 from recserve.engines.engine import BATCH_SIZE
 from recserve.engines.flat_script import load_flat
 from recserve.engines.parity import PROBABILITY, RELATIVE, difference
-from recserve.engines.torchscript import TorchScript, load_script
+from recserve.engines.torchscript import set_threads
 from recserve.engines.users import repeated
 from recserve.errors import BundleError
 from recserve.processors.load import load_features
@@ -68,6 +68,7 @@ if TYPE_CHECKING:
 
     from recserve.compile.export import Exported
     from recserve.compile.report import Prediction
+    from recserve.compile.sources.source import Source
 
     Tensors = Mapping[str, NDArray[Any]]
     Call = Callable[[], Any]
@@ -102,11 +103,11 @@ class Made:
 def make(bundle: Bundle, folder: Path, *, aot: bool) -> Made:
     """Make all that can be made of a bundle, in a folder."""
     features = load_features(bundle, load(None))
-    original = TorchScript.load(bundle, threads=1)
-    script = load_script(bundle.model_path)
-    asked = Drawn(features, original.inputs)
+    source = open_source(bundle)
+    set_threads(1)
+    asked = Drawn(features, source.inputs, source.sizes)
     made = Made(name_of(bundle.path), asked.users, repeats=not asked.users_once)
-    made.calls["bare"] = lambda tensors, rows: _bare(script, _as_exported(made, tensors, rows))
+    made.calls["bare"] = lambda tensors, rows: _export(source, _as_exported(made, tensors, rows))
 
     def attempt(name: str, work: Callable[[], Callable[[Tensors, int], Call]]) -> None:
         console.print(f"» {made.name}: making {name}")
@@ -118,26 +119,24 @@ def make(bundle: Bundle, folder: Path, *, aot: bool) -> Made:
         made.seconds[name] = time.perf_counter() - start
 
     def flat() -> Callable[[Tensors, int], Call]:
-        exported = export(script, asked.example(), alike=asked.alike(), in_range=ids_in_range)
-        call = _scripted(exported, folder / "flat", script)
+        exported = source.graph(asked)
+        call = _scripted(exported, folder / "flat", source.module)
         graphs["flat"] = exported
         return lambda tensors, rows: call(_as_exported(made, tensors, rows))
 
     def rates(options: Options) -> Rewritten:
         return rewrite(
-            script,
-            original=asked.example(),
-            original_alike=asked.alike(),
+            graphs.get("flat") or source.graph(asked),
+            source.module,
             example=asked.example(users_once=True),
             alike=asked.alike(users_once=True),
             rates={name: Rate[rate.upper()] for name, rate in asked.rates.items()},
             options=options,
-            first=graphs.get("flat"),
         )
 
     def by_rates() -> Callable[[Tensors, int], Call]:
         graphs["rates"] = rates(Options(interpreted=True)).exported
-        call = _scripted(graphs["rates"], folder / "rates", script)
+        call = _scripted(graphs["rates"], folder / "rates", source.module)
         return lambda tensors, rows: call(tensors)
 
     def by_items() -> Callable[[Tensors, int], Call]:
@@ -146,8 +145,8 @@ def make(bundle: Bundle, folder: Path, *, aot: bool) -> Made:
         by_name = {name: Rate[rate.upper()] for name, rate in asked.rates.items()}
         programs = cut(second.exported, by_name, asked.example(users_once=True))
         made.bytes_per_item = programs.bytes_per_item
-        items = _loaded(programs.items, folder / "items", script)
-        rest = _loaded(programs.rest, folder / "rest", script)
+        items = _loaded(programs.items, folder / "items", source.module)
+        rest = _loaded(programs.rest, folder / "rest", source.module)
         return lambda tensors, rows: _with_kept_items(items, rest, list(programs.widths), tensors, rows)
 
     def by_aot() -> Callable[[Tensors, int], Call]:
@@ -182,6 +181,14 @@ def _as_exported(made: Made, tensors: Tensors, rows: int) -> Tensors:
         return tensors
     given = repeated(tensors, made.users, rows)
     return {name: tensor for name, tensor in given.items() if name != BATCH_SIZE}
+
+
+def _export(source: Source, tensors: Tensors) -> Call:
+    """A call of the exported model."""
+    if isinstance(source, TorchScriptSource):
+        return _bare(source.module, tensors)
+    engine = source.engine()
+    return lambda: engine.run_arrays(tensors)
 
 
 def _bare(script: Any, tensors: Tensors) -> Call:
@@ -276,7 +283,7 @@ def _apart(wanted: Mapping[str, NDArray[Any]], found: Mapping[str, NDArray[Any]]
 def measured(path: Path, rows: Sequence[int], *, seconds: float, aot: bool) -> dict[str, Any]:
     """All figures of one bundle."""
     bundle = Bundle.open(path)
-    requests = Requests(load_features(bundle, load(None)), TorchScript.load(bundle).inputs, users_once=True)
+    requests = Requests(load_features(bundle, load(None)), open_source(bundle).inputs, users_once=True)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as worker:
         made = make(bundle, Path(folder), aot=aot)
         figures = []
@@ -406,7 +413,7 @@ def _said(figures: Mapping[str, Any]) -> str:
     if figures["load_before"] > QUIET:
         others = f"{figures['load_before']:.1f} other processes ran"
         noise = f"**Not measured on a quiet machine yet**: {others}.\n\n"
-    return f"""{noise}*Bare* is the exported model's own TorchScript call, in milliseconds. All else are
+    return f"""{noise}*Bare* is the exported model's own call, in milliseconds. All else are
 ratios to it: *flat* the same operators without containers, *rates* with the user's part once, *kept* with
 results of items in a table, *aot* by AOTInductor. Medians of processor time of calls that take turns in one
 worker thread; torch has one thread, the allocator is {figures["allocator"]}."""

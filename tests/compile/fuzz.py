@@ -26,21 +26,19 @@ from tests.compile.families import FAMILIES, write
 
 from recserve.bundle import Bundle
 from recserve.compile.asked import Drawn
-from recserve.compile.export import export
-from recserve.compile.ids_in_range import ids_in_range
 from recserve.compile.rates.rewrite import rewrite
 from recserve.compile.rates.values import Rate
 from recserve.compile.rates.walk import Options
 from recserve.compile.requests import KINDS, OUTSIDE, Requests
 from recserve.compile.script import write_script
+from recserve.compile.sources import open_source
 from recserve.engines import compiled
 from recserve.engines.compiled import FLAT, RATES, Compiled, Machine
 from recserve.engines.engine import BATCH_SIZE
 from recserve.engines.flat_script import load_flat
 from recserve.engines.parity import Difference, difference
-from recserve.engines.torchscript import TorchScript, load_script
 from recserve.engines.users import repeated
-from recserve.errors import BundleError
+from recserve.errors import BundleError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -77,36 +75,38 @@ class Compared:
     def __init__(self, bundle: Bundle, graph: str, folder: Path) -> None:
         """Compile a graph into `folder`; BundleError if that cannot be done."""
         self.features = features_of(bundle)
-        self.script = load_script(bundle.model_path)
-        reads = TorchScript.load(bundle).inputs
-        self._asked = Drawn(self.features, reads)
+        self.source = open_source(bundle)
+        reads = self.source.inputs
+        self._asked = Drawn(self.features, reads, self.source.sizes)
         self.requests = Requests(self.features, reads, users_once=True)
         self._graph = graph
         self._repeats = BATCH_SIZE not in reads
-        self.original = answering(self.script)
+        self.original: Model = self._original
         exported = self._flat() if graph == FLAT else self._at_its_rates()
         write_script(exported, folder / compiled.SCRIPT)
         record = Compiled(
             folder, "torchscript", Machine.this(), "", exported.inputs, exported.tables, exported.outputs,
             parity={}, speed=(), faster=True, created="",
         )  # fmt: skip
-        self.compiled = answering(load_flat(record, self.script))
+        self.compiled = answering(load_flat(record, self.source.module))
 
     def _flat(self) -> Exported:
-        asked = self._asked
-        return export(self.script, asked.example(), alike=asked.alike(), in_range=ids_in_range)
+        return self.source.graph(self._asked)
 
     def _at_its_rates(self) -> Exported:
         asked = self._asked
         return rewrite(
-            self.script,
-            original=asked.example(),
-            original_alike=asked.alike(),
+            self._flat(),
+            self.source.module,
             example=asked.example(users_once=True),
             alike=asked.alike(users_once=True),
             rates={name: Rate[rate.upper()] for name, rate in asked.rates.items()},
             options=Options(interpreted=True),
         ).exported
+
+    def _original(self, tensors: Tensors) -> Answers:
+        """Arrays are copied: models may write to ids."""
+        return self.source.engine().run_arrays({name: tensor.copy() for name, tensor in tensors.items()})
 
     def drawn(self, seed: int) -> Tensors:
         """A request in which every feature, or group of a sequence, is drawn on its own."""
@@ -120,7 +120,7 @@ class Compared:
             given = {name: tensor for name, tensor in given.items() if name != BATCH_SIZE}
         try:
             wanted = self.original(given)
-        except RuntimeError:
+        except (RuntimeError, ModelError):
             return None
         return difference(wanted, self.compiled(tensors if self._graph == RATES else given))
 
@@ -244,7 +244,10 @@ def keep(name: str, bundle: Bundle, graph: str, found: Found) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"compile-{name}.pkl"
     tile = bundle.input_tile()
-    files = {"scripted_model.pt": bundle.model_path.read_bytes(), "fg.json": bundle.require_fg().read_bytes()}
+    files = {
+        bundle.model_path.name: bundle.model_path.read_bytes(),
+        "fg.json": bundle.require_fg().read_bytes(),
+    }
     path.write_bytes(pickle.dumps({"graph": graph, "tile": tile, "files": files, "found": found}))
     what = found.error or f"output '{found.largest.output}' differs"
     print(f"{name}: seed {found.seed}: {what}; again: python -m tests.compile.fuzz --again {path}")

@@ -179,7 +179,9 @@ def test_without_features_and_samples_there_is_nothing_to_compare(tmp_path: Path
 def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "column_sum.json").write_text("{}")
 
-    with pytest.raises(BundleError, match=r"column_sum\.json is no TorchScript model"):
+    with pytest.raises(
+        BundleError, match=r"column_sum\.json is neither a TorchScript model nor one of torch\.export"
+    ):
         compile_bundle(Bundle.open(tmp_path), None)
 
 

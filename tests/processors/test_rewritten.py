@@ -137,7 +137,7 @@ def test_embedding_tables_are_in_memory_once(loaded: Callable[..., Normal]) -> N
     engine = loaded().engine
     assert isinstance(engine, Guarded)
 
-    original, made = engine.original.script, engine.rewritten.script  # type: ignore[attr-defined]
+    original, made = engine.original.module, engine.rewritten.module  # type: ignore[attr-defined]
 
     assert tensor_at(made, "table_0").ctypes.data == tensor_at(original, "weights").ctypes.data
 

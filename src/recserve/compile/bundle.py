@@ -22,22 +22,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recserve.compile import gate, report
-from recserve.compile.asked import USUAL_ROWS, Drawn, Given
-from recserve.compile.export import export
-from recserve.compile.ids_in_range import ids_in_range
+from recserve.compile.asked import Drawn, Given
 from recserve.compile.item_results import write_item_programs
 from recserve.compile.package import build_runner, find_compiler, write_package
 from recserve.compile.rates.rewrite import rewrite
 from recserve.compile.rates.values import Rate
 from recserve.compile.rates.walk import Options
 from recserve.compile.script import write_script
-from recserve.engines import compiled, item_programs
+from recserve.compile.sources import check_kind, open_source
+from recserve.engines import compiled, first_sizes, item_programs
 from recserve.engines.aotinductor import AotInductor
 from recserve.engines.compiled import FLAT, RATES, Compiled, Machine, Step, Variant, sha256_of
 from recserve.engines.engine import check_features
 from recserve.engines.flat_script import load_flat
-from recserve.engines.torch_arrays import torch
-from recserve.engines.torchscript import TorchScript, load_script, set_threads
+from recserve.engines.torch_arrays import device_of
+from recserve.engines.torchscript import TorchScript, set_threads
 from recserve.errors import BundleError
 
 if TYPE_CHECKING:
@@ -47,7 +46,9 @@ if TYPE_CHECKING:
 
     from recserve.bundle import Bundle
     from recserve.compile.export import Exported
+    from recserve.compile.sources.source import Source
     from recserve.engines.compiled import Speed
+    from recserve.engines.guarded import TensorEngine
     from recserve.engines.item_programs import ItemPrograms
     from recserve.features.generator import Generator
 
@@ -90,17 +91,14 @@ def compile_bundle(
     item_results: bool = False,
     progress: Progress | None = None,
 ) -> Compiled:
-    """Compile a bundle's TorchScript model for this machine, into `output` or the bundle itself.
+    """Compile a bundle's model for this machine, into `output` or the bundle itself.
 
     Each of `engines` gets each of `graphs`: the model at its own rates, and as it is; the fastest of all is
     kept. Without features the compared requests are `samples`: the tensors of at least one request.
     `item_results`: also the two programs that servers need to keep what depends on items alone. Raises
     BundleError if there is nothing that answers alike, and then nothing is written.
     """
-    if bundle.engine != TORCHSCRIPT:
-        raise BundleError(
-            f"{bundle.model_path} is no TorchScript model; `recserve compile` takes nothing else"
-        )
+    check_kind(bundle)
     if AOTINDUCTOR in engines:
         find_compiler()
     if features is None and not samples:
@@ -109,13 +107,14 @@ def compile_bundle(
         )
     progress = progress or Progress()
     progress.step(READ)
-    script = load_script(bundle.model_path)
+    source = open_source(bundle)
     set_threads(1)
-    inputs = _torchscript(script).inputs
     if features is not None:
-        check_features(features.tensors, inputs)
-    requests = Given(samples) if features is None else Drawn(features, inputs)
-    work = _Work(bundle, script, requests, progress, _beside(bundle, output))
+        check_features(features.tensors, source.inputs)
+    requests = (
+        Given(samples, source.sizes) if features is None else Drawn(features, source.inputs, source.sizes)
+    )
+    work = _Work(bundle, source, requests, progress, _beside(bundle, output))
     target = (output or bundle.path) / compiled.FOLDER / Machine.this().key
     with _replaced(target) as folder:
         made = work.fastest(folder, engines, graphs)
@@ -149,9 +148,9 @@ class _Work:
     """One model, and what is made of it."""
 
     def __init__(
-        self, bundle: Bundle, script: Any, requests: Drawn | Given, progress: Progress, reproducer: Path
+        self, bundle: Bundle, source: Source, requests: Drawn | Given, progress: Progress, reproducer: Path
     ) -> None:
-        self._bundle, self._script, self._requests = bundle, script, requests
+        self._bundle, self._source, self._requests = bundle, source, requests
         self._progress, self._reproducer = progress, reproducer
         self._sha256 = sha256_of(bundle.model_path)
         self._first: Exported | None = None
@@ -197,10 +196,11 @@ class _Work:
     def cut(self, folder: Path) -> ItemPrograms | None:
         """Write the two programs beside the record; None, and told, where that cannot be."""
         self._progress.step(CUT)
+        assert self._first is not None, "something was compiled already"
         try:
             with _in_one_line("what depends on items was not cut out"):
                 made = write_item_programs(
-                    self._script, self._requests, folder, reproducer=self._reproducer, first=self._first
+                    self._source, self._first, self._requests, folder, reproducer=self._reproducer
                 )
         except BundleError as error:
             self._progress.say(f"no item results can be kept: {error}")
@@ -213,9 +213,8 @@ class _Work:
     def _graphs(self, engines: Sequence[str], names: Collection[str]) -> list[list[_Graph]]:
         """For each engine the graph at the model's own rates, if they are understood, and the flat one."""
         self._progress.step(FLATTEN)
-        requests = self._requests
-        first = export(self._script, requests.example(), alike=requests.alike(), in_range=ids_in_range)
-        self._first = first
+        with _in_one_line("its graph was not made"):
+            self._first = first = self._source.graph(self._requests)
         found: list[list[_Graph]] = []
         for engine in engines:
             if RATES not in names:
@@ -229,7 +228,7 @@ class _Work:
                 self._progress.say(f"not understood, so nothing is computed once per user: {error}")
                 found.append([_Graph(FLAT, first, not_understood=str(error))])
             else:
-                self._progress.say(report.describe(report.predict(graph.steps, USUAL_ROWS)))
+                self._progress.say(report.describe(report.predict(graph.steps, self._requests.usual_rows)))
                 found.append([graph, *([_Graph(FLAT, first)] if FLAT in names else [])])
         return found
 
@@ -237,10 +236,8 @@ class _Work:
         """All that is asked of the pass; BundleError where it does not understand the model."""
         requests = self._requests
         found = rewrite(
-            self._script,
-            first=first,
-            original=requests.example(),
-            original_alike=requests.alike(),
+            first,
+            self._source.module,
             example=requests.example(users_once=True),
             alike=requests.alike(users_once=True),
             rates={name: Rate[rate.upper()] for name, rate in requests.rates.items()},
@@ -282,43 +279,49 @@ class _Work:
             users=tuple(name for name in exported.inputs if once and name in requests.users),
             repeats=once and not requests.users_once,
             steps=graph.steps,
-            rows=USUAL_ROWS,
+            rows=requests.usual_rows,
+            sizes=first_sizes.limits(self._source.sizes),
         )
         self._progress.step(f"{COMPARE}: {variant}")
         parity = gate.compare(
-            _torchscript(self._script).run_arrays,
+            self._source.engine().run_arrays,
             self._opened(made)().run_arrays,
             requests.compared(users_once=once),
             reproducer=self._reproducer,
         )
+        if not parity.requests:
+            raise BundleError("the model was exported for none of the requests that could be drawn")
         return replace(made, parity=asdict(parity))
 
-    def _opened(self, made: Compiled) -> Callable[[], TorchScript | AotInductor]:
+    def _opened(self, made: Compiled) -> Callable[[], TensorEngine]:
         """Gives engines for what was made, as it is served: loaded from its file, and that once."""
         if made.engine == AOTINDUCTOR:
-            one = AotInductor.open(made, self._bundle, script=self._script)
+            one = AotInductor.open(made, self._bundle, module=self._source.module)
             return lambda: one
-        script = load_flat(made, self._script)
+        script = load_flat(made, self._source.module)
         return partial(_torchscript, script)
 
     def _raced(self, made: Sequence[Compiled]) -> list[tuple[Speed, ...]]:
         """Speeds of each, at every size; all of one size take turns."""
-        original: Callable[[], TorchScript | AotInductor] = partial(_torchscript, self._script)
+        original: Callable[[], TensorEngine] = self._source.engine
         runners = [(original, self._requests.users_once)]
         runners += [(self._opened(one), one.users_once) for one in made]
         found = []
         for asked in self._requests.raced():
-            calls = []
+            calls: list[Callable[[], object]] = []
             for engine, once in runners:
                 # An engine of its own for each size: it prepares for the names of its first inputs.
-                inputs = gate.laid_out(asked.compiled if once else asked.original)
-                calls.append(partial(engine().run, inputs, rows=asked.rows))
+                given = asked.compiled if once else asked.original
+                if isinstance(self._requests, Given):  # recorded ones are tensors of a client
+                    calls.append(partial(engine().run_arrays, given))
+                else:
+                    calls.append(partial(engine().run, gate.laid_out(given), rows=asked.rows))
             found.append(gate.race(asked.rows, calls[0], calls[1:]))
         return list(zip(*found, strict=True))
 
 
 def _torchscript(script: Any) -> TorchScript:
-    return TorchScript(script, device=torch.device("cpu"), outputs=(), features=None, limits={})
+    return TorchScript(script, device=device_of("cpu"), outputs=(), features=None, limits={})
 
 
 def _beside(bundle: Bundle, output: Path | None) -> Path:

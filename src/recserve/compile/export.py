@@ -149,13 +149,16 @@ def for_any_size(
     tables: dict[str, torch.Tensor],
     data: dict[str, torch.Tensor],
     fixed: Collection[str] = (),
+    varies: Mapping[str, Collection[int]] | None = None,
 ) -> torch.export.ExportedProgram:
     """Export a module of (tables, data); BundleError if its graph would only be right for some sizes.
 
-    `fixed`: names in `data` whose first size is as here in every call.
+    `fixed`: names in `data` whose first size is as here in every call. `varies`: dimensions that are not as
+    here, by names; unless told, the first.
     """
     any_size = torch.export.Dim.DYNAMIC
-    sizes = {name: {} if name in fixed else {0: any_size} for name in data}
+    dims = {name: set((varies or {}).get(name, {0})) - ({0} if name in fixed else set()) for name in data}
+    sizes = {name: dict.fromkeys(sorted(dims[name]), any_size) for name in data}
     shapes = (dict.fromkeys(tables), sizes)
     with for_all_sizes():
         try:

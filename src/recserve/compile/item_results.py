@@ -18,7 +18,7 @@ from recserve.compile.rates.walk import Options
 from recserve.compile.script import write_script
 from recserve.engines.flat_script import load_with_tables
 from recserve.engines.item_programs import FOLDER, ITEMS, REST, ItemPrograms, Program
-from recserve.engines.torch_arrays import torch
+from recserve.engines.torch_arrays import device_of
 from recserve.engines.torchscript import TorchScript
 
 if TYPE_CHECKING:
@@ -29,25 +29,24 @@ if TYPE_CHECKING:
 
     from recserve.compile.asked import Drawn, Given
     from recserve.compile.export import Exported
+    from recserve.compile.sources.source import Source
     from recserve.engines.compiled import Speed
 
     Tensors = Mapping[str, NDArray[Any]]
 
 
 def write_item_programs(
-    script: Any, requests: Drawn | Given, folder: Path, *, reproducer: Path, first: Exported | None = None
+    source: Source, first: Exported, requests: Drawn | Given, folder: Path, *, reproducer: Path
 ) -> ItemPrograms:
     """Write `folder`/item_results; BundleError where items cannot be told apart, or answers differ.
 
-    `first`: the flat graph of the model, where it was made already.
+    `first`: the flat graph of the model.
     """
     rates = {name: Rate[rate.upper()] for name, rate in requests.rates.items()}
     example = requests.example(users_once=True)
     second = rewrite(
-        script,
-        first=first,
-        original=requests.example(),
-        original_alike=requests.alike(),
+        first,
+        source.module,
         example=example,
         alike=requests.alike(users_once=True),
         rates=rates,
@@ -58,9 +57,12 @@ def write_item_programs(
     target.mkdir()
     write_script(made.items, target / ITEMS)
     write_script(made.rest, target / REST)
-    programs = _Programs(script, target, made.items, made.rest)
+    programs = _Programs(source, target, made.items, made.rest)
     parity = gate.compare(
-        _engine(script).run_arrays, programs.answer, requests.compared(users_once=True), reproducer=reproducer
+        source.engine().run_arrays,
+        programs.answer,
+        requests.compared(users_once=True),
+        reproducer=reproducer,
     )
     with ThreadPoolExecutor(1) as worker:  # where servers call models
         speed = worker.submit(programs.raced, requests).result()
@@ -81,10 +83,10 @@ def write_item_programs(
 class _Programs:
     """Both, loaded as servers load them."""
 
-    def __init__(self, script: Any, folder: Path, items: Exported, rest: Exported) -> None:
-        self._script, self._reads = script, rest.inputs
-        self._items = _engine(load_with_tables(folder / ITEMS, items.tables, script))
-        self._rest_script = load_with_tables(folder / REST, rest.tables, script)
+    def __init__(self, source: Source, folder: Path, items: Exported, rest: Exported) -> None:
+        self._source, self._reads = source, rest.inputs
+        self._items = _engine(load_with_tables(folder / ITEMS, items.tables, source.module))
+        self._rest_script = load_with_tables(folder / REST, rest.tables, source.module)
         self._rest = _engine(self._rest_script)
 
     def answer(self, tensors: Tensors) -> Tensors:
@@ -100,11 +102,11 @@ class _Programs:
             left = gate.laid_out({name: given[name] for name in self._reads})
             found += gate.race(
                 asked.rows,
-                partial(_engine(self._script).run, gate.laid_out(asked.original), rows=asked.rows),
+                partial(self._source.engine().run, gate.laid_out(asked.original), rows=asked.rows),
                 [partial(_engine(self._rest_script).run, left, rows=asked.rows)],
             )
         return tuple(found)
 
 
 def _engine(script: Any) -> TorchScript:
-    return TorchScript(script, device=torch.device("cpu"), outputs=(), features=None, limits={})
+    return TorchScript(script, device=device_of("cpu"), outputs=(), features=None, limits={})

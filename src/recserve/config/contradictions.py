@@ -69,7 +69,8 @@ def _model(spec: ServiceSpec) -> Iterator[str]:
             '"bypass", which generates none; remove the variable, or write "fg_mode": "normal"'
         )
     engine, compiled = spec.model.engine, spec.model.compiled
-    if (engine == "aotinductor" and compiled == "off") or (engine == "torchscript" and compiled == "require"):
+    is_export = engine in ("torchscript", "torch_export")
+    if (engine == "aotinductor" and compiled == "off") or (is_export and compiled == "require"):
         yield (
             f"model_config.engine is {engine!r} and model_config.compiled is {compiled!r}, which exclude one "
             "another; remove one of them"

@@ -54,8 +54,8 @@ class ModelConfig:
     device: str = setting("cpu", "Where the model runs: cpu, cuda, or cuda:<n> for the n-th GPU.")
     engine: str = setting(
         "auto",
-        "What runs the model: auto leaves it to `compiled`; torchscript is the export as it is, aotinductor "
-        "insists on machine code.",
+        "What runs the model: auto leaves it to `compiled`; torchscript or torch_export is the export as "
+        "it is, aotinductor insists on machine code.",
     )
     compiled: str = setting(
         "auto",

@@ -1,8 +1,8 @@
-"""Runs what `recserve compile` made of a TorchScript model: machine code by AOTInductor.
+"""Runs what `recserve compile` made of a model: machine code by AOTInductor.
 
     ModelInputs ──addresses──▶ native runner (package/) ──copies──▶ arrays
                                    ▲
-    scripted_model.pt ──tables─────┘   embeddings stay in the original file; the package holds the rest
+    the export's file ──tables─────┘   embeddings stay in the original file; the package holds the rest
 
 Nothing is copied on the way in, and no lock is held while the model computes. Scores differ from the original
 by what `recserve compile` measured: the same sums, in another order. See `Engine` for the contract.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from recserve.cores import cores
-from recserve.engines import compiled, jagged, sizes
+from recserve.engines import compiled, find, jagged, sizes
 from recserve.engines.compiled import Compiled
 from recserve.engines.engine import (
     BATCH_SIZE,
@@ -29,7 +29,7 @@ from recserve.engines.engine import (
     check_rows,
 )
 from recserve.engines.torch_runner import LEAST_RUNNERS, TYPES, TorchRunner, expected, filled, fitting
-from recserve.engines.torchscript import load_script, set_threads, tensor_at
+from recserve.engines.torchscript import set_threads, tensor_at
 from recserve.errors import BundleError, ConfigError
 
 if TYPE_CHECKING:
@@ -102,19 +102,21 @@ class AotInductor:
         outputs: Sequence[str] = (),
         features: Mapping[str, TensorSpec] | None = None,
         limits: Mapping[str, int] | None = None,
-        script: Any = None,
+        module: Any = None,
     ) -> Self:
         """Load a record that is known to fit, wherever it lies.
 
-        `script`: the original where it is loaded already, whose tables are the ones that are read.
+        `module`: the original where it is loaded already, whose tables are the ones that are read.
         """
         if device != "cpu":
             raise ConfigError(
-                f"device '{device}': compiled models run on the CPU; set engine torchscript for a GPU"
+                f"device '{device}': compiled models run on the CPU; set engine {bundle.engine} for a GPU"
             )
         set_threads(threads)
-        script = load_script(bundle.model_path) if script is None else script
-        tables = [tensor_at(script, path) for path in made.tables]
+        if module is None:
+            original: Any = find(bundle.engine).load(bundle, threads=threads)
+            module = original.module
+        tables = [tensor_at(module, path) for path in made.tables]
         runners = max(LEAST_RUNNERS, cores())
         runner = TorchRunner(made.folder / compiled.RUNNER, made.folder / compiled.PACKAGE, runners)
         return cls(made, runner, tables, outputs=outputs, features=features, limits=limits or {})
@@ -263,5 +265,5 @@ def not_compiled(bundle: Bundle) -> str:
     beside = f" (it is for {', '.join(others)})" if others else ""
     return (
         f"{bundle.model_path} is not compiled for {key}{beside}; run `recserve compile {bundle.path}`, "
-        "or set engine torchscript"
+        f"or set engine {bundle.engine}"
     )

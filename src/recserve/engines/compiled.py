@@ -15,13 +15,14 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recserve.bundle import read_json_object
 from recserve.engines.engine import TensorSpec
+from recserve.engines.first_sizes import FirstSizes
 from recserve.engines.sizes import Size, exactly
 from recserve.errors import BundleError
 
@@ -105,7 +106,8 @@ class Compiled:
 
     `users_once`: requests bring user features in one row, `batch_size` beside them, as under INPUT_TILE; so
     do all at the model's own rates. `repeats` says that the original then wants them repeated, row by row:
-    `recserve.engines.users.repeated`.
+    `recserve.engines.users.repeated`. `sizes` has the inputs of which not every number of entries is one that
+    the export was made for.
     """
 
     folder: Path
@@ -126,7 +128,13 @@ class Compiled:
     variants: tuple[Variant, ...] = ()  # all that were tried, this one included
     steps: tuple[Step, ...] = ()  # of the graph at its own rates
     rows: int = 0  # candidates of the request whose work `steps` tell
+    sizes: Mapping[str, Size] = field(default_factory=dict)  # first sizes of the export's own inputs
     not_understood: str = ""  # what of the model there are no rates for; the graph is then FLAT
+
+    @property
+    def first_sizes(self) -> FirstSizes:
+        """What requests have to fit, as they are laid out."""
+        return FirstSizes(self.sizes, self.users if self.repeats else ())
 
     @property
     def flop_ratio(self) -> float:
@@ -162,6 +170,7 @@ class Compiled:
                 ),
                 steps=tuple(Step(**step) for step in found["steps"]),
                 rows=int(found["rows"]),
+                sizes={str(name): Size("", *limits) for name, limits in found.get("sizes", {}).items()},
                 not_understood=str(found["not_understood"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as e:
@@ -186,6 +195,7 @@ class Compiled:
             "variants": [asdict(v) | {"speed": _speed_entries(v.speed)} for v in self.variants],
             "not_understood": self.not_understood,
             "rows": self.rows,
+            "sizes": {name: [size.least, size.most] for name, size in self.sizes.items()},
             "steps": [asdict(step) for step in self.steps],
             "created": self.created,
         }

@@ -52,6 +52,16 @@ class Signature:
             self.inputs[name] = TensorSpec(_dtype(value), len(shape), shape)
         self._derived = _derived(first)
 
+    @property
+    def first_sizes(self) -> dict[str, Size]:
+        """First sizes of the inputs of which the archive does not state that any number is right."""
+        first = {name: spec.shape[0] for name, spec in self.inputs.items() if spec.shape}
+        return {
+            name: Size("", size.least, size.most)
+            for name, size in first.items()
+            if size.least or size.most is not None
+        }
+
     def check(self, given: Mapping[str, NDArray[Any]]) -> None:
         """Refuse tensors of other types, ranks or sizes than the program was exported for."""
         sizes.check(given, self.inputs)

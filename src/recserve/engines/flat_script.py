@@ -1,7 +1,7 @@
 """Loads the TorchScript model that `recserve compile` wrote, beside the one that it was made of.
 
 model.pt            graph, dense weights, and table_0, table_1, … which are empty in the file
-scripted_model.pt   embedding tables: most of the bytes, and in memory once for both models
+the export's file   embedding tables: most of the bytes, and in memory once for both models
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 def load_flat(made: Compiled, original: Any) -> Any:
     """The rewritten model: forward(Dict[str, Tensor]) -> Dict[str, Tensor], inputs as in `made.inputs`.
 
-    `original` is the loaded export, whose tables it shares. An input that the graph has no use for may be
-    left out of the dict, or be there; sizes are not compared with `made.inputs`, which is up to the caller.
+    `original` is the loaded export, a module whose tables it shares. An input that the graph has no use for
+    may be left out of the dict, or be there; sizes are not compared with `made.inputs`, which is up to the
+    caller.
     """
     return load_with_tables(made.folder / SCRIPT, made.tables, original)
 

@@ -19,12 +19,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from recserve.engines import find, sizes
 from recserve.engines.aotinductor import AotInductor
 from recserve.engines.engine import Engine, NoRows, answer, check_deadline
+from recserve.engines.first_sizes import FirstSizes
 from recserve.engines.flat_script import load_flat
 from recserve.engines.parity import NO_DIFFERENCE, Difference, difference
 from recserve.engines.torch_arrays import device_of
-from recserve.engines.torchscript import TorchScript, load_script, set_threads
+from recserve.engines.torchscript import TorchScript, set_threads
 from recserve.errors import DeadlineError, RecserveError
 
 if TYPE_CHECKING:
@@ -53,6 +55,14 @@ class TensorEngine(Engine, Protocol):
 
     def run_arrays(self, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Outputs for tensors that were accepted."""
+
+
+class Original(TensorEngine, Protocol):
+    """The engine of an export, of which something was made: it has the embedding tables of both."""
+
+    @property
+    def module(self) -> Any:
+        """The loaded model, whose tensors lie at dotted paths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +99,23 @@ class Guarded:
 
     def __init__(
         self,
-        original: TensorEngine,
+        original: Original,
         rewritten: TensorEngine,
         users: Users | None,
         *,
         repeats: bool = False,
         check_every: int = 0,
+        sizes: FirstSizes | None = None,
+        reads: Mapping[str, TensorSpec] | None = None,
     ) -> None:
         """`users`: None where the rewritten model takes whatever the original takes.
 
         `repeats`: the original reads the user's features in every row, and inputs have them once.
-        `check_every`: one call in so many is scored by the original too; 0: none but the first.
+        `check_every`: one call in so many is scored by the original too; 0: none but the first. `sizes`: what
+        the original is right for, where that is not every size. `reads`: what the rewritten model takes.
         """
         self.original, self.rewritten = original, rewritten
-        self.script: Any = None  # of the original, whose tables others may share
+        self.sizes, self._reads = sizes or FirstSizes({}), reads or {}
         self._users, self._repeats, self._check_every = users, repeats, check_every
         self._layout: UserLayout | None = None
         self._no_rows = NoRows()
@@ -132,24 +145,26 @@ class Guarded:
         `Loadable.load`.
         """
         set_threads(threads)
-        script = load_script(bundle.model_path)
-        place = device_of("cpu")
-        original = TorchScript(script, device=place, outputs=outputs, features=features, limits=limits or {})
+        original: Any = find(bundle.engine).load(
+            bundle, threads=threads, outputs=outputs, features=features, limits=limits
+        )
         rewritten: TensorEngine
         if made.engine == "aotinductor":
-            rewritten = AotInductor.open(made, bundle, threads=threads, outputs=outputs, script=script)
+            rewritten = AotInductor.open(
+                made, bundle, threads=threads, outputs=outputs, module=original.module
+            )
         else:
-            flat = load_flat(made, script)
-            rewritten = TorchScript(flat, device=place, outputs=outputs, features=None, limits={})
-        opened = cls(
+            flat = load_flat(made, original.module)
+            rewritten = TorchScript(flat, device=device_of("cpu"), outputs=outputs, features=None, limits={})
+        return cls(
             original,
             rewritten,
             (users or Users.of(made)) if made.users_once else None,
             repeats=made.repeats,
             check_every=check_every,
+            sizes=made.first_sizes,
+            reads=made.inputs,
         )
-        opened.script = script
-        return opened
 
     @property
     def inputs(self) -> Mapping[str, TensorSpec]:
@@ -186,7 +201,7 @@ class Guarded:
         if rows == 0:
             return self._no_rows.answer()
         outputs = None
-        if not self._switched_off and self._fits(inputs):
+        if not self._switched_off and self._fits(inputs, rows):
             outputs = self._rewritten(inputs, rows, deadline)
         if outputs is None:
             self._count("original")
@@ -239,16 +254,17 @@ class Guarded:
             inputs = inputs.repeated(layout.positions, rows)
         return self.original.run(inputs, rows=rows, deadline=deadline)
 
-    def _fits(self, inputs: ModelInputs) -> bool:
+    def _fits(self, inputs: ModelInputs, rows: int) -> bool:
         layout = self._layout_of(inputs)
-        return layout is None or (layout.has_one_user(inputs) and layout.has_steps(inputs))
+        one_user = layout is None or (layout.has_one_user(inputs) and layout.has_steps(inputs))
+        return one_user and self.sizes.fit(inputs, rows)
 
     def _takes(self, given: Mapping[str, NDArray[Any]]) -> bool:
         """Whether tensors of a caller are for the rewritten model.
 
         An original that reads users in every row is asked with such rows, so it answers them.
         """
-        if self._switched_off or self._repeats:
+        if self._switched_off or self._repeats or not sizes.fit_behind_first(given, self._reads):
             return False
         if self._users is None:
             return True

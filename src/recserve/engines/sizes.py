@@ -72,6 +72,16 @@ def check(given: Mapping[str, NDArray[Any]], specs: Mapping[str, TensorSpec]) ->
                     raise _other_than(name, spec, tensor, why)
 
 
+def fit_behind_first(given: Mapping[str, NDArray[Any]], specs: Mapping[str, TensorSpec]) -> bool:
+    """Whether all sizes but the first are those of their specs, where these say them."""
+    return all(
+        size.fits(count)
+        for name, spec in specs.items()
+        if name in given
+        for size, count in zip(spec.shape[1:], given[name].shape[1:], strict=False)
+    )
+
+
 def _other_than(name: str, spec: TensorSpec, tensor: NDArray[Any], why: str = "") -> RequestError:
     given = "text" if tensor.dtype.kind not in "biuf" else str(tensor.dtype)
     return RequestError(

@@ -60,7 +60,9 @@ class TorchExport:
         self._jagged = any(name.endswith(".lengths") for name in self._inputs)
         self._limits = limits
         self._device = device
-        self._forward = _forward(program)
+        #: Its tensors lie at dotted paths.
+        self.module = program.module(check_guards=False)
+        self._forward = _forward(self.module)
         self._no_rows = NoRows()
 
     @classmethod
@@ -77,7 +79,7 @@ class TorchExport:
         """Load the archive onto `device` (cpu, cuda:0); `threads` is torch's, for the whole process."""
         place = device_of(device)
         torch.set_num_threads(threads)
-        program = _read(bundle.model_path)
+        program = load_program(bundle.model_path)
         if place.type != "cpu":
             program = torch.export.passes.move_to_device_pass(program, place)
         return cls(program, device=place, outputs=outputs, features=features, limits=limits or {})
@@ -111,15 +113,24 @@ class TorchExport:
 
     def run_tensors(self, request: TensorRequest) -> TensorResponse:
         """Outputs for a caller's tensors; what the archive does not declare is refused before."""
+        given = self.accepted(request)
+        check_deadline(request.deadline)
+        return answer(request, self.run_arrays(given))
+
+    def accepted(self, request: TensorRequest) -> dict[str, NDArray[Any]]:
+        """The tensors of a request by name; RequestError for those that the archive does not declare."""
         given = by_name(request, list(self._inputs))
         check_request(given, self._inputs)
         self._signature.check(given)
         if self._jagged:
             jagged.check(given, tile=BATCH_SIZE in self._inputs, limits=self._limits)
-        check_deadline(request.deadline)
+        return given
+
+    def run_arrays(self, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Outputs for tensors that were accepted."""
         if sizes.has_no_rows(given, self._signature.inputs):
-            return answer(request, self._no_rows.answer())
-        return answer(request, self._call({name: tensor(name, value) for name, value in given.items()}))
+            return self._no_rows.answer()
+        return self._call({name: tensor(name, value) for name, value in given.items()})
 
     def _call(self, given: Mapping[str, torch.Tensor]) -> dict[str, NDArray[Any]]:
         arguments = self._signature.arguments(given, self._device)
@@ -134,20 +145,19 @@ class TorchExport:
         return outputs
 
 
-def _forward(program: torch.export.ExportedProgram) -> Callable[..., tuple[torch.Tensor, ...]]:
-    """The program as a function of flat arguments that answers flat outputs.
+def _forward(module: Any) -> Callable[..., tuple[torch.Tensor, ...]]:
+    """A program's module as a function of flat arguments that answers flat outputs.
 
     Names and sizes are ours to look after, and torch's own look at them takes longer than a small model.
     """
-    module = program.module(check_guards=False)
     module.graph.set_codegen(torch.fx.graph.CodeGen())
     module.recompile()
     forward: Callable[..., tuple[torch.Tensor, ...]] = module.forward
     return forward
 
 
-def _read(path: Path) -> torch.export.ExportedProgram:
-    """Load an archive of which `export_archive` has seen everything but tensors."""
+def load_program(path: Path) -> torch.export.ExportedProgram:
+    """Load an archive of which `export_archive` has seen everything but tensors; else a BundleError."""
     copy = export_archive.cleaned(path)
     try:
         for content in copy.pickled.values():

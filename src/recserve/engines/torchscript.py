@@ -54,7 +54,8 @@ class TorchScript:
     ) -> None:
         _check_answers_tensors(model.forward.schema.returns[0].type)
         signature = Signature(model)
-        self.script = model
+        #: Its tensors lie at dotted paths.
+        self.module = model
         self._forward: Callable[..., Any] = model.forward
         self._by_dict = signature.by_dict
         self._takes_device = signature.takes_device

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("recserve.load")
 
-#: Engine → the export's own engine, whose models it runs too.
-_RUNS_ALSO = {"aotinductor": "torchscript"}
+#: Engines of exports that `recserve compile` takes.
+_COMPILED = ("torchscript", "torch_export")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +60,17 @@ def choose(
     | auto        | auto          | what was compiled, if it fits and was faster; else the export           |
     | auto        | require       | what was compiled, even if it was not faster; BundleError if none fits  |
     | auto        | off           | the export                                                              |
-    | torchscript | auto, off     | the export                                                              |
+    | its own     | auto, off     | the export                                                              |
     | aotinductor | auto, require | as require, and it has to be machine code                               |
+
+    Its own: torchscript or torch_export, whichever the export is for.
 
     `unfit`: why requests do not bring the user's features in one row, which what is rewritten reads; "" if
     they do. `users`: the tensors of user features; None: nobody knows.
     """
     own = bundle.engine
-    if model.engine not in ("auto", own) and _RUNS_ALSO.get(model.engine) != own:
+    machine_code = model.engine == "aotinductor" and own in _COMPILED
+    if model.engine not in ("auto", own) and not machine_code:
         raise ConfigError(f"engine '{model.engine}' does not run {bundle.model_path.name}; use auto or {own}")
     if model.engine == own or model.compiled == "off":
         key = "engine" if model.engine == own else "compiled"
@@ -100,8 +103,9 @@ def _fitting(
     bundle: Bundle, model: ModelConfig, unfit: str, users: Collection[str] | None
 ) -> tuple[Compiled | None, str]:
     """What was compiled, if it fits the machine, the model and its requests; else why it does not."""
-    if bundle.engine != "torchscript":
-        return None, f"{bundle.model_path.name} is no TorchScript model, and nothing else is compiled"
+    if bundle.engine not in _COMPILED:
+        why_not = "is neither a TorchScript model nor one of torch.export, and nothing else is compiled"
+        return None, f"{bundle.model_path.name} {why_not}"
     if model.device != "cpu":
         return None, f"device is {model.device}, and compiled models run on the CPU"
     folder = folder_of(bundle)

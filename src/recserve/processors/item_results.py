@@ -100,7 +100,7 @@ class WithItemResults:
         self._table = self._made(self._live)
 
     def _opened(self, file: str, program: Program, outputs: Sequence[str]) -> TorchScript:
-        script = load_with_tables(self._programs.folder / file, program.tables, self._engine.script)
+        script = load_with_tables(self._programs.folder / file, program.tables, self._engine.original.module)
         return TorchScript(script, device=device_of("cpu"), outputs=outputs, features=None, limits={})
 
     @property
@@ -132,7 +132,7 @@ class WithItemResults:
             inputs = self._of_rest.generate(
                 request.user, request.context, items.raw, items.finished, clicked, rows=request.rows
             )
-            if not self._fits(inputs):
+            if not self._fits(inputs, request.rows):
                 self._count("bypassed")
                 return None
             inputs, missing = table.results.with_results(inputs, found)
@@ -258,11 +258,12 @@ class WithItemResults:
         )
         return self._engine.run(inputs, rows=request.rows, deadline=request.deadline)
 
-    def _fits(self, inputs: ModelInputs) -> bool:
+    def _fits(self, inputs: ModelInputs, rows: int) -> bool:
         layout = self._layout
         if layout is None or layout.names is not inputs.names:
             self._layout = layout = UserLayout(inputs.names, self._users)
-        return layout.has_one_user(inputs) and layout.has_steps(inputs)
+        one_user = layout.has_one_user(inputs) and layout.has_steps(inputs)
+        return one_user and self._engine.sizes.fit(inputs, rows)
 
     def _is_checked(self) -> bool:
         calls = self._count("calls")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recserve.compile.export import Exported, export, for_any_size, one_row, say_equal, specs
-from recserve.compile.ids_in_range import ids_in_range
+from recserve.compile.export import Exported, for_any_size, one_row, say_equal, specs
 from recserve.compile.rates.values import Rate
 from recserve.compile.rates.walk import Options, Walk
 from recserve.engines.engine import BATCH_SIZE
@@ -52,23 +51,19 @@ class _AtItsRates(torch.nn.Module):
 
 
 def rewrite(
-    script: Any,
+    first: Exported,
+    module: Any,
     *,
-    original: Mapping[str, NDArray[Any]],
-    original_alike: Sequence[Sequence[str]],
     example: Mapping[str, NDArray[Any]],
     alike: Sequence[Sequence[str]],
     rates: Mapping[str, Rate],
     options: Options = Options(),  # noqa: B008  frozen
-    first: Exported | None = None,
 ) -> Rewritten:
-    """Rewrite a TorchScript model; NotUnderstood where the pass has no rule, BundleError as `export` has it.
+    """Rewrite a flat graph; NotUnderstood where the pass has no rule, BundleError as `export` has it.
 
-    `original`: a request as the model takes it; `example`: one with users of one row, which is how the result
-    takes them; `rates` of both's tensors, by name. All sizes may vary, as in `export`.
-    `first`: the flat graph of `original`, where it was made already.
+    `module`: the loaded model, which has the tables. `example`: a request with users of one row, which is how
+    the result takes them; `rates` of its tensors, by name. All sizes may vary, as in `export`.
     """
-    first = first or export(script, original, alike=original_alike, in_range=ids_in_range)
     program = first.program
     signature = program.graph_signature
     held: Mapping[str, torch.Tensor] = {**program.state_dict, **program.constants}
@@ -86,7 +81,7 @@ def rewrite(
         options=options,
     )
     data = {name: torch.from_numpy(example[name]) for name in sorted(example)}
-    shared = dict(zip(first.tables, tables_of(script, first.tables), strict=True))
+    shared = dict(zip(first.tables, tables_of(module, first.tables), strict=True))
     rows_of = next(
         name for name in data if name != BATCH_SIZE and rates[name] & Rate.ITEM and _of_rows(name, data)
     )
@@ -100,11 +95,11 @@ def rewrite(
     )
 
 
-def tables_of(script: Any, paths: Sequence[str]) -> list[torch.Tensor]:
+def tables_of(module: Any, paths: Sequence[str]) -> list[torch.Tensor]:
     """Tensors that a module holds, by their dotted paths."""
     found = []
     for path in paths:
-        owner = script
+        owner = module
         for name in path.split("."):
             owner = getattr(owner, name)
         found.append(owner.detach())

@@ -13,7 +13,7 @@ import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recserve.compile.rates.ops import OPS
+from recserve.compile.rates.ops import OPS, ends
 from recserve.compile.rates.simplified import simplified
 from recserve.compile.rates.values import Cat, Dense, Form, NotUnderstood, Rate, full
 from recserve.engines.torch_arrays import torch
@@ -231,6 +231,11 @@ class Walk:
         name = str(node.target)
         if self._is_constant((arguments, named)):
             return self._computed_once(node, arguments, named)
+        if name in ends.OPS:
+            waits = ends.OPS[name](self, *arguments, **named)
+            if waits is not NotImplemented:
+                return waits
+        arguments, named = ends.written(name, (arguments, named))
         for handler in OPS.get(name, ()):
             found = handler(self, *arguments, **named)
             if found is not NotImplemented:

@@ -18,6 +18,7 @@ from recserve.compile.rates.ops import (
     linear,
     lookups,
     norm,
+    padded,
     shapes,
     stacked,
 )
@@ -35,6 +36,7 @@ _FAMILIES = (
     concatenation.OPS,
     linear.OPS,
     attention.OPS,
+    padded.OPS,
     elementwise.OPS,
     shapes.OPS,
 )

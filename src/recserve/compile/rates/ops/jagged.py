@@ -316,6 +316,8 @@ OPS: dict[str, Any] = {
     "fbgemm.asynchronous_complete_cumsum.default": complete_cumsum,
     "fbgemm.permute_2D_sparse_data.default": permute_2d,
     "fbgemm.jagged_to_padded_dense.default": to_padded,
+    "fbgemm.jagged_to_padded_dense_forward.default": to_padded,
+    "aten._jagged_to_padded_dense_forward.default": to_padded,
     "aten.segment_reduce.default": segment_reduce,
     "aten.view.default": view,
     "aten.reshape.default": view,

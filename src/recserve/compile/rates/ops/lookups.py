@@ -298,11 +298,11 @@ def embedding(walk: Walk, weight: Any, indices: Any, *arguments: Any) -> Any:
 def embedding_bag(walk: Walk, weight: Any, indices: Any, offsets: Any, *arguments: Any) -> Any:
     """`aten.embedding_bag` of one feature: told once where ids and rows repeat alike."""
     scale, mode, sparse, weights, last, padding = (*arguments, *[None] * 6)[:6]
-    if isinstance(indices, Cat | CheckedIds) or not last:
+    if isinstance(indices, Cat | CheckedIds):
         return NotImplemented
     ids, beside = dense(indices), None if weights is None else dense(weights)
     lengths = dense(offsets.lengths) if isinstance(offsets, Offsets) else None
-    once = lengths is not None and same(ids.tiles[0], lengths.tiles[0])
+    once = bool(last) and lengths is not None and same(ids.tiles[0], lengths.tiles[0])
     if not once or (beside is not None and not same(beside.tiles[0], ids.tiles[0])):
         ids, lengths = ids.untiled(0), None
         beside = None if beside is None else beside.untiled(0)
@@ -315,7 +315,7 @@ def embedding_bag(walk: Walk, weight: Any, indices: Any, offsets: Any, *argument
         mode or 0,
         bool(sparse),
         None if beside is None else beside.base,
-        True,
+        bool(last),
         padding,
     )[0]
     return (Dense(base, ids.rate | offsets.rate, (1 if lengths is None else lengths.tiles[0], 1)),)

@@ -294,7 +294,7 @@ def index(_: Walk, value: Any, indices: Sequence[Any]) -> Any:
     if isinstance(value, Cat) or len(indices) != 1 or indices[0] is None:
         return NotImplemented
     found, (at,) = dense(value).untiled(0), [dense(one) for one in indices]
-    if at.base.dim() != 1:
+    if at.base.dtype == torch.bool:  # how many rows are left depends on the values
         return NotImplemented
     return Dense(found.base[at.base], join([found, at]), (*at.tiles, *found.tiles[1:]))
 
