@@ -156,6 +156,7 @@ def test_one_request_in_n_is_re_scored_beside_the_others(guarded: Callable[..., 
     for seed in range(20):
         engine.run(models.rank_inputs(3, tile=True, seed=seed), rows=3)
     engine.close()
+    engine.close()  # as often as somebody likes
 
     figures = engine.figures
     assert figures.alike + figures.dropped == FIRST_CALLS + 4

@@ -125,6 +125,7 @@ class Guarded:
         self._counted = threading.Lock()
         self._checking = threading.Lock()  # held while a call is re-scored: one at a time
         self._checker: ThreadPoolExecutor | None = None
+        self._closed = False
 
     @classmethod
     def open(
@@ -226,6 +227,9 @@ class Guarded:
 
     def close(self) -> None:
         """Wait for a request that is re-scored, and begin no other."""
+        if self._closed:
+            return
+        self._closed = True
         self._checking.acquire()  # for good: what is due from now on is dropped
         if self._checker is not None:
             self._checker.shutdown()

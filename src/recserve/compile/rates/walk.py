@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from recserve.compile.rates.ops import OPS, ends
 from recserve.compile.rates.simplified import simplified
-from recserve.compile.rates.values import Cat, Dense, Form, NotUnderstood, Rate, full
+from recserve.compile.rates.values import Cat, Dense, Form, NotUnderstood, Rate, dense, full
 from recserve.engines.torch_arrays import torch
 
 if TYPE_CHECKING:
@@ -236,11 +236,19 @@ class Walk:
             if waits is not NotImplemented:
                 return waits
         arguments, named = ends.written(name, (arguments, named))
+        found = self._handled(name, arguments, named)
+        if found is NotImplemented:  # of parts; it may have a rule for what they are together
+            found = self._handled(name, *_joined((arguments, named)))
+        if found is NotImplemented:
+            raise NotUnderstood(f"{name} of {_kinds(arguments)} is not understood")
+        return found
+
+    def _handled(self, name: str, arguments: Any, named: Any) -> Any:
         for handler in OPS.get(name, ()):
             found = handler(self, *arguments, **named)
             if found is not NotImplemented:
                 return found
-        raise NotUnderstood(f"{name} of {_kinds(arguments)} is not understood")
+        return NotImplemented
 
     def _is_constant(self, arguments: Any) -> bool:
         """Whether there are tensors among them, all known when the model is compiled."""
@@ -277,6 +285,11 @@ class _Reads(torch.utils._python_dispatch.TorchDispatchMode):  # type: ignore[no
         leaves = torch.utils._pytree.tree_leaves((args, kwargs or {}))
         self.seen.update(id(one) for one in leaves if isinstance(one, torch.Tensor))
         return func(*args, **(kwargs or {}))
+
+
+def _joined(arguments: Any) -> Any:
+    """Parts that lie one behind the other, as one tensor."""
+    return torch.utils._pytree.tree_map(lambda one: dense(one) if isinstance(one, Cat) else one, arguments)
 
 
 def _kinds(arguments: Any) -> str:
