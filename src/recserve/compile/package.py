@@ -7,7 +7,7 @@ import subprocess
 import zipfile
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recserve.compile.export import for_all_sizes
 from recserve.compile.ids_in_range import spelled_out
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: How AOTInductor compiles. Requests run beside one another, so one thread computes each; weights of layers
 #: are packed ahead for the matrix library: 0.72 x TorchScript at rank-200, against 0.83 x without.
-OPTIONS = {"freezing": True, "cpp.threads": 1}
+OPTIONS: dict[str, Any] = {"freezing": True, "cpp.threads": 1}
 
 
 def find_compiler() -> str:
@@ -43,15 +43,28 @@ def write_package(exported: Exported, folder: Path) -> None:
             program = exported.program.run_decompositions(
                 {torch.ops.recserve.ids_in_range.default: spelled_out}
             )
-            torch._inductor.aoti_compile_and_package(
-                program, package_path=str(packed), inductor_configs=dict(OPTIONS)
-            )
+            _compile(program, packed)
         except Exception as e:  # of any kind: the compiler's, the linker's, torch's own
             lines = [line.strip() for line in str(e).splitlines() if line.strip()]
             why = lines[0][:500] if lines else type(e).__name__
             raise BundleError(f"AOTInductor cannot compile the model: {why}") from e
     _unpack(packed, folder)
     packed.unlink()
+
+
+def _compile(program: torch.export.ExportedProgram, packed: Path) -> None:
+    """Make machine code; without packed weights where those do not go with the model's sizes.
+
+    As it packs them, AOTInductor compares sizes to find sums that it could make part of a product, and fails
+    over one that is a result of the graph: the most steps of all rows, say.
+    """
+    compile_: Any = torch._inductor.aoti_compile_and_package
+    try:
+        compile_(program, package_path=str(packed), inductor_configs=OPTIONS)
+    except Exception as e:  # one of its own, or that one in another
+        if "data-dependent" not in str(e):
+            raise
+        compile_(program, package_path=str(packed), inductor_configs={**OPTIONS, "freezing": False})
 
 
 def _unpack(packed: Path, folder: Path) -> None:
