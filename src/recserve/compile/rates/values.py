@@ -142,6 +142,7 @@ class Multiplied:
 
     columns: Dense
     weight: torch.Tensor  # (out, in)
+    compiled: bool = False  # a compiler makes one pass of all that is added, and what is done to the sum
     computed_once: list[Dense] = field(default_factory=list, compare=False)
 
     @property
@@ -351,17 +352,22 @@ def _sum(form: Form, terms: Sequence[Term], start: int, end: int) -> Dense:
     product = _last(terms, start, end) if len(terms) > 1 else None
     found = [_columns(term, start, end) for term in terms if term.atom is not product]
     found.sort(key=lambda value: sum(not _is_one(tiles) for tiles in value.tiles), reverse=True)
-    total = found[0]
-    for other in found[1:]:  # what repeats most first: it is the least to add up
+    if product is None:
+        return _added(found)
+    if product.compiled:
+        # The product first: else the sum of the others would be as large a tensor, written to be read once.
+        return _added([product.computed(), *found])
+    total = _added(found)
+    return product.added_to(total) or _added([product.computed(), total])
+
+
+def _added(values: Sequence[Dense]) -> Dense:
+    """The sum, one after another: what repeats most is the least to add up, and comes first."""
+    total = values[0]
+    for other in values[1:]:
         (left, right), tiles = aligned([total, other])
         total = Dense(left + right, total.rate | other.rate, tiles)
-    if product is None:
-        return total
-    summed = product.added_to(total)
-    if summed is None:
-        (left, right), tiles = aligned([product.computed(), total])
-        summed = Dense(left + right, product.rate | total.rate, tiles)
-    return summed
+    return total
 
 
 def _last(terms: Sequence[Term], start: int, end: int) -> Multiplied | None:
