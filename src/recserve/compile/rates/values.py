@@ -174,6 +174,13 @@ class Multiplied:
             self.computed_once.append(self.columns.with_base(base))
         return self.computed_once[0]
 
+    def with_bias(self, row: Dense) -> Dense:
+        """The product and a row that is added to each of its own."""
+        flat = self.columns.base.reshape(-1, self.weight.size(1))
+        base = torch.addmm(row.base.reshape(-1), flat, self.weight.t()).reshape(self.base_sizes)
+        tiles = aligned([row, self.columns])[1]
+        return Dense(base, self.rate | row.rate, tiles)
+
     def added_to(self, addend: Dense) -> Dense | None:
         """The sum, in one pass over memory; None where the addend repeats otherwise than the product."""
         (base, like), tiles = aligned([addend, self.columns])
@@ -355,10 +362,18 @@ def _sum(form: Form, terms: Sequence[Term], start: int, end: int) -> Dense:
     if product is None:
         return _added(found)
     if product.compiled:
-        # The product first: else the sum of the others would be as large a tensor, written to be read once.
-        return _added([product.computed(), *found])
+        # What is one row is its bias. The product comes first: else the sum of the others would be as large
+        # a tensor, written to be read once.
+        rows = [value for value in found if _is_one_row(value)]
+        others = [value for value in found if not _is_one_row(value)]
+        return _added([product.with_bias(_added(rows)) if rows else product.computed(), *others])
     total = _added(found)
     return product.added_to(total) or _added([product.computed(), total])
+
+
+def _is_one_row(value: Dense) -> bool:
+    """Whether one row is all that it is, however often it is repeated; of all columns."""
+    return all(map(_is_one, value.base.shape[:-1])) and _is_one(value.tiles[-1])
 
 
 def _added(values: Sequence[Dense]) -> Dense:

@@ -110,3 +110,4 @@ def test_a_compiler_is_left_the_sum_that_follows_a_product() -> None:
 
     assert "aten.addmm.default" in interpreted
     assert "aten.addmm.default" not in compiled
+    assert compiled.count("aten.add.Tensor") == 2
