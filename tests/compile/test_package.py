@@ -51,7 +51,7 @@ def test_a_size_that_the_graph_computes_is_no_hindrance(
     script: Any = torch.jit.script(Longest().eval())
     exported = export(script, inputs([3, 0, 4, 1, 2]))
 
-    write_package(exported, tmp_path / PACKAGE)
+    write_package(exported, tmp_path / PACKAGE, packed=True)
 
     made = Compiled(
         tmp_path, "aotinductor", Machine.this(), "", exported.inputs, exported.tables, exported.outputs,

@@ -113,12 +113,13 @@ def _show(made: "Compiled", *, explain: bool, as_json: bool) -> None:
                 "folder": str(made.folder),
                 "graph": made.graph,
                 "engine": made.engine,
+                "packed": made.packed,
                 "predicted": predict(made.steps, made.rows).figures() if made.steps else None,
                 "not_understood": made.not_understood,
                 "parity": dict(made.parity),
                 "speed": _figures(made.speed),
                 "variants": [
-                    {"graph": one.graph, "engine": one.engine, "why_not": one.why_not}
+                    {"graph": one.graph, "engine": one.engine, "packed": one.packed, "why_not": one.why_not}
                     | {"speed": _figures(one.speed)}
                     for one in made.variants
                 ],
@@ -148,7 +149,7 @@ def _show(made: "Compiled", *, explain: bool, as_json: bool) -> None:
         f"{parity['probability']:.2g}, other outputs by {parity['relative']:.2g} of their size"
     )
     verdict = "faster: services take it" if made.faster else "not faster: services keep the original"
-    typer.echo(f"{made.folder} ({made.graph}, {made.engine}): {verdict}")
+    typer.echo(f"{made.folder} ({made.variant}): {verdict}")
 
 
 def _drawn(variants: "Sequence[Variant]") -> str:

@@ -94,9 +94,10 @@ class Variant:
     engine: str  # torchscript or aotinductor
     speed: tuple[Speed, ...] = ()
     why_not: str = ""  # what stood in its way, where it was not made
+    packed: bool = False  # machine code whose weights are laid out ahead for oneDNN
 
     def __str__(self) -> str:
-        return f"{self.graph}, {self.engine}"
+        return f"{self.graph}, {self.engine}{', packed weights' if self.packed else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ class Compiled:
     faster: bool
     created: str
     graph: str = FLAT  # or RATES
+    packed: bool = False  # as its Variant has it
     users_once: bool = False
     users: tuple[str, ...] = ()  # inputs of user features, where users come once
     repeats: bool = False
@@ -127,6 +129,11 @@ class Compiled:
     steps: tuple[Step, ...] = ()  # of the graph at its own rates
     rows: int = 0  # candidates of the request whose work `steps` tell
     not_understood: str = ""  # what of the model there are no rates for; the graph is then FLAT
+
+    @property
+    def variant(self) -> Variant:
+        """Which one this is."""
+        return Variant(self.graph, self.engine, self.speed, packed=self.packed)
 
     @property
     def flop_ratio(self) -> float:
@@ -153,11 +160,18 @@ class Compiled:
                 bool(found["faster"]),
                 str(found["created"]),
                 graph=str(found["graph"]),
+                packed=bool(found.get("packed", False)),
                 users_once=bool(found["users_once"]),
                 users=tuple(found["users"]),
                 repeats=bool(found["repeats"]),
                 variants=tuple(
-                    Variant(str(v["graph"]), str(v["engine"]), _speeds(v["speed"]), str(v["why_not"]))
+                    Variant(
+                        str(v["graph"]),
+                        str(v["engine"]),
+                        _speeds(v["speed"]),
+                        str(v["why_not"]),
+                        bool(v.get("packed", False)),
+                    )
                     for v in found["variants"]
                 ),
                 steps=tuple(Step(**step) for step in found["steps"]),
@@ -172,6 +186,7 @@ class Compiled:
         content: dict[str, Any] = {
             "engine": self.engine,
             "graph": self.graph,
+            "packed": self.packed,
             "users_once": self.users_once,
             "users": list(self.users),
             "repeats": self.repeats,
