@@ -152,7 +152,7 @@ def make(bundle: Bundle, folder: Path, *, aot: bool) -> Made:
     def by_aot() -> Callable[[Tensors, int], Call]:
         whole = "rates" in made.calls
         exported = rates(Options()).exported if whole else graphs["flat"]
-        engine = _compiled(exported, folder / "aot", bundle)
+        engine = _compiled(exported, folder / "aot", bundle, packed=not whole)
 
         def call(tensors: Tensors, rows: int) -> Call:
             inputs = laid_out(tensors if whole else _as_exported(made, tensors, rows))
@@ -230,9 +230,9 @@ def _with_kept_items(items: Any, rest: Any, names: Sequence[str], tensors: Tenso
     return call
 
 
-def _compiled(exported: Exported, folder: Path, bundle: Bundle) -> AotInductor:
+def _compiled(exported: Exported, folder: Path, bundle: Bundle, *, packed: bool) -> AotInductor:
     folder.mkdir()
-    write_package(exported, folder / compiled.PACKAGE)
+    write_package(exported, folder / compiled.PACKAGE, packed=packed)
     build_runner(folder / compiled.RUNNER)
     return AotInductor.open(_record(exported, folder, "aotinductor"), bundle)
 

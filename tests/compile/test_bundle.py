@@ -200,3 +200,10 @@ def test_steps_are_told_apart_by_their_names() -> None:
 
     assert len(set(told)) == len(told)
     assert "comparing answers: rates, aotinductor" in told
+
+
+def test_what_pays_for_some_models_is_tried_where_all_is_tried() -> None:
+    packed = "compiling: rates, aotinductor, packed weights"
+
+    assert packed in steps(("torchscript", "aotinductor"))
+    assert packed not in steps(("aotinductor",))

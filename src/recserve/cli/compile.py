@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recserve.cli.output import print_json, print_table
+from recserve.cli.serve import OWN_PROCESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ NOT_ALL = 3
 
 
 def compile(
+    context: typer.Context,
     bundle: Annotated[Path, typer.Argument(help="The exported model directory.", show_default=False)],
     *,
     config: Annotated[
@@ -63,11 +65,15 @@ def compile(
     code is 1. It is 3 where something was written, but the model could not be computed at its own rates.
     Services take what was made at their next start, if it was faster.
     """
+    from recserve.allocator import relaunch, tune_allocator
     from recserve.bundle import Bundle
-    from recserve.config.environment import export
+    from recserve.config.environment import export, process_environ
     from recserve.config.service import load
 
     spec = load(config)
+    if context.obj == OWN_PROCESS:  # what is fastest depends on the allocator, so that of servers
+        relaunch(spec.rpc.allocators, process_environ())
+        tune_allocator()
     # Before torch is there: answers are also compared for ids out of range, and it would tell of each.
     export({"TORCH_CPP_LOG_LEVEL": "FATAL"} | dict(spec.envs))
     from recserve.compile.bundle import AOTINDUCTOR, TORCHSCRIPT, add_runner, compile_bundle, steps
@@ -107,12 +113,13 @@ def _show(made: "Compiled", *, explain: bool, as_json: bool) -> None:
                 "folder": str(made.folder),
                 "graph": made.graph,
                 "engine": made.engine,
+                "packed": made.packed,
                 "predicted": predict(made.steps, made.rows).figures() if made.steps else None,
                 "not_understood": made.not_understood,
                 "parity": dict(made.parity),
                 "speed": _figures(made.speed),
                 "variants": [
-                    {"graph": one.graph, "engine": one.engine, "why_not": one.why_not}
+                    {"graph": one.graph, "engine": one.engine, "packed": one.packed, "why_not": one.why_not}
                     | {"speed": _figures(one.speed)}
                     for one in made.variants
                 ],
@@ -142,7 +149,7 @@ def _show(made: "Compiled", *, explain: bool, as_json: bool) -> None:
         f"{parity['probability']:.2g}, other outputs by {parity['relative']:.2g} of their size"
     )
     verdict = "faster: services take it" if made.faster else "not faster: services keep the original"
-    typer.echo(f"{made.folder} ({made.graph}, {made.engine}): {verdict}")
+    typer.echo(f"{made.folder} ({made.variant}): {verdict}")
 
 
 def _drawn(variants: "Sequence[Variant]") -> str:

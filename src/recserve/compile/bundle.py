@@ -69,7 +69,12 @@ class Progress:
 
 def steps(engines: Sequence[str], *, item_results: bool = False) -> tuple[str, ...]:
     """What `compile_bundle` does, as it tells it; what a model cannot have is left out."""
-    variants = [Variant(graph, engine) for engine in engines for graph in (RATES, FLAT)]
+    variants = [
+        variant
+        for engine in engines
+        for graph in (RATES, FLAT)
+        for variant in _variants(graph, engine, tuning=len(engines) > 1)
+    ]
     return (
         READ,
         FLATTEN,
@@ -78,6 +83,16 @@ def steps(engines: Sequence[str], *, item_results: bool = False) -> tuple[str, .
         RACE,
         *([CUT] if item_results else []),
     )
+
+
+def _variants(graph: str, engine: str, *, tuning: bool) -> list[Variant]:
+    """What is made of a graph in an engine; a flat one has large products, for which packed weights pay."""
+    if engine != AOTINDUCTOR:
+        return [Variant(graph, engine)]
+    packed = Variant(graph, engine, packed=True)
+    if graph == FLAT:
+        return [packed]
+    return [Variant(graph, engine), packed] if tuning else [Variant(graph, engine)]
 
 
 def compile_bundle(
@@ -164,12 +179,13 @@ class _Work:
             for graph in graphs[engine]:
                 if graph.name == FLAT and engine == AOTINDUCTOR and len(engines) == 1 and made:
                     continue  # it takes its time, and was not asked for
-                variant = Variant(graph.name, engine)
-                try:
-                    made.append(self._made(variant, graph, folder / f"{graph.name}-{engine}"))
-                except BundleError as error:
-                    refused.append(replace(variant, why_not=str(error)))
-                    self._progress.say(f"{variant} is not used: {error}")
+                for variant in _variants(graph.name, engine, tuning=len(engines) > 1):
+                    name = f"{graph.name}-{engine}{'-packed' if variant.packed else ''}"
+                    try:
+                        made.append(self._made(variant, graph, folder / name))
+                    except BundleError as error:
+                        refused.append(replace(variant, why_not=str(error)))
+                        self._progress.say(f"{variant} is not used: {error}")
         if not made:
             raise BundleError(f"nothing is written: {'; '.join(one.why_not for one in refused)}")
         self._progress.step(RACE)
@@ -183,7 +199,7 @@ class _Work:
             file.rename(folder / file.name)
         for path in list(folder.glob("*-*/")):
             shutil.rmtree(path)
-        raced = [Variant(one.graph, one.engine, speed) for one, speed in zip(made, speeds, strict=True)]
+        raced = [replace(one.variant, speed=speed) for one, speed in zip(made, speeds, strict=True)]
         return replace(
             kept,
             folder=folder,
@@ -256,8 +272,8 @@ class _Work:
         self._progress.step(f"{COMPILE}: {variant}")
         with _in_one_line("it was not written"):
             if variant.engine == AOTINDUCTOR:
-                write_package(graph.exported, folder / compiled.PACKAGE)
-                build_runner(folder / compiled.RUNNER)
+                write_package(graph.exported, folder / compiled.PACKAGE, packed=variant.packed)
+                _runner(folder)
             else:
                 write_script(graph.exported, folder / compiled.SCRIPT)
         requests, exported = self._requests, graph.exported
@@ -275,6 +291,7 @@ class _Work:
             faster=False,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             graph=graph.name,
+            packed=variant.packed,
             users_once=once,
             users=tuple(name for name in exported.inputs if once and name in requests.users),
             repeats=once and not requests.users_once,
@@ -318,6 +335,15 @@ class _Work:
                     calls.append(partial(engine().run, gate.laid_out(given), rows=asked.rows))
             found.append(gate.race(asked.rows, calls[0], calls[1:]))
         return list(zip(*found, strict=True))
+
+
+def _runner(folder: Path) -> None:
+    """The runner of a variant: that of another one, or a new one."""
+    built = next(folder.parent.glob(f"*/{compiled.RUNNER}"), None)
+    if built is None:
+        build_runner(folder / compiled.RUNNER)
+    else:
+        shutil.copyfile(built, folder / compiled.RUNNER)
 
 
 def _torchscript(script: Any) -> TorchScript:

@@ -7,7 +7,7 @@ import subprocess
 import zipfile
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recserve.compile.export import for_all_sizes
 from recserve.compile.ids_in_range import spelled_out
@@ -17,9 +17,8 @@ from recserve.errors import BundleError
 if TYPE_CHECKING:
     from recserve.compile.export import Exported
 
-#: How AOTInductor compiles. Requests run beside one another, so one thread computes each; weights of layers
-#: are packed ahead for the matrix library: 0.72 x TorchScript at rank-200, against 0.83 x without.
-OPTIONS = {"freezing": True, "cpp.threads": 1}
+#: How AOTInductor compiles. Requests run beside one another, so one thread computes each.
+OPTIONS: dict[str, Any] = {"cpp.threads": 1}
 
 
 def find_compiler() -> str:
@@ -34,36 +33,53 @@ def find_compiler() -> str:
     )
 
 
-def write_package(exported: Exported, folder: Path) -> None:
-    """Compile into `folder`, which is made; takes from seconds to some minutes."""
-    packed = folder.with_suffix(".pt2")
+def write_package(exported: Exported, folder: Path, *, packed: bool = False) -> None:
+    """Compile into `folder`, which is made; takes from seconds to some minutes.
+
+    `packed`: weights are laid out ahead for oneDNN, which computes the layers, where else it is the matrix
+    library that torch itself calls. That pays for large products, and costs some microseconds for each.
+    """
+    archive = folder.with_suffix(".pt2")
     with for_all_sizes():
         try:
             # Our operator is spelled out: servers have none but torch's and fbgemm's.
             program = exported.program.run_decompositions(
                 {torch.ops.recserve.ids_in_range.default: spelled_out}
             )
-            torch._inductor.aoti_compile_and_package(
-                program, package_path=str(packed), inductor_configs=dict(OPTIONS)
-            )
+            _compile(program, archive, packed=packed)
         except Exception as e:  # of any kind: the compiler's, the linker's, torch's own
             lines = [line.strip() for line in str(e).splitlines() if line.strip()]
             why = lines[0][:500] if lines else type(e).__name__
             raise BundleError(f"AOTInductor cannot compile the model: {why}") from e
-    _unpack(packed, folder)
-    packed.unlink()
+    _unpack(archive, folder)
+    archive.unlink()
 
 
-def _unpack(packed: Path, folder: Path) -> None:
+def _compile(program: torch.export.ExportedProgram, archive: Path, *, packed: bool) -> None:
+    """Make machine code; without packed weights also where those do not go with the model's sizes.
+
+    As it packs them, AOTInductor compares sizes to find sums that it could make part of a product, and fails
+    over one that is a result of the graph: the most steps of all rows, say.
+    """
+    compile_: Any = torch._inductor.aoti_compile_and_package
+    try:
+        compile_(program, package_path=str(archive), inductor_configs={**OPTIONS, "freezing": packed})
+    except Exception as e:  # one of its own, or that one in another
+        if not packed or "data-dependent" not in str(e):
+            raise
+        compile_(program, package_path=str(archive), inductor_configs=OPTIONS)
+
+
+def _unpack(archive: Path, folder: Path) -> None:
     """Loaded from a folder, a package leaves nothing behind in /tmp, and processes share its code."""
-    with zipfile.ZipFile(packed) as archive:
-        for entry in archive.infolist():
+    with zipfile.ZipFile(archive) as opened:
+        for entry in opened.infolist():
             inside = Path(*Path(entry.filename).parts[1:])  # behind the folder that is named like the file
             if inside.suffix == ".cpp":
                 continue
             target = folder / inside
             target.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(entry) as source, target.open("wb") as written:
+            with opened.open(entry) as source, target.open("wb") as written:
                 shutil.copyfileobj(source, written)
 
 

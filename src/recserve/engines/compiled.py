@@ -95,9 +95,10 @@ class Variant:
     engine: str  # torchscript or aotinductor
     speed: tuple[Speed, ...] = ()
     why_not: str = ""  # what stood in its way, where it was not made
+    packed: bool = False  # machine code whose weights are laid out ahead for oneDNN
 
     def __str__(self) -> str:
-        return f"{self.graph}, {self.engine}"
+        return f"{self.graph}, {self.engine}{', packed weights' if self.packed else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,7 @@ class Compiled:
     faster: bool
     created: str
     graph: str = FLAT  # or RATES
+    packed: bool = False  # as its Variant has it
     users_once: bool = False
     users: tuple[str, ...] = ()  # inputs of user features, where users come once
     repeats: bool = False
@@ -135,6 +137,11 @@ class Compiled:
     def first_sizes(self) -> FirstSizes:
         """What requests have to fit, as they are laid out."""
         return FirstSizes(self.sizes, self.users if self.repeats else ())
+
+    @property
+    def variant(self) -> Variant:
+        """Which one this is."""
+        return Variant(self.graph, self.engine, self.speed, packed=self.packed)
 
     @property
     def flop_ratio(self) -> float:
@@ -161,11 +168,18 @@ class Compiled:
                 bool(found["faster"]),
                 str(found["created"]),
                 graph=str(found["graph"]),
+                packed=bool(found.get("packed", False)),
                 users_once=bool(found["users_once"]),
                 users=tuple(found["users"]),
                 repeats=bool(found["repeats"]),
                 variants=tuple(
-                    Variant(str(v["graph"]), str(v["engine"]), _speeds(v["speed"]), str(v["why_not"]))
+                    Variant(
+                        str(v["graph"]),
+                        str(v["engine"]),
+                        _speeds(v["speed"]),
+                        str(v["why_not"]),
+                        bool(v.get("packed", False)),
+                    )
                     for v in found["variants"]
                 ),
                 steps=tuple(Step(**step) for step in found["steps"]),
@@ -181,6 +195,7 @@ class Compiled:
         content: dict[str, Any] = {
             "engine": self.engine,
             "graph": self.graph,
+            "packed": self.packed,
             "users_once": self.users_once,
             "users": list(self.users),
             "repeats": self.repeats,

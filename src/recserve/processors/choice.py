@@ -47,7 +47,7 @@ class Chosen:
             for kind in ("probability", "relative")
             if kind in made.parity
         )
-        return "; ".join(text for text in (f"{made.graph}, {made.engine}", speeds, away) if text)
+        return "; ".join(text for text in (str(made.variant), speeds, away) if text)
 
 
 def choose(

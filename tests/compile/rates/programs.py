@@ -63,7 +63,13 @@ class _Walked(torch.nn.Module):
 class Program:
     """A module's graph; inputs whose names start with `user` have a row for the user, others one per item."""
 
-    def __init__(self, module: torch.nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        shapes: Mapping[str, tuple[int, ...]],
+        *,
+        options: Options = Options(interpreted=True),  # noqa: B008  frozen
+    ) -> None:
         """`shapes`: of inputs, without rows."""
         self.module = module.eval()
         self._shapes = shapes
@@ -81,7 +87,7 @@ class Program:
             inputs=dict(zip(given, sorted(shapes), strict=True)),
             rates={name: Rate.USER if name.startswith("user") else Rate.ITEM for name in shapes},
             repeated=True,
-            options=Options(),
+            options=options,
         )
 
     def inputs(self, rows: int) -> dict[str, torch.Tensor]:

@@ -142,6 +142,7 @@ class Multiplied:
 
     columns: Dense
     weight: torch.Tensor  # (out, in)
+    compiled: bool = False  # a compiler makes one pass of all that is added, and what is done to the sum
     computed_once: list[Dense] = field(default_factory=list, compare=False)
 
     @property
@@ -172,6 +173,13 @@ class Multiplied:
             base = torch.mm(flat, self.weight.t()).reshape(self.base_sizes)
             self.computed_once.append(self.columns.with_base(base))
         return self.computed_once[0]
+
+    def with_bias(self, row: Dense) -> Dense:
+        """The product and a row that is added to each of its own."""
+        flat = self.columns.base.reshape(-1, self.weight.size(1))
+        base = torch.addmm(row.base.reshape(-1), flat, self.weight.t()).reshape(self.base_sizes)
+        tiles = aligned([row, self.columns])[1]
+        return Dense(base, self.rate | row.rate, tiles)
 
     def added_to(self, addend: Dense) -> Dense | None:
         """The sum, in one pass over memory; None where the addend repeats otherwise than the product."""
@@ -354,17 +362,30 @@ def _sum(form: Form, terms: Sequence[Term], start: int, end: int) -> Dense:
     product = _last(terms, start, end) if len(terms) > 1 else None
     found = [_columns(term, start, end) for term in terms if term.atom is not product]
     found.sort(key=lambda value: sum(not _is_one(tiles) for tiles in value.tiles), reverse=True)
-    total = found[0]
-    for other in found[1:]:  # what repeats most first: it is the least to add up
+    if product is None:
+        return _added(found)
+    if product.compiled:
+        # What is one row is its bias. The product comes first: else the sum of the others would be as large
+        # a tensor, written to be read once.
+        rows = [value for value in found if _is_one_row(value)]
+        others = [value for value in found if not _is_one_row(value)]
+        return _added([product.with_bias(_added(rows)) if rows else product.computed(), *others])
+    total = _added(found)
+    return product.added_to(total) or _added([product.computed(), total])
+
+
+def _is_one_row(value: Dense) -> bool:
+    """Whether one row is all that it is, however often it is repeated; of all columns."""
+    return all(map(_is_one, value.base.shape[:-1])) and _is_one(value.tiles[-1])
+
+
+def _added(values: Sequence[Dense]) -> Dense:
+    """The sum, one after another: what repeats most is the least to add up, and comes first."""
+    total = values[0]
+    for other in values[1:]:
         (left, right), tiles = aligned([total, other])
         total = Dense(left + right, total.rate | other.rate, tiles)
-    if product is None:
-        return total
-    summed = product.added_to(total)
-    if summed is None:
-        (left, right), tiles = aligned([product.computed(), total])
-        summed = Dense(left + right, product.rate | total.rate, tiles)
-    return summed
+    return total
 
 
 def _last(terms: Sequence[Term], start: int, end: int) -> Multiplied | None:

@@ -6,6 +6,7 @@ values, told once, stand for as many repeats as there are rows.
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from recserve.compile.rates.walk import Walk
+
+
+#: Operators that lay lengths out otherwise, or sum them up, and cut none off.
+_AS_GIVEN = (
+    "aten.alias.", "aten.cat.", "aten.clone.", "aten.reshape.", "aten.segment_reduce.", "aten.select.",
+    "aten.slice.", "aten.split", "aten.squeeze.", "aten.stack.", "aten.to.", "aten.unbind.",
+    "aten.unsqueeze.", "aten.view.", "fbgemm.asynchronous_complete_cumsum.",
+    "fbgemm.permute_2D_sparse_data.", str(operator.getitem),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,14 +293,60 @@ def segment_reduce(_: Walk, data: Any, reduce: str, *, lengths: Any = None, **na
     return Dense(base, values.rate | counts.rate, (*counts.tiles, *values.tiles[1:]))
 
 
-def to_padded(_: Walk, values: Any, offsets: Any, most: Any, padding: float = 0.0) -> Any:
+def to_padded(walk: Walk, values: Any, offsets: Any, most: Sequence[Any], padding: float = 0.0) -> Any:
     """`fbgemm.jagged_to_padded_dense`: rows of steps, one step after another."""
     if len(offsets) != 1 or not isinstance(offsets[0], Offsets) or isinstance(values, Cat):
         return NotImplemented
     lengths = offsets[0].lengths
     found, counts = _repeating_alike(dense(values), dense(lengths))
-    base = torch.ops.fbgemm.jagged_to_padded_dense(found.base, [summed(counts.base)], most, padding)
+    if _is_one_row(counts) and same(most[0], found.base.size(0)) and _is_given(walk.node.args[1][0]):
+        base = found.base.unsqueeze(0)  # all there is, and nothing to pad
+    else:
+        base = torch.ops.fbgemm.jagged_to_padded_dense(found.base, [summed(counts.base)], most, padding)
     return Dense(base, found.rate | counts.rate, (*counts.tiles, 1, *found.tiles[1:]))
+
+
+def longest(walk: Walk, _: Any) -> Any:
+    """`aten.item` of the largest of a user's lengths, which are one: as many steps as there are values.
+
+    So the number of steps is a size of an input, which compilers know, and no number that the graph computes.
+    """
+    largest = walk.node.args[0]
+    if str(largest.target) != "aten.max.default" or not _is_given(largest.args[0]):
+        return NotImplemented
+    lengths = walk.known(largest.args[0])
+    if not isinstance(lengths, Dense) or not _is_one_row(lengths):
+        return NotImplemented
+    padded = [node for node in walk.node.users if str(node.target) == "fbgemm.jagged_to_padded_dense.default"]
+    for node in padded:
+        values = walk.known(node.args[0])
+        if isinstance(values, Dense) and _sums_of(node.args[1]) is largest.args[0]:
+            return values.base.size(0)
+    return NotImplemented
+
+
+def _is_one_row(lengths: Dense) -> bool:
+    """Whether it is the length of one row, however often that is repeated."""
+    return lengths.base.dim() == 1 and is_one(lengths.base.size(0))
+
+
+def _sums_of(offsets: Sequence[Any]) -> Any:
+    """The node of the lengths that offsets were summed up of."""
+    summed_up = "fbgemm.asynchronous_complete_cumsum.default"
+    return offsets[0].args[0] if len(offsets) == 1 and str(offsets[0].target) == summed_up else None
+
+
+def _is_given(node: Any) -> bool:
+    """Whether lengths, or their offsets, are those of inputs, so that there is a value for each step."""
+    waiting, seen = [node], {node}
+    while waiting:
+        one = waiting.pop()
+        if one.op != "placeholder" and not str(one.target).startswith(_AS_GIVEN):
+            return False
+        before = [read for read in one.all_input_nodes if not isinstance(read.meta.get("val"), torch.SymInt)]
+        waiting += [read for read in before if read not in seen]
+        seen.update(before)
+    return True
 
 
 def _repeating_alike(values: Dense, lengths: Dense) -> tuple[Dense, Dense]:
@@ -318,6 +374,8 @@ OPS: dict[str, Any] = {
     "fbgemm.jagged_to_padded_dense.default": to_padded,
     "fbgemm.jagged_to_padded_dense_forward.default": to_padded,
     "aten._jagged_to_padded_dense_forward.default": to_padded,
+    "aten.item.default": longest,
+    "aten._local_scalar_dense.default": longest,
     "aten.segment_reduce.default": segment_reduce,
     "aten.view.default": view,
     "aten.reshape.default": view,

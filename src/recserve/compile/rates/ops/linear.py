@@ -205,7 +205,7 @@ def _product(
     width = sum(width for width, _ in plan)
     flops = 2.0 * _number(walk, math.prod(side_by_side.base.shape[:-1])) * width * int(weight.base.size(0))
     if waits and not walk.keeps(side_by_side):
-        return Multiplied(side_by_side, folded.base), flops
+        return Multiplied(side_by_side, folded.base, compiled=not walk.options.interpreted), flops
     base = torch.nn.functional.linear(side_by_side.base, folded.base, None if bias is None else bias.base)
     return Dense(base, side_by_side.rate, side_by_side.tiles), flops
 

@@ -215,14 +215,26 @@ def _group(
         width = walk.once(lambda: int(walk.real(chosen[_D_OFFSETS])[-1]))
     chosen[_TOTAL_D] = width
     rate = join([value for one in features for value in (one.ids, one.lengths)])
-    ids = _joined([one.ids for one in features])
     chosen[_OFFSETS] = summed(_joined([one.lengths for one in features]))
-    if limits is not None:
-        ids = _checked(walk, ids, chosen[_OFFSETS], walk.fold(lambda rows: rows[at].contiguous(), limits))
-    chosen[_INDICES] = ids
+    chosen[_INDICES] = _in_range(walk, features, chosen[_OFFSETS], limits)
     if features[0].weights is not None:
         chosen[_INDEX_WEIGHTS] = _joined([one.weights for one in features if one.weights is not None])
     return Dense(_called(chosen, rate).base, rate, (features[0].repeats, 1))
+
+
+def _in_range(
+    walk: Walk, features: Sequence[_Feature], offsets: torch.Tensor, limits: Dense | None
+) -> torch.Tensor:
+    """The ids of some features side by side, checked where there are limits."""
+    ids = [feature.ids for feature in features]
+    at = [feature.position for feature in features]
+    if limits is None:
+        return _joined(ids)
+    if walk.options.interpreted:
+        return _checked(walk, _joined(ids), offsets, walk.fold(lambda rows: rows[at].contiguous(), limits))
+    # A compiler makes one pass of it, in which each id is compared with a number.
+    numbers: list[int] = walk.once(lambda: walk.real(limits).tolist())
+    return _joined([_below(one, numbers[k]) for one, k in zip(ids, at, strict=True)])
 
 
 def _joined(values: Sequence[Dense]) -> torch.Tensor:
