@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recserve.compile.export import Exported
+from recserve.compile.export import Exported, export
+from recserve.compile.ids_in_range import ids_in_range
 from recserve.compile.rates.rewrite import rewrite
 from recserve.compile.rates.values import Rate
 from recserve.compile.rates.walk import Options
@@ -54,10 +55,10 @@ def inputs(rows: int, steps: int) -> dict[str, Any]:
 
 def at_its_rates(script: Any, options: Options) -> Exported:
     example = inputs(5, 3)
+    first = export(script, repeated(example, USERS, 5), in_range=ids_in_range)
     return rewrite(
+        first,
         script,
-        original=repeated(example, USERS, 5),
-        original_alike=[],
         example=example,
         alike=[],
         rates=RATES,
