@@ -100,7 +100,7 @@ def over_rows(model: Model, x: torch.Tensor, steps: torch.Tensor) -> torch.Tenso
 
 
 def by_their_number(model: Model, x: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
-    hidden = model.hidden(torch.cat([x.unsqueeze(1) * steps, x.unsqueeze(1) - steps], -1))
+    hidden: torch.Tensor = model.hidden(torch.cat([x.unsqueeze(1) * steps, x.unsqueeze(1) - steps], -1))
     return (hidden / x.size(0)).sum(1)
 
 

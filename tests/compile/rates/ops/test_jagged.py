@@ -83,7 +83,7 @@ def test_the_steps_of_one_user_are_as_many_as_their_values(interpreted: bool) ->
 
     called = {str(node.target) for node in found.graph.nodes}
     assert not called & {"aten.item.default", "fbgemm.jagged_to_padded_dense.default"}
-    assert not any(symbol.name.startswith("u") for symbol in found.range_constraints)  # type: ignore[attr-defined]
+    assert not any(symbol.name.startswith("u") for symbol in found.range_constraints)
     for rows, steps in ((1, 1), (2, 3), (7, 2), (3, 6), (2, 0)):
         given = inputs(rows, steps)
         expected = script(tensors(repeated(given, USERS, rows)))["probs"]
