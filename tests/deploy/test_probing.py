@@ -60,8 +60,10 @@ def test_who_says_nothing_is_given_up() -> None:
         never = asyncio.Event()
 
         async def mute(_reader: object, writer: asyncio.StreamWriter) -> None:
-            await never.wait()
-            writer.close()
+            try:
+                await never.wait()
+            finally:
+                writer.close()
 
         server = await asyncio.start_server(mute, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]

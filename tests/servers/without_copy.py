@@ -26,34 +26,47 @@ class Way:
 def without_copy(target: int) -> Iterator[Way]:
     """Hand everything on to the port `target` and back; COPY becomes a word that no server knows."""
     way, started, stop = Way(), threading.Event(), asyncio.Event()
-    loop = asyncio.new_event_loop()
-
-    async def converse(reader: StreamReader, writer: StreamWriter) -> None:
-        from_server, to_server = await asyncio.open_connection("127.0.0.1", target)
-        back = asyncio.create_task(_hand_on(from_server, writer))
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            await _refuse_copy(way, reader, to_server)
-        to_server.close()
-        await back
+    loops: list[asyncio.AbstractEventLoop] = []
 
     async def run() -> None:
-        server = await asyncio.start_server(converse, "127.0.0.1", 0)
+        loop = asyncio.get_running_loop()
+        loops.append(loop)
+        # A loop holds tasks weakly: one that is referred to nowhere else may be collected while it waits.
+        conversations: set[asyncio.Task[None]] = set()
+
+        def begin(reader: StreamReader, writer: StreamWriter) -> None:
+            conversations.add(loop.create_task(_converse(way, target, reader, writer)))
+
+        server = await asyncio.start_server(begin, "127.0.0.1", 0)
         way.port = server.sockets[0].getsockname()[1]
         started.set()
         await stop.wait()
         server.close()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        await asyncio.wait(tasks, timeout=10) if tasks else None
+        if conversations:
+            await asyncio.wait(conversations, timeout=10)
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
+    thread = threading.Thread(target=asyncio.run, args=(run(),))
     thread.start()
     assert started.wait(10)
     try:
         yield way
     finally:
-        loop.call_soon_threadsafe(stop.set)
+        loops[0].call_soon_threadsafe(stop.set)
         thread.join()
-        loop.close()
+
+
+async def _converse(way: Way, target: int, reader: StreamReader, writer: StreamWriter) -> None:
+    try:
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", target)
+        back = asyncio.create_task(_hand_on(from_server, writer))
+        try:
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                await _refuse_copy(way, reader, to_server)
+        finally:
+            to_server.close()
+            await back
+    finally:
+        writer.close()
 
 
 async def _hand_on(reader: StreamReader, writer: StreamWriter) -> None:
