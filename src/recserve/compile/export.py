@@ -49,8 +49,22 @@ class Exported:
     outputs: tuple[str, ...]
 
 
-class _Flat(torch.nn.Module):
-    """What torch.export runs."""
+class Flat(torch.nn.Module):
+    """What torch.export runs: a model of the original's tensors, by their paths in it."""
+
+    def __init__(self, constants: Mapping[str, torch.Tensor]) -> None:
+        super().__init__()
+        self._names = {path: f"constant_{k}" for k, path in enumerate(constants)}
+        for path, name in self._names.items():
+            self.register_buffer(name, constants[path])
+
+    def with_constants(self, tables: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The tensors that it holds, and those that are given to it, by their paths."""
+        return {**{path: getattr(self, name) for path, name in self._names.items()}, **tables}
+
+
+class _Interpreted(Flat):
+    """A scripted model."""
 
     def __init__(
         self,
@@ -58,19 +72,14 @@ class _Flat(torch.nn.Module):
         constants: Mapping[str, torch.Tensor],
         alike: Sequence[Sequence[str]],
     ) -> None:
-        super().__init__()
-        self._alike = alike
-        self._interpreter = interpreter
-        self._names = {path: f"constant_{k}" for k, path in enumerate(constants)}
-        for path, name in self._names.items():
-            self.register_buffer(name, constants[path])
+        super().__init__(constants)
+        self._interpreter, self._alike = interpreter, alike
 
     def forward(
         self, tables: dict[str, torch.Tensor], data: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
         rows = say_equal(data, self._alike)
-        constants = {path: getattr(self, name) for path, name in self._names.items()}
-        self._interpreter.tensors = {**constants, **tables}
+        self._interpreter.tensors = self.with_constants(tables)
         try:
             # batch_size is the number of rows; as a number of its own it would be compared with it all along.
             return self._interpreter.run(data, {BATCH_SIZE: rows})  # type: ignore[no-any-return]
@@ -105,7 +114,7 @@ def export(
     tables = {path: interpreter.tables[path] for path in sorted(interpreter.tables)}
     constants = {path: tensor for path, tensor in interpreter.read.items() if path not in tables}
     fixed = one_row(data, alike) if BATCH_SIZE in data else ()
-    program = for_any_size(_Flat(interpreter, constants, alike), tables, data, fixed)
+    program = for_any_size(_Interpreted(interpreter, constants, alike), tables, data, fixed)
     return Exported(program, specs(program, data, len(tables)), tuple(tables), tuple(sorted(flat)))
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recserve.compile.nodes import operator_name
 from recserve.engines.torch_arrays import torch
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 #: Of the cache, for the largest tensor of a block; what is read and written beside it has the rest.
 _SHARE = 0.625
 _USUAL_CACHE = 1 << 20
+#: A block of fewer rows costs more than the cache gives.
+LEAST_ROWS = 16
 #: Tensors of fewer bytes per row fit the cache with as many rows as requests have.
 _LEAST_BYTES = 2048
 #: Stands for a number of steps that nobody knows before a request.
@@ -50,7 +53,7 @@ class RowBlocks:
     """Nodes that are run block by block, in their order, and what they read: `sliced` by rows, `whole` not.
 
     `counts` are numbers that are others in a block, as they depend on its rows. `outputs` are read by others,
-    `reader` first. A row of the largest tensor has `entries` numbers, times the size of each of `steps`: a
+    `reader` first. A row of the largest tensor takes `row_bytes`, times the size of each of `steps`: a
     node's, in a dimension.
     """
 
@@ -61,7 +64,7 @@ class RowBlocks:
     outputs: tuple[Any, ...]
     reader: Any
     rows: Any  # an input that has as many rows as the request
-    entries: int
+    row_bytes: int
     steps: tuple[tuple[Any, int], ...]
 
 
@@ -149,7 +152,7 @@ class _Parts:
         )
         if rows is None or any(map(self._is_large, outputs)):
             return None
-        entries, steps = self._entries(ordered, inputs)
+        row_bytes, steps = self._largest(ordered, inputs)
         return RowBlocks(
             ordered,
             counts,
@@ -158,7 +161,7 @@ class _Parts:
             outputs,
             self._in_order(user for users in readers.values() for user in users)[0],
             rows,
-            entries,
+            row_bytes,
             steps,
         )
 
@@ -183,7 +186,7 @@ class _Parts:
 
     def _is_by_row(self, node: Any) -> bool:
         """Whether an operator gives each row of its result from the same row of what it takes."""
-        name = _name(node)
+        name = operator_name(node)
         sliced = [one for one in node.all_input_nodes if one in self._each]
         whole = [one for one in node.all_input_nodes if one not in self._each]
         if not sliced or any(map(self._mixes_rows, whole)):
@@ -219,13 +222,12 @@ class _Parts:
         """Whether each row has steps, and all of them together take much."""
         value = node.meta["val"]
         has_steps = self._each[node] != 1 or (value.dim() > 2 and not _is_one(value.size(1)))
-        return has_steps and value.element_size() * _hint(self._row_entries(node)) >= _LEAST_BYTES
+        return has_steps and _hint(self._row_bytes(node)) >= _LEAST_BYTES
 
-    def _row_entries(self, node: Any) -> Any:
-        shape = node.meta["val"].shape[1:]
-        return self._each[node] * math.prod(
-            size.node.expr if isinstance(size, torch.SymInt) else size for size in shape
-        )
+    def _row_bytes(self, node: Any) -> Any:
+        value = node.meta["val"]
+        sizes = [size.node.expr if isinstance(size, torch.SymInt) else size for size in value.shape[1:]]
+        return self._each[node] * math.prod([value.element_size(), *sizes])
 
     def _counts(self, read: Iterable[Any]) -> tuple[Any, ...] | None:
         """Numbers that depend on the number of rows, in their order; None where one has to be asked for."""
@@ -242,11 +244,11 @@ class _Parts:
                 waiting += node.all_input_nodes
         return self._in_order(found)
 
-    def _entries(
+    def _largest(
         self, nodes: Sequence[Any], inputs: Sequence[Any]
     ) -> tuple[int, tuple[tuple[Any, int], ...]]:
-        """Entries that a row of the largest tensor has: a number, and sizes of inputs to multiply it by."""
-        large = max((self._row_entries(node) for node in nodes), key=_hint)
+        """What a row of the largest tensor takes: bytes, and sizes of inputs to multiply them by."""
+        large = max((self._row_bytes(node) for node in nodes), key=_hint)
         symbols: Mapping[Any, Any] = getattr(large, "as_powers_dict", dict)()
         steps = []
         for symbol in getattr(large, "free_symbols", ()):
@@ -300,13 +302,7 @@ def _is_one(size: Any) -> bool:
     return isinstance(size, int) and size == 1
 
 
-def _hint(entries: Any) -> int:
-    """A number of entries, with usual numbers of steps."""
-    symbols = getattr(entries, "free_symbols", ())
-    return int(entries.subs(dict.fromkeys(symbols, _STEPS)) if symbols else entries)
-
-
-def _name(node: Any) -> str:
-    if not isinstance(node.target, torch._ops.OpOverload) or node.target.namespace != "aten":
-        return ""
-    return str(node.target._schema.name.partition("::")[2])
+def _hint(size: Any) -> int:
+    """A size, with usual numbers of steps."""
+    symbols = getattr(size, "free_symbols", ())
+    return int(size.subs(dict.fromkeys(symbols, _STEPS)) if symbols else size)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from recserve.compile import ids_in_range, row_blocks  # noqa: F401  the first makes torch.ops.recserve
 from recserve.compile.in_place import writes_over
+from recserve.compile.nodes import writes
 from recserve.engines.flat_script import table_name
 from recserve.engines.torch_arrays import torch
 from recserve.errors import BundleError
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
 
     from recserve.compile.export import Exported
     from recserve.compile.row_blocks import RowBlocks
-
-
-#: A block of fewer rows costs more than the cache gives.
-_LEAST_ROWS = 16
 
 
 def write_script(exported: Exported, path: Path) -> None:
@@ -154,10 +151,10 @@ class _Text:
         call = f"self.block_{number}(count, {', '.join([*sliced, *names[len(part.sliced) :]])})"
         whole = f"self.block_{number}(rows, {', '.join(names)})"
         most = " * ".join(
-            [str(4 * part.entries), *(f"{self._names[node]}.size({d})" for node, d in part.steps)]
+            [str(part.row_bytes), *(f"{self._names[node]}.size({d})" for node, d in part.steps)]
         )
         lines = [
-            f"most = max({_LEAST_ROWS}, {row_blocks.block_bytes()} // max(1, {most}))",
+            f"most = max({row_blocks.LEAST_ROWS}, {row_blocks.block_bytes()} // max(1, {most}))",
             "if rows <= most:",
             f"    return {whole}",
             "blocks = (rows + most - 1) // most",
@@ -208,7 +205,7 @@ class _Text:
     def _parts(self, node: Any, expression: str, parts: Any) -> list[str]:
         """`a, b = …` for an operator of several results."""
         if not parts:
-            return [expression] if _writes(node) else []
+            return [expression] if writes(node) else []
         taken = {user.args[1]: user for user in node.users if user in self._needed}
         if any(user.target is not operator.getitem for user in node.users):
             raise BundleError(f"the results of {node.target} are taken together, which cannot be written")
@@ -359,11 +356,6 @@ _WORDS: dict[Any, str] = {
 _BELIEFS = ("aten._assert_", "aten.sym_constrain_range", "aten._functional_assert")
 
 
-def _writes(node: Any) -> bool:
-    """Whether an operator changes one of its arguments."""
-    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
-
-
 def _written(graph: Any) -> set[Any]:
     """The nodes whose memory an operator may write to, through any number of views."""
     written: set[Any] = set()
@@ -392,7 +384,7 @@ def _needed(graph: Any) -> set[Any]:
     for node in reversed(graph.nodes):
         if str(node.target).startswith(_BELIEFS):
             continue
-        if node.op == "output" or node in needed or _writes(node):
+        if node.op == "output" or node in needed or writes(node):
             needed.add(node)
             needed.update(node.all_input_nodes)
     return needed

@@ -6,9 +6,12 @@ next to nothing each time, and together as much as a layer of the model.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from recserve.engines.torch_arrays import torch
+from recserve.compile.nodes import operator_name, writes
+
+if TYPE_CHECKING:
+    from recserve.engines.torch_arrays import torch
 
 _VIEWS = frozenset(
     {
@@ -23,9 +26,9 @@ _COMPUTED = frozenset({"asynchronous_complete_cumsum", "ids_in_range", "cat", "o
 def tidy(graph: torch.fx.Graph) -> None:
     """Change the graph, which answers what it did."""
     seen: dict[Any, Any] = {}
-    once = _VIEWS if any(map(_writes, graph.nodes)) else _VIEWS | _COMPUTED
+    once = _VIEWS if any(map(writes, graph.nodes)) else _VIEWS | _COMPUTED
     for node in list(graph.nodes):
-        if _name(node) not in once or any(user.op == "output" for user in node.users):
+        if operator_name(node) not in once or any(user.op == "output" for user in node.users):
             continue
         same = _unwrapped(node)
         if same is None:
@@ -34,13 +37,13 @@ def tidy(graph: torch.fx.Graph) -> None:
         if same is not node:
             node.replace_all_uses_with(same)
     for node in reversed(list(graph.nodes)):
-        if not node.users and _name(node) in once:
+        if not node.users and operator_name(node) in once:
             graph.erase_node(node)
 
 
 def _unwrapped(node: Any) -> Any:
     """What a tensor was before a dimension was put on, or taken off, that this node takes off or puts on."""
-    pair = (_name(node), _name(node.args[0]))
+    pair = (operator_name(node), operator_name(node.args[0]))
     if pair not in (("squeeze", "unsqueeze"), ("unsqueeze", "squeeze")) or len(node.args) < 2:
         return None
     inner = node.args[0]
@@ -53,21 +56,9 @@ def _unwrapped(node: Any) -> Any:
     return before if inner.args[1] % dims == node.args[1] % dims else None
 
 
-def _writes(node: Any) -> bool:
-    return isinstance(node.target, torch._ops.OpOverload) and bool(node.target._schema.is_mutable)
-
-
 def _hashable(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(map(_hashable, value))
     if isinstance(value, dict):
         return tuple((key, _hashable(one)) for key, one in sorted(value.items()))
     return (type(value), value)  # 1 and 1.0 are two arguments
-
-
-def _name(node: Any) -> str:
-    if not isinstance(node, torch.fx.Node) or not isinstance(node.target, torch._ops.OpOverload):
-        return ""
-    if _writes(node):
-        return ""
-    return str(node.target._schema.name.partition("::")[2])

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recserve.compile.export import Exported, for_any_size
+from recserve.compile.nodes import operator_name, writes
 from recserve.compile.rates.min_cut import WHOLE, behind_the_cut
 from recserve.compile.rates.values import NotUnderstood, Rate
 from recserve.engines.engine import TensorSpec
@@ -137,7 +138,7 @@ class _Graph:
     def size_read(self, node: Any) -> str | None:
         """The symbol of an input's size, where that is all that the node is."""
         value = node.meta.get("val")
-        if _name_of(node) != "sym_size" or not isinstance(value, torch.SymInt):
+        if operator_name(node) != "sym_size" or not isinstance(value, torch.SymInt):
             return None
         symbol = str(value.node.expr)
         return symbol if symbol in self.symbols else None
@@ -194,7 +195,7 @@ class _Graph:
     def _check_writes(self) -> None:
         """Refuse what writes, unless it could as well give its result as a new tensor: addmm_."""
         for node in self.needed:
-            if _writes(node) and _without_writing(node) is None:
+            if writes(node) and _without_writing(node) is None:
                 raise NotUnderstood(f"{node.target}: it writes into a tensor")
 
     def _is_kept(self, node: Any) -> bool:
@@ -214,10 +215,10 @@ class _Graph:
     def _work(self, node: Any) -> int:
         """What it costs to compute a node for every request, in bytes of a row."""
         value = node.meta.get("val")
-        if not isinstance(value, torch.Tensor) or _name_of(node) in _VIEWS:
+        if not isinstance(value, torch.Tensor) or operator_name(node) in _VIEWS:
             return 1
         per_row = _hint(value.numel()) / self.example_rows
-        factor = _PRODUCTS.get(_name_of(node).removesuffix("_"))
+        factor = _PRODUCTS.get(operator_name(node).removesuffix("_"))
         if factor is None:
             return int(4 * per_row) + 1
         inner = _hint(node.args[factor].meta["val"].shape[-1])
@@ -278,14 +279,14 @@ class _Part(torch.nn.Module):
             return self._size(symbol, data)
         arguments, options = torch.fx.node.map_arg((node.args, node.kwargs), found.__getitem__)
         target = node.target
-        if _writes(node) and self._is_shared(node.args[0]):
+        if writes(node) and self._is_shared(node.args[0]):
             target = _without_writing(node)
         return target(*arguments, **options)
 
     def _is_shared(self, node: Any) -> bool:
         """Whether a tensor is what is kept, or may be part of it: it stays as it is."""
         kept = node in self._frontier or any(node is one for one in self._outputs.values())
-        return kept or _name_of(node) in _VIEWS
+        return kept or operator_name(node) in _VIEWS
 
     def _size(self, symbol: str, data: Mapping[str, torch.Tensor]) -> Any:
         for node, d in self._graph.symbols[symbol]:
@@ -330,22 +331,9 @@ def _constant(program: Any, name: str) -> torch.Tensor | None:
     return None if target is None else program.constants[target]
 
 
-def _name_of(node: Any) -> str:
-    """An operator's name without namespace and overload: mm, sym_size."""
-    packet = getattr(node.target, "overloadpacket", None)
-    if packet is None:
-        return str(getattr(node.target, "__name__", node.target))
-    return str(packet.__name__)
-
-
-def _writes(node: Any) -> bool:
-    schema = getattr(node.target, "_schema", None)
-    return node.op == "call_function" and schema is not None and schema.is_mutable
-
-
 def _without_writing(node: Any) -> Any:
     """The operator that gives what this one writes: addmm for addmm_; None if there is none."""
-    name, overload = _name_of(node), node.target._overloadname
+    name, overload = operator_name(node), node.target._overloadname
     if not name.endswith("_"):
         return None
     return getattr(getattr(torch.ops.aten, name.removesuffix("_"), None), overload, None)

@@ -415,6 +415,11 @@ def _columns(term: Term, start: int, end: int) -> Dense:
     return atom.with_base(base if term.coefficient == 1.0 else base * term.coefficient)
 
 
+def is_the_end(end: Any, total: Size) -> bool:
+    """Whether a slice that ends there goes to the end of a dimension; "to the end" is written as 2⁶³ - 1."""
+    return end is None or (isinstance(end, int) and end >= 2**62) or same(end, total)
+
+
 def is_one(size: Size) -> bool:
     """Whether a size is 1 in every call."""
     return _is_one(size)

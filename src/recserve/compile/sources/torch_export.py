@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from recserve.compile.export import Exported, for_any_size, one_row, say_equal, specs
+from recserve.compile.export import Exported, Flat, for_any_size, one_row, say_equal, specs
 from recserve.compile.sources.recomposed import linear, recomposed
 from recserve.engines.engine import BATCH_SIZE
 from recserve.engines.export_signature import Signature
@@ -82,7 +82,7 @@ class TorchExportSource:
             free = {d for d, size in enumerate(spec.shape) if size.fixed is None}
             varies[name] = free if requests.widths_vary else free & {0}
         fixed |= {name for name, dims in varies.items() if 0 not in dims}
-        module = _Flat(replay, constants, alike, self._equal_sizes())
+        module = _Replayed(replay, constants, alike, self._equal_sizes())
         program = for_any_size(module, tables, data, fixed, varies)
         return Exported(program, specs(program, data, len(tables)), tuple(tables), tuple(sorted(found)))
 
@@ -215,8 +215,8 @@ class _Replay:
             noted.update(path for path in paths if path is not None)
 
 
-class _Flat(torch.nn.Module):
-    """What torch.export runs."""
+class _Replayed(Flat):
+    """A program that torch.export saved."""
 
     def __init__(
         self,
@@ -225,11 +225,8 @@ class _Flat(torch.nn.Module):
         alike: Sequence[Sequence[str]],
         equal: Sequence[Sequence[tuple[str, int]]],
     ) -> None:
-        super().__init__()
+        super().__init__(constants)
         self._replay, self._alike, self._equal = replay, alike, equal
-        self._names = {path: f"constant_{k}" for k, path in enumerate(constants)}
-        for path, name in self._names.items():
-            self.register_buffer(name, constants[path])
 
     def forward(
         self, tables: dict[str, torch.Tensor], data: dict[str, torch.Tensor]
@@ -239,8 +236,7 @@ class _Flat(torch.nn.Module):
         for (first, at), *others in self._equal:
             for name, d in others:
                 check(data[name].size(d) == data[first].size(at))
-        constants = {path: getattr(self, name) for path, name in self._names.items()}
-        return self._replay.run(data, {**constants, **tables})
+        return self._replay.run(data, self.with_constants(tables))
 
 
 def _nodes(module: torch.fx.GraphModule) -> Iterator[Any]:

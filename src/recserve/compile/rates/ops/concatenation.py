@@ -15,6 +15,7 @@ from recserve.compile.rates.values import (
     concatenated,
     dense,
     is_one,
+    is_the_end,
     same,
 )
 from recserve.engines.torch_arrays import torch
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     from recserve.compile.rates.values import Value
     from recserve.compile.rates.walk import Walk
-
-_TO_THE_END = 2**62
 
 
 def as_form(value: Any) -> Form | None:
@@ -148,7 +147,7 @@ def slice_(walk: Walk, value: Value, dim: int = 0, *bounds: Any) -> Any:
     dim %= dims
     total = value.sizes[dim]
     start = 0 if start is None else start
-    to_the_end = end is None or (isinstance(end, int) and end >= _TO_THE_END) or same(end, total)
+    to_the_end = is_the_end(end, total)
     if same(start, 0) and to_the_end:
         return value
     if dim == dims - 1 and isinstance(total, int) and isinstance(start, int):

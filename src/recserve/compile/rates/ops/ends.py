@@ -15,16 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from recserve.compile.rates.ops import jagged, lookups
 from recserve.compile.rates.ops.jagged import Offsets, offsets_of
-from recserve.compile.rates.values import Dense, Rate, full, same
+from recserve.compile.rates.values import Dense, Rate, full, is_the_end, same
 from recserve.engines.torch_arrays import torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from recserve.compile.rates.walk import Walk
-
-#: An end of a slice that stands for the end of the tensor.
-_TO_THE_END = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +112,7 @@ def slice_(_: Walk, value: Any, dim: int = 0, start: Any = None, end: Any = None
     lengths = value.lengths
     if not isinstance(lengths, Dense) or lengths.base.dim() != 1:
         return NotImplemented
-    whole = end is None or (isinstance(end, int) and end >= _TO_THE_END) or same(end, value.sizes[0])
+    whole = is_the_end(end, value.sizes[0])
     but_the_last = not whole and same(end if isinstance(end, int) and end < 0 else end - value.sizes[0], -1)
     if whole and start in (None, 0):
         return value

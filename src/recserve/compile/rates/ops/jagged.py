@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recserve.compile.rates.ops.concatenation import select
-from recserve.compile.rates.values import Cat, Dense, NotUnderstood, Rate, dense, full, is_one, same
+from recserve.compile.rates.values import (
+    Cat,
+    Dense,
+    NotUnderstood,
+    Rate,
+    dense,
+    full,
+    is_one,
+    is_the_end,
+    same,
+)
 from recserve.engines.torch_arrays import torch
 
 if TYPE_CHECKING:
@@ -211,7 +221,7 @@ def slice_place(value: Any, dim: int, *bounds: Any) -> tuple[int, int] | None:
     start = 0 if start is None else start
     edges = _edges(value)
     first = next((k for k, edge in enumerate(edges) if same(edge, start)), None)
-    if end is None or (isinstance(end, int) and end >= 2**62):
+    if is_the_end(end, edges[-1]):
         last: int | None = len(value.parts)
     else:
         last = next((k for k, edge in enumerate(edges) if same(edge, end) and k >= (first or 0)), None)
