@@ -1,8 +1,8 @@
-"""Makes machine code of exported models, ahead of serving, and proves that it answers the same.
+"""Makes exported models faster, ahead of serving, and proves that they answer the same.
 
-    the export ──sources──▶ flat graph ──package──▶ machine code ──gate──▶ compiled/<machine key>/
-                                                                    ▲
-                                                             drawn requests
+    the export ──sources──▶ flat graph ──┬────────────┬─▶ script or package ──gate──▶ compiled/<machine key>/
+                                         └──▶ rates ──┘                        ▲
+                                                                        drawn requests
 
-`bundle.py` writes the steps down in order. Another way to compile is another file between graph and package.
+`bundle.py` writes the steps down in order. Another way to run a graph is another file beside `script.py`.
 """
