@@ -58,13 +58,14 @@ def write(
     return folder
 
 
-def write_sums(folder: Path) -> Path:
+def write_sums(folder: Path, rows: Any = None) -> Path:
+    """`rows` says how many there may be: any."""
     data = {
         "tags.values": torch.ones(5, dtype=torch.int64),
         "tags.lengths": torch.tensor([2, 0, 3]),
         "age.values": torch.ones(3, 2),
     }
-    rows = Dim("rows")
+    rows = rows or Dim("rows")
     sizes = {"tags.values": {0: Dim("ids")}, "tags.lengths": {0: rows}, "age.values": {0: rows}}
     return write(folder, Sums(), (data,), data=sizes)
 

@@ -32,6 +32,20 @@ def test_a_user_that_is_not_repeated_has_one_row() -> None:
     assert FirstSizes({}).fit(inputs(), 3)
 
 
+def test_what_is_not_laid_out_is_counted_where_its_first_size_is_known() -> None:
+    laid_out = inputs()
+    sizes = {"price.values": Size(most=3), "item.lengths": Size(most=4), "age.values": Size(least=1, most=4)}
+    first = {"item.lengths": Size("rows"), "age.values": Size(least=1, most=1)}
+
+    for repeated in ((), ("age.values",)):
+        assert FirstSizes(sizes, repeated, first).fit(laid_out, 4)
+        assert not FirstSizes(sizes, repeated, first).fit(laid_out, 5)
+    assert not FirstSizes(sizes | {"age.values": Size(most=0)}, (), first).fit(laid_out, 4)
+    assert not FirstSizes({"age.values": Size(most=4)}, ["age.values"], first).fit(laid_out, 5)
+    assert not FirstSizes(sizes, (), first | {"item.lengths": Size()}).fit(laid_out, 4)
+    assert not FirstSizes(sizes).fit(laid_out, 4)
+
+
 def test_tensors_are_counted_as_the_export_takes_them() -> None:
     assert fit({"tags.values": np.zeros(6), "other": np.zeros(0)}, SIZES)
     assert not fit({"tags.values": np.zeros(7)}, SIZES)
@@ -40,4 +54,6 @@ def test_tensors_are_counted_as_the_export_takes_them() -> None:
 def test_that_few_are_no_special_cases_is_no_limit() -> None:
     stated = {"a": Size(least=2), "b": Size(least=3), "c": Size(least=2, most=9), "d": Size(least=1, most=1)}
 
-    assert limits(stated | {"e": Size(least=2, most=2**63 - 2)}) == {name: stated[name] for name in "bcd"}
+    found = limits(stated | {"e": Size(least=2, most=2**63 - 2)})
+
+    assert found == {"b": Size(least=3), "c": Size(most=9), "d": Size(least=1, most=1)}

@@ -113,6 +113,42 @@ def test_another_tensor_than_was_exported_is_refused_by_name(
         TorchExport.load(scores).run_tensors(TensorRequest([], sent(4) | wrong))
 
 
+@pytest.mark.parametrize("any_size", [Dim.AUTO, Dim.DYNAMIC, Dim("rows")], ids=str)
+def test_a_size_that_nobody_limited_may_be_one(tmp_path: Path, any_size: Any) -> None:
+    given = {"ids": torch.ones(4, 2, dtype=torch.int64)}
+    bundle = export_models.write(
+        tmp_path, export_models.Scores(), (torch.ones(4, 3),), given, x={0: any_size}, ids={0: any_size}
+    )
+    engine = TorchExport.load(Bundle.open(bundle))
+
+    [one] = engine.run_tensors(TensorRequest([], sent(1))).named_outputs["logits"]
+
+    np.testing.assert_array_equal(engine.run_tensors(TensorRequest([], sent(3))).named_outputs["logits"], one)
+
+
+@pytest.mark.parametrize(
+    ("limited", "rows", "allowed"),
+    [
+        (Dim("rows", max=10), 11, "at most 10; send fewer of them in a request"),
+        (Dim("rows", min=3, max=10), 2, "3 to 10; send more of them"),
+        (Dim("rows", min=3), 1, "at least 3; send more of them"),
+    ],
+    ids=["many", "few", "few, and no most"],
+)
+def test_candidates_beyond_what_was_exported_are_refused(
+    tmp_path: Path, limited: Any, rows: int, allowed: str
+) -> None:
+    engine = TorchExport.load(Bundle.open(export_models.write_sums(tmp_path, limited)))
+
+    with pytest.raises(RequestError) as refused:
+        engine.run(OnnxContract.inputs(rows), rows=rows)
+
+    assert str(refused.value).startswith(
+        f"'tags.lengths' is {rows} long for these {rows} candidates, and the model was exported for {allowed}"
+    )
+    assert len(engine.run(OnnxContract.inputs(10), rows=10)["all"]) == 10
+
+
 def test_sizes_that_follow_from_others_are_checked(tmp_path: Path) -> None:
     class Halves(nn.Module):
         def forward(self, x: Tensor, y: Tensor) -> Tensor:

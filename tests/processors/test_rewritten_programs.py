@@ -18,7 +18,7 @@ from recserve.config import service
 from recserve.config.model import ModelConfig
 from recserve.engines import name_of
 from recserve.engines.guarded import FIRST_CALLS, Guarded
-from recserve.errors import ConfigError
+from recserve.errors import ConfigError, RequestError
 from recserve.processors.choice import choose
 from recserve.processors.load import load
 from recserve.processors.normal import Normal
@@ -39,6 +39,11 @@ ITEMS = 60
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     made = write(tmp_path_factory.mktemp("programs") / "din", ranker("din"))
     compile_bundle(made, features_of(made), graphs=("rates",), item_results=True)
+    return made
+
+
+def write_items(bundle: Bundle) -> dict[str, Any]:
+    """Write a table of items beside a bundle; the settings that read it."""
     random = np.random.default_rng(7)
     items = {
         "id": [str(key) for key in range(ITEMS)],
@@ -47,8 +52,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         "tags": random.integers(0, 20, ITEMS),
         "price": [f"{a}\x1d{b}" for a, b in random.normal(size=(ITEMS, 2)).round(3)],
     }
-    pq.write_table(pa.table(items), made.path / "items.parquet")
-    return made
+    path = bundle.path / "items.parquet"
+    pq.write_table(pa.table(items), path)
+    return {"remote_type": "file", "tables": [{"name": str(path), "key": "id"}]}
 
 
 @pytest.fixture
@@ -108,7 +114,7 @@ def test_scores_are_those_of_the_archive(bundle: Bundle, loaded: Callable[..., N
 
 
 def test_results_of_items_are_kept(bundle: Bundle, loaded: Callable[..., Normal]) -> None:
-    store = {"remote_type": "file", "tables": [{"name": str(bundle.path / "items.parquet"), "key": "id"}]}
+    store = write_items(bundle)
     kept = loaded(bundle, compiled="require", item_results="full", **store)
     plain = loaded(bundle, compiled="off", **store)
 
@@ -122,18 +128,29 @@ def test_results_of_items_are_kept(bundle: Bundle, loaded: Callable[..., Normal]
     assert kept.gauges()["recserve_item_results_on"][1] == 1
 
 
-def test_beyond_its_limits_the_archive_answers(tmp_path: Path, loaded: Callable[..., Normal]) -> None:
-    bundle = write(tmp_path / "limited", ranker("din"), sizes=up_to(50))
-    compile_bundle(bundle, features_of(bundle), graphs=("rates",))
-    compiled, plain = loaded(bundle, compiled="require"), loaded(bundle, compiled="off")
+def test_beyond_the_limits_of_its_archive_nothing_answers(
+    tmp_path: Path, loaded: Callable[..., Normal]
+) -> None:
+    limited = write(tmp_path / "limited", ranker("din"), sizes=up_to(50))
+    compile_bundle(limited, features_of(limited), graphs=("rates",), item_results=True)
+    store = write_items(limited)
+    plain = loaded(limited, compiled="off", **store)
+    compiled = loaded(limited, compiled="require", **store)
+    kept = loaded(limited, compiled="require", item_results="full", **store)
     assert isinstance(compiled.engine, Guarded)
 
-    for rows in (40, 51, 50, 200):
-        result, expected = scores(compiled, request(rows)), scores(plain, request(rows))
-        for name in expected:
-            np.testing.assert_allclose(result[name], expected[name], rtol=0, atol=2e-6 if rows <= 50 else 0)
+    for rows in (1, 40, 50):
+        expected = scores(plain, request(rows, stored=True))
+        for normal in (compiled, kept):
+            result = scores(normal, request(rows, stored=True))
+            for name in expected:
+                np.testing.assert_allclose(result[name], expected[name], rtol=0, atol=2e-6)
+    for normal in (plain, compiled, kept):
+        with pytest.raises(RequestError, match=r"for these 51 candidates, .* exported for at most 50"):
+            scores(normal, request(51, stored=True))
 
-    assert (compiled.engine.figures.rewritten, compiled.engine.figures.original) == (2, 2)
+    assert compiled.engine.figures.rewritten == 3
+    assert kept.gauges()["recserve_item_results_bypassed_total"][1] == 1
 
 
 def test_the_service_file_says_what_runs(bundle: Bundle) -> None:

@@ -126,14 +126,17 @@ def test_an_error_is_that_of_its_request_alone(served: dict[str, Normal]) -> Non
     assert equal(normal.score(good), third)
 
 
-def test_a_model_that_fails_for_one_of_them_answers_the_others(served: dict[str, Normal]) -> None:
+@pytest.mark.parametrize("error", [ModelError, RequestError])
+def test_a_model_that_fails_for_one_of_them_answers_the_others(
+    served: dict[str, Normal], error: type[Exception]
+) -> None:
     normal = served["sums"]
     requests = [build_request(item_ids=["i1"] * rows) for rows in (2, 7, 3)]
     run = normal.engine.run
 
     def fail(inputs: Any, *, rows: int, deadline: float | None = None) -> Mapping[str, NDArray[Any]]:
         if rows in (7, 12):
-            raise ModelError("seven rows are too many")
+            raise error("seven rows are too many")
         return run(inputs, rows=rows, deadline=deadline)
 
     with pytest.MonkeyPatch.context() as patched:
@@ -141,7 +144,7 @@ def test_a_model_that_fails_for_one_of_them_answers_the_others(served: dict[str,
         first, second, third = score_together(normal, requests, traces(3))
 
     assert equal(normal.score(requests[0]), first)
-    assert isinstance(second, ModelError)
+    assert isinstance(second, error)
     assert equal(normal.score(requests[2]), third)
 
 

@@ -136,7 +136,8 @@ class Compiled:
     @property
     def first_sizes(self) -> FirstSizes:
         """What requests have to fit, as they are laid out."""
-        return FirstSizes(self.sizes, self.users if self.repeats else ())
+        first = {name: spec.shape[0] for name, spec in self.inputs.items() if spec.shape}
+        return FirstSizes(self.sizes, self.users if self.repeats else (), first)
 
     @property
     def variant(self) -> Variant:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from recserve.engines import sizes
 from recserve.engines.engine import DTYPES, TensorSpec
+from recserve.engines.first_sizes import limit
 from recserve.engines.sizes import Size, exactly
 from recserve.engines.torch_arrays import torch
 from recserve.errors import BundleError, RequestError
@@ -31,6 +32,8 @@ class Signature:
         self.outputs = _names_of_outputs(program)
         self._arguments: list[tuple[str, Any]] = []  # (name of a tensor, None) or ("", a number)
         self.inputs: dict[str, TensorSpec] = {}
+        #: First sizes of the inputs of which the archive does not state that any number is right.
+        self.first_sizes: dict[str, Size] = {}
         first: dict[Any, str] = {}
         for name, argument in zip(leaves, user_inputs, strict=True):
             if isinstance(argument, torch.export.graph_signature.ConstantArgument):
@@ -49,18 +52,10 @@ class Signature:
                 exactly(size) if isinstance(size, int) else _size(f"{name}[{position}]", size, program, first)
                 for position, size in enumerate(value.shape)
             )
-            self.inputs[name] = TensorSpec(_dtype(value), len(shape), shape)
+            self.inputs[name] = TensorSpec(_dtype(value), len(shape), tuple(map(limit, shape)))
+            if shape and (shape[0].least or shape[0].most is not None):
+                self.first_sizes[name] = Size("", shape[0].least, shape[0].most)
         self._derived = _derived(first)
-
-    @property
-    def first_sizes(self) -> dict[str, Size]:
-        """First sizes of the inputs of which the archive does not state that any number is right."""
-        first = {name: spec.shape[0] for name, spec in self.inputs.items() if spec.shape}
-        return {
-            name: Size("", size.least, size.most)
-            for name, size in first.items()
-            if size.least or size.most is not None
-        }
 
     def check(self, given: Mapping[str, NDArray[Any]]) -> None:
         """Refuse tensors of other types, ranks or sizes than the program was exported for."""

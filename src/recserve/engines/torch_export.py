@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any, Self
 
-from recserve.engines import export_archive, jagged, sizes
+from recserve.engines import export_archive, first_sizes, jagged, sizes
 from recserve.engines.engine import (
     BATCH_SIZE,
     NoRows,
@@ -59,6 +59,7 @@ class TorchExport:
         self._inputs = {name: (features or {}).get(name, spec) for name, spec in signature.inputs.items()}
         self._jagged = any(name.endswith(".lengths") for name in self._inputs)
         self._limits = limits
+        self._sizes = first_sizes.FirstSizes(first_sizes.limits(signature.first_sizes))
         self._device = device
         #: Its tensors lie at dotted paths.
         self.module = program.module(check_guards=False)
@@ -103,10 +104,14 @@ class TorchExport:
     def run(
         self, inputs: ModelInputs, *, rows: int, deadline: float | None = None
     ) -> dict[str, NDArray[Any]]:
-        """Outputs by name, (rows, ...) each, on the CPU; half precision is widened to float32."""
+        """Outputs by name, (rows, ...) each, on the CPU; half precision is widened to float32.
+
+        RequestError for more rows, or values, than the archive was exported for.
+        """
         check_deadline(deadline)
         if rows == 0:
             return self._no_rows.answer()
+        self._sizes.check(inputs, rows)
         outputs = self._call(share(inputs, self._device))
         check_rows(outputs, rows)
         return outputs

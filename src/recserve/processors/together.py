@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from recserve.columns import ModelInputs
-from recserve.errors import ModelError, RecserveError
+from recserve.errors import ModelError, RecserveError, RequestError
 from recserve.observe.trace import Trace
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def score_together(
     members = [member for member in made if isinstance(member, Member)]
     try:
         answers = iter(_run(normal, members) if members else ())
-    except ModelError:  # whose fault it is shows when each is scored alone
+    except (ModelError, RequestError):  # whose fault it is shows when each is scored alone
         answers = iter([_attempt(normal.score, member.request, member.trace) for member in members])
     return [next(answers) if isinstance(member, Member) else member for member in made]
 
@@ -126,14 +126,14 @@ def _difference(normal: Normal, request: ScoreRequest, others: Sequence[ScoreReq
     """The largest, of what the model says before scores of unknown items are replaced.
 
     Without end where the model does not take shared inputs: one that was compiled for user features of one
-    row (INPUT_TILE).
+    row (INPUT_TILE), or exported for fewer rows.
     """
     inputs, _ = normal.prepare(request, Trace())
-    alone = normal.engine.run(inputs, rows=request.rows)
     before, behind = others
     shared = [normal.prepare(each, Trace(), shared=True)[0] for each in (before, request, behind)]
     rows = before.rows + request.rows + behind.rows
     try:
+        alone = normal.engine.run(inputs, rows=request.rows)
         together = normal.engine.run(ModelInputs.concatenated(shared), rows=rows)
     except RecserveError:
         return math.inf
