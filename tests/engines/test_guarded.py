@@ -15,7 +15,7 @@ from tests.engines.contract import EngineContract
 from recserve.bundle import Bundle
 from recserve.columns import ModelInputs
 from recserve.engines.engine import tensors
-from recserve.engines.guarded import FIRST_CALLS, Guarded, Users
+from recserve.engines.guarded import FIRST_CALLS, MOST_FAILURES, Guarded, Users
 from recserve.engines.torchscript import TorchScript
 from recserve.errors import DeadlineError, ModelError, RequestError
 from recserve.messages import TensorRequest
@@ -226,6 +226,25 @@ def test_what_the_rewritten_model_fails_for_is_answered_by_the_original(
     assert (engine.figures.failures, engine.figures.original, engine.figures.switched_off) == (1, 1, "")
 
 
+def test_a_rewritten_model_that_fails_for_one_after_the_other_is_switched_off(
+    engines: dict[str, TorchScript], guarded: Callable[..., Guarded], tmp_path: Path
+) -> None:
+    engine, failing = guarded("base"), script(tmp_path, Failing())
+    inputs = models.rank_inputs(3, tile=True)
+
+    for failures in (MOST_FAILURES - 1, MOST_FAILURES):
+        engine.rewritten = engines["tile"]
+        engine.run(inputs, rows=3)  # one that it answers, and all is forgotten
+        engine.rewritten = failing
+        for _ in range(failures):
+            assert not engine.figures.switched_off
+            engine.run(inputs, rows=3)
+
+    assert engine.figures.switched_off.startswith(f"it failed for {MOST_FAILURES} requests, one after the")
+    assert engine.figures.failures == 2 * MOST_FAILURES - 1
+    assert equal(engine.run(inputs, rows=3), engines["base"].run(models.rank_inputs(3), rows=3))
+
+
 class Failing(models.Rank):
     def __init__(self) -> None:
         super().__init__(tile=True)
@@ -240,6 +259,7 @@ def test_a_request_that_both_fail_for_is_told_as_by_the_original(
 
     with pytest.raises(ModelError, match="the model failed"):
         engine.run(models.rank_inputs(3, tile=True), rows=3)
+    assert engine.figures.failures == 0  # it is the request's
     with pytest.raises(DeadlineError):
         engine.run(models.rank_inputs(3, tile=True), rows=3, deadline=0.0)
 
@@ -263,6 +283,25 @@ def test_a_callers_tensors_of_one_user_run_the_rewritten_model(
     assert (base.figures.rewritten, base.figures.original) == (0, 1)
     with pytest.raises(RequestError, match=r"missing \{'batch_size'\}"):
         tiled.run_tensors(TensorRequest([], rows))
+
+
+def test_a_callers_tensors_are_scored_by_both_as_often_as_features(
+    engines: dict[str, TorchScript], guarded: Callable[..., Guarded]
+) -> None:
+    engine = guarded("tile", check_every=5)
+    asked = TensorRequest([], tensors(models.rank_inputs(4, tile=True)))
+    for _ in range(FIRST_CALLS):
+        engine.run_tensors(asked)
+    assert engine.figures.alike == FIRST_CALLS
+
+    engine.rewritten = engines["wrong"]
+    for _ in range(2):
+        engine.run_tensors(asked)
+    engine.close()
+
+    assert engine.figures.different == 1
+    result = dict(engine.run_tensors(asked).named_outputs)
+    assert equal(result, engines["base"].run(models.rank_inputs(4), rows=4))
 
 
 class TestContract(EngineContract):

@@ -17,6 +17,7 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from recserve.engines import find, sizes
@@ -30,7 +31,7 @@ from recserve.engines.torchscript import TorchScript, set_threads
 from recserve.errors import DeadlineError, RecserveError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -40,11 +41,17 @@ if TYPE_CHECKING:
     from recserve.engines.engine import TensorSpec
     from recserve.messages import TensorRequest, TensorResponse
 
+    Outputs = dict[str, NDArray[Any]]
+    #: A model, with a request's inputs.
+    Call = Callable[[], Outputs]
+
 logger = logging.getLogger("recserve.compiled")
 
 #: The first calls are answered by both, one after the other: those of the warm-up, which the original needs
 #: as well, and which tell at once if the two do not fit together.
 FIRST_CALLS = 3
+#: So many failures in a row, of requests that the original answers, are not those of odd requests.
+MOST_FAILURES = 20
 
 
 class TensorEngine(Engine, Protocol):
@@ -122,6 +129,7 @@ class Guarded:
         self._counts: Counter[str] = Counter()
         self._largest = Difference()
         self._switched_off = ""  # why
+        self._in_a_row = 0  # failures; which of two threads counts last is no matter
         self._counted = threading.Lock()
         self._checking = threading.Lock()  # held while a call is re-scored: one at a time
         self._checker: ThreadPoolExecutor | None = None
@@ -201,12 +209,12 @@ class Guarded:
         check_deadline(deadline)
         if rows == 0:
             return self._no_rows.answer()
-        outputs = None
-        if not self._switched_off and self._fits(inputs, rows):
-            outputs = self._rewritten(inputs, rows, deadline)
-        if outputs is None:
-            self._count("original")
-            outputs = self._original(inputs, rows, deadline)
+        fits = not self._switched_off and self._fits(inputs, rows)
+        outputs = self._answer(
+            partial(self.rewritten.run, inputs, rows=rows, deadline=deadline) if fits else None,
+            partial(self._original, inputs, rows, deadline),
+            partial(self._original, inputs, rows, None),
+        )
         self._no_rows.learn(outputs)
         return outputs
 
@@ -214,16 +222,9 @@ class Guarded:
         """Outputs for a caller's tensors: of the rewritten model where users have one row in them."""
         given = self.original.accepted(request)
         check_deadline(request.deadline)
-        if self._takes(given):
-            try:
-                outputs = self.rewritten.run_arrays(given)
-            except RecserveError as error:
-                self._fail(error)
-            else:
-                self._count("rewritten")
-                return answer(request, outputs)
-        self._count("original")
-        return answer(request, self.original.run_arrays(given))
+        original = partial(self.original.run_arrays, given)
+        rewritten = partial(self.rewritten.run_arrays, given) if self._takes(given) else None
+        return answer(request, self._answer(rewritten, original, original))
 
     def close(self) -> None:
         """Wait for a request that is re-scored, and begin no other."""
@@ -234,23 +235,37 @@ class Guarded:
         if self._checker is not None:
             self._checker.shutdown()
 
-    def _rewritten(
-        self, inputs: ModelInputs, rows: int, deadline: float | None
-    ) -> dict[str, NDArray[Any]] | None:
-        """The rewritten model's answer; None where it failed, or is found to be wrong."""
-        try:
-            outputs = self.rewritten.run(inputs, rows=rows, deadline=deadline)
-        except DeadlineError:
-            raise
-        except RecserveError as error:
-            self._fail(error)
-            return None
+    def _answer(self, rewritten: Call | None, original: Call, check: Call) -> Outputs:
+        """What the rewritten model answers; the original, where it fails, is found to be wrong, or is None.
+
+        `check` is the original without a deadline: it may run later.
+        """
+        failure = None
+        if rewritten is not None:
+            try:
+                outputs = rewritten()
+            except DeadlineError:
+                raise
+            except RecserveError as error:
+                failure = error
+            else:
+                if self._stands(outputs, check):
+                    return outputs
+        self._count("original")
+        outputs = original()
+        if failure is not None:  # of the rewritten model alone
+            self._fail(failure)
+        return outputs
+
+    def _stands(self, outputs: Outputs, check: Call) -> bool:
+        """Whether an answer of the rewritten model may go out; one in so many is compared afterwards."""
+        self._in_a_row = 0
         calls = self._count("rewritten")
         if calls <= FIRST_CALLS:
-            return outputs if self._check(inputs, rows, outputs) else None
+            return self._check(outputs, check)
         if self._check_every and calls % self._check_every == 0:
-            self._check_later(inputs, rows, outputs)
-        return outputs
+            self._check_later(outputs, check)
+        return True
 
     def _original(self, inputs: ModelInputs, rows: int, deadline: float | None) -> dict[str, NDArray[Any]]:
         layout = self._layout_of(inputs)
@@ -285,7 +300,7 @@ class Guarded:
             self._layout = layout = UserLayout(inputs.names, self._users)
         return layout
 
-    def _check_later(self, inputs: ModelInputs, rows: int, found: dict[str, NDArray[Any]]) -> None:
+    def _check_later(self, found: Outputs, original: Call) -> None:
         """Re-score on a thread of its own; nobody waits, so what finds it busy is dropped."""
         if not self._checking.acquire(blocking=False):
             self._count("dropped")
@@ -293,7 +308,7 @@ class Guarded:
 
         def check() -> None:
             try:
-                self._check(inputs, rows, found)
+                self._check(found, original)
             finally:
                 self._checking.release()
 
@@ -301,10 +316,10 @@ class Guarded:
             self._checker = ThreadPoolExecutor(1, thread_name_prefix="recserve-check")
         self._checker.submit(check)
 
-    def _check(self, inputs: ModelInputs, rows: int, found: dict[str, NDArray[Any]]) -> bool:
+    def _check(self, found: Outputs, original: Call) -> bool:
         """Whether the original answers alike; if not, the rewritten model is switched off."""
         try:
-            expected = self._original(inputs, rows, None)
+            expected = original()
         except RecserveError:
             self._count("failed")
             return True
@@ -313,6 +328,7 @@ class Guarded:
         with self._counted:
             self._largest = self._largest.or_larger(seen)
         if not seen.is_allowed:
+            rows = max(map(len, expected.values()), default=0)
             self._switch_off(
                 f"output '{seen.output}' differs from the original's for a request of {rows} rows: "
                 f"probabilities by {seen.probability:.3g}, other outputs by {seen.relative:.3g} of their size"
@@ -320,12 +336,15 @@ class Guarded:
         return seen.is_allowed
 
     def _fail(self, error: RecserveError) -> None:
-        """Count a failure of the rewritten model; the first is told."""
+        """Count a failure for what the original answered: the first is told, many in a row are the end."""
+        self._in_a_row += 1
         if self._count("failures") == 1:
             logger.warning(
                 "the compiled model failed, the original answers; more failures are only counted",
                 extra={"reason": str(error)},
             )
+        if self._in_a_row >= MOST_FAILURES:
+            self._switch_off(f"it failed for {self._in_a_row} requests, one after the other: {error}")
 
     def _switch_off(self, why: str) -> None:
         with self._counted:
