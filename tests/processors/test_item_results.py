@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,10 @@ from recserve.client.request import build_request
 from recserve.compile.bundle import compile_bundle
 from recserve.config import service
 from recserve.config.model import ModelConfig
-from recserve.engines.guarded import FIRST_CALLS
+from recserve.engines.guarded import FIRST_CALLS, MOST_FAILURES
 from recserve.errors import BundleError, ConfigError
 from recserve.items.keeper import Keeper
+from recserve.processors import result_tables
 from recserve.processors.load import load
 from recserve.processors.normal import Normal
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from recserve.messages import ScoreRequest
 
 ITEMS = 300
+KNOWN = [str(key) for key in range(ITEMS)]
 
 
 def table(keys: Sequence[int], seed: int = 0) -> pa.Table:
@@ -158,7 +161,7 @@ def test_a_budget_holds_some_items_and_all_are_scored(loaded: Callable[..., Norm
         np.testing.assert_allclose(result["probs_ctr"], expected["probs_ctr"], rtol=0, atol=2e-6)
 
     assert counted(kept, "_evicted_total") > 0
-    assert counted(kept, "") <= 5000 / kept.item_results.bytes_per_item  # type: ignore[union-attr]
+    assert counted(kept, "") <= 5000 / kept.item_results.tables.bytes_per_item  # type: ignore[union-attr]
 
 
 def test_results_that_are_wrong_switch_it_off(loaded: Callable[..., Normal]) -> None:
@@ -171,12 +174,101 @@ def test_results_that_are_wrong_switch_it_off(loaded: Callable[..., Normal]) -> 
         found = rows.find(asked(30).item_ids, rows.store.select([], []))
         widths = kept.item_results._programs.widths
         wrong = {name: np.full((30, width), 9.0) for name, width in widths.items()}
-        kept.item_results._table.results.add(found, wrong)
+        kept.item_results.tables.table.results.add(found, wrong)
 
     result, expected = scores(kept, asked(30)), scores(plain, asked(30))
 
     assert np.allclose(result["probs_ctr"], expected["probs_ctr"], atol=2e-6)
     assert counted(kept, "_on") == 0
+
+
+def test_later_ones_are_found_after_they_were_answered(loaded: Callable[..., Normal]) -> None:
+    kept = loaded(item_results="full", compiled_check_every=1)
+    way = kept.item_results
+    assert way is not None
+    for _ in range(FIRST_CALLS + 1):
+        kept.score(asked(30))
+    good = way._run_rest.run
+
+    def wrong(*arguments: Any, **named: Any) -> dict[str, NDArray[Any]]:
+        return {name: values + 0.1 for name, values in good(*arguments, **named).items()}
+
+    way._run_rest.run = wrong  # type: ignore[method-assign]
+
+    assert eventually(lambda: kept.score(asked(30)) is not None and counted(kept, "_on") == 0)
+    assert "differs from the whole model's for 30 rows" in way.switched_off
+
+
+def test_what_fails_is_left_to_the_whole_model_and_in_a_row_it_is_the_end(
+    loaded: Callable[..., Normal],
+) -> None:
+    plain, kept = loaded(), loaded(item_results="full")
+    way = kept.item_results
+    assert way is not None
+    for normal in (plain, kept):
+        assert isinstance(normal.items, Keeper)
+        normal.items.upsert(table(range(ITEMS), seed=4))
+    program, way.tables._program = way.tables._program, way._run_rest  # reads what items do not have
+
+    for number in range(MOST_FAILURES):
+        assert counted(kept, "_on") == 1
+        result, expected = scores(kept, asked(30, seed=number)), scores(plain, asked(30, seed=number))
+        assert np.array_equal(result["probs_ctr"], expected["probs_ctr"])
+
+    assert counted(kept, "_on") == 0
+    assert way.switched_off.startswith(f"they failed for {MOST_FAILURES} requests, one after the other: the")
+    assert counted(kept, "_bypassed_total") == MOST_FAILURES
+    way.tables._program = program
+
+
+def test_rows_that_change_have_results_before_long(
+    loaded: Callable[..., Normal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(result_tables, "PERIOD_S", 0.01)
+    kept = loaded(item_results="full")
+    assert isinstance(kept.items, Keeper)
+    kept.items.upsert(table(range(ITEMS), seed=4))
+    kept.score(build_request(item_ids=KNOWN[:1]))  # misses it
+
+    assert eventually(lambda: not len(missing(kept)))
+    misses = counted(kept, "_asked_total", outcome="miss")
+    kept.score(build_request(item_ids=KNOWN))
+    assert counted(kept, "_asked_total", outcome="miss") == misses
+
+
+def test_a_store_that_a_refresh_swapped_in_is_filled_though_nobody_asks(
+    loaded: Callable[..., Normal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(result_tables, "PERIOD_S", 0.01)
+    kept = loaded(item_results="full", refresh_mode="swap")
+    assert isinstance(kept.items, Keeper)
+    before = kept.items.store
+    kept.items.refresh_now()
+
+    assert kept.items.store is not before
+    assert eventually(lambda: counted(kept, "") == ITEMS and not len(missing(kept)))
+    kept.score(build_request(item_ids=KNOWN))
+    assert counted(kept, "_asked_total", outcome="miss") == 0
+    kept.close()
+    kept.close()
+
+
+def missing(normal: Normal) -> NDArray[np.int64]:
+    """Places of items that have no result yet, in the store that serves."""
+    assert normal.item_results is not None
+    now = normal.item_results.tables.table
+    with normal.items.pin() as rows:
+        if rows.store is not now.store:
+            return np.zeros(1, np.int64)
+        keys = build_request(item_ids=KNOWN).item_ids
+        return now.results.missing(rows.find(keys, now.items))
+
+
+def eventually(done: Callable[[], bool]) -> bool:
+    until = time.monotonic() + 60
+    while not done() and time.monotonic() < until:
+        time.sleep(0.01)
+    return done()
 
 
 def test_without_a_compiled_model_nothing_is_kept(loaded: Callable[..., Normal]) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -25,6 +24,7 @@ from recserve.engines.aotinductor import AotInductor
 from recserve.engines.engine import Engine, NoRows, answer, check_deadline
 from recserve.engines.first_sizes import FirstSizes
 from recserve.engines.flat_script import load_flat
+from recserve.engines.later import Later
 from recserve.engines.parity import NO_DIFFERENCE, Difference, difference
 from recserve.engines.torch_arrays import device_of
 from recserve.engines.torchscript import TorchScript, set_threads
@@ -131,9 +131,7 @@ class Guarded:
         self._switched_off = ""  # why
         self._in_a_row = 0  # failures; which of two threads counts last is no matter
         self._counted = threading.Lock()
-        self._checking = threading.Lock()  # held while a call is re-scored: one at a time
-        self._checker: ThreadPoolExecutor | None = None
-        self._closed = False
+        self._later = Later("recserve-check")
 
     @classmethod
     def open(
@@ -228,12 +226,7 @@ class Guarded:
 
     def close(self) -> None:
         """Wait for a request that is re-scored, and begin no other."""
-        if self._closed:
-            return
-        self._closed = True
-        self._checking.acquire()  # for good: what is due from now on is dropped
-        if self._checker is not None:
-            self._checker.shutdown()
+        self._later.close()
 
     def _answer(self, rewritten: Call | None, original: Call, check: Call) -> Outputs:
         """What the rewritten model answers; the original, where it fails, is found to be wrong, or is None.
@@ -263,8 +256,9 @@ class Guarded:
         calls = self._count("rewritten")
         if calls <= FIRST_CALLS:
             return self._check(outputs, check)
-        if self._check_every and calls % self._check_every == 0:
-            self._check_later(outputs, check)
+        is_due = self._check_every > 0 and calls % self._check_every == 0
+        if is_due and not self._later.begin(partial(self._check, outputs, check)):
+            self._count("dropped")
         return True
 
     def _original(self, inputs: ModelInputs, rows: int, deadline: float | None) -> dict[str, NDArray[Any]]:
@@ -299,22 +293,6 @@ class Guarded:
         if layout is None or layout.names is not inputs.names:
             self._layout = layout = UserLayout(inputs.names, self._users)
         return layout
-
-    def _check_later(self, found: Outputs, original: Call) -> None:
-        """Re-score on a thread of its own; nobody waits, so what finds it busy is dropped."""
-        if not self._checking.acquire(blocking=False):
-            self._count("dropped")
-            return
-
-        def check() -> None:
-            try:
-                self._check(found, original)
-            finally:
-                self._checking.release()
-
-        if self._checker is None:
-            self._checker = ThreadPoolExecutor(1, thread_name_prefix="recserve-check")
-        self._checker.submit(check)
 
     def _check(self, found: Outputs, original: Call) -> bool:
         """Whether the original answers alike; if not, the rewritten model is switched off."""

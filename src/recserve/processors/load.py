@@ -258,7 +258,7 @@ def load_item_results(
         check_every=spec.model.compiled_check_every,
         outputs=spec.model.outputs,
     )
-    found.fill(progress)
+    found.start(progress)
     return found
 
 

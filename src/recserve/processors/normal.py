@@ -221,7 +221,9 @@ class Normal:
         return KeptItems(self.items) if isinstance(self.items, Keeper) else None
 
     def close(self) -> None:
-        """End the threads that keep items, look users up and re-score, and let go of their sources."""
+        """End the threads that keep items and their results, look users up and re-score; let sources go."""
+        if self.item_results is not None:
+            self.item_results.close()
         what_runs.close(self.engine)
         if isinstance(self.items, Keeper):
             self.items.close()
