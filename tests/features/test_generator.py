@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.gil import beside_others
 
 from recserve.columns import Batch, batch_from_arrow, column_from_arrow
 from recserve.errors import RequestError
@@ -455,25 +454,9 @@ def test_other_python_threads_run_while_features_are_generated() -> None:
     }
     generator = Generator(config.load(fg))
     batch = batch_from_arrow({"a": pa.array(["some text"] * 200_000)})
-    ticks: list[float] = []
-    done = threading.Event()
 
-    def tick() -> None:
-        while not done.is_set():
-            ticks.append(time.perf_counter())
-            time.sleep(0.001)
-
-    ticker = threading.Thread(target=tick)
-    ticker.start()
-    start = time.perf_counter()
-    generator.generate_joined(batch)
-    generator.finisher.finish(batch)
-    took = time.perf_counter() - start
-    done.set()
-    ticker.join()
-
-    during = [at for at in ticks if start <= at <= start + took]
-    assert len(during) > 20  # a held GIL would have let none through
+    beside_others(lambda: generator.generate_joined(batch))
+    beside_others(lambda: generator.finisher.finish(batch))
 
 
 def test_members_of_one_sequence_must_have_equally_many_steps_where_a_model_needs_it() -> None:

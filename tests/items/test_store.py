@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
+from tests.gil import beside_others
 
 from recserve.columns import Batch, Column, batch_from_arrow, column_from_arrow, to_arrow
 from recserve.errors import DataError, RequestError
@@ -17,8 +16,6 @@ from recserve.features.generator import Generator
 from recserve.items.store import ItemStore, LoadReport, column_types, key_type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from recserve.items.rows import ItemRows, Rows
     from recserve.items.store import KeyType
 
@@ -370,35 +367,11 @@ def test_a_key_column_is_text_or_integer() -> None:
 # -- threads -----------------------------------------------------------------------------------------------
 
 
-def ticks_during(work: Callable[[], object]) -> tuple[int, float]:
-    """How often another Python thread ran during `work`, and how long the work took."""
-    stop = threading.Event()
-    ticks = 0
-
-    def tick() -> None:
-        nonlocal ticks
-        while not stop.is_set():
-            ticks += 1
-            time.sleep(0.0002)
-
-    ticker = threading.Thread(target=tick)
-    ticker.start()
-    start = time.perf_counter()
-    work()
-    seconds = time.perf_counter() - start
-    stop.set()
-    ticker.join()
-    return ticks, seconds
-
-
 def test_other_threads_run_during_one_long_gather() -> None:
     store = store_of()
     many = ids(*(["a", "b", "c", "nobody"] * 500_000))
     with store.pin() as pinned:
-        ticks, _ = ticks_during(lambda: pinned.gather(many, rows=len(many)))
-
-    # One native call: had it held the GIL, the ticker would have run once before and once after it.
-    assert ticks > 5
+        beside_others(lambda: pinned.gather(many, rows=len(many)))
 
 
 def test_other_threads_run_while_one_batch_is_loaded() -> None:
@@ -406,9 +379,7 @@ def test_other_threads_run_while_one_batch_is_loaded() -> None:
     rows = table(300_000).combine_chunks().to_batches()
     assert len(rows) == 1
 
-    ticks, _ = ticks_during(lambda: store.load(rows, key="key", threads=1))
-
-    assert ticks > 5
+    beside_others(lambda: store.load(rows, key="key", threads=1))
 
 
 # -- deletes, scans, memory --------------------------------------------------------------------------------

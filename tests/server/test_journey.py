@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-import time
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.gil import beside_others
 from tests.processors.conftest import service_of, write_bundle
 from tests.server import models
 from tests.server.conftest import Running, running_bundle
@@ -26,7 +26,7 @@ from recserve.processors.normal import Normal
 from recserve.wire import torchrec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from types import FrameType
 
 HOME = Path(recserve.__file__).parent
@@ -139,67 +139,23 @@ def request(rows: int) -> ScoreRequest:
 # --- the GIL ---
 
 
-def ticks_during(work: Callable[[], Any], attempts: int = 5) -> tuple[int, Any]:
-    """How often another Python thread came to its turn while `work` ran, and the result of `work`.
-
-    A busy machine may have no core for it the first time; a kept GIL keeps it out every time.
-    """
-    ticks, result = _ticks_during(work)
-    return (ticks, result) if ticks or attempts == 1 else ticks_during(work, attempts - 1)
-
-
-def _ticks_during(work: Callable[[], Any]) -> tuple[int, Any]:
-    ticks = 0
-    done = threading.Event()
-    began = threading.Event()
-
-    def tick() -> None:
-        nonlocal ticks
-        began.set()
-        while not done.is_set():
-            ticks += 1
-            time.sleep(0.0005)
-
-    ticker = threading.Thread(target=tick)
-    ticker.start()
-    began.wait()
-    before = ticks
-    result = work()
-    counted = ticks - before
-    done.set()
-    ticker.join()
-    return counted, result
-
-
 def test_other_threads_run_during_decode_look_up_generate_run_and_encode(bundle: Path) -> None:
-    """The request is so large that a verb which kept the GIL would let no tick through while it works.
-
-    The switch interval is raised above that duration: a tick means that the GIL was given away, not taken.
-    """
     rank = load(Bundle.open(bundle), service.load(service_of(), {}, base_dir=bundle.parent))
     assert isinstance(rank, Normal)
     rows = 300_000
-    sent = request(rows)
-    body = torchrec.encode_request(sent)
+    body = torchrec.encode_request(request(rows))
     decoder = torchrec.Decoder()
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(60)
-    try:
-        ticks = {}
-        ticks["decode"], asked = ticks_during(lambda: decoder.decode(body))
+    with closing(rank):
+        asked = beside_others(lambda: decoder.decode(body))
         with rank.items.pin() as pinned:
-            ticks["look_up"], items = ticks_during(lambda: pinned.gather(asked.item_ids, rows=rows))
-        ticks["generate"], inputs = ticks_during(
+            items = beside_others(lambda: pinned.gather(asked.item_ids, rows=rows))
+        inputs = beside_others(
             lambda: rank.features.generate(
                 asked.user, asked.context, items.raw, items.finished, {}, rows=rows
             )
         )
-        ticks["run"], outputs = ticks_during(lambda: rank.engine.run(inputs, rows=rows))
+        outputs = beside_others(lambda: rank.engine.run(inputs, rows=rows))
         response = rank.score(asked, Trace())
-        ticks["encode"], _ = ticks_during(lambda: torchrec.encode(response))
-    finally:
-        sys.setswitchinterval(interval)
-        rank.close()
+        beside_others(lambda: torchrec.encode(response))
 
     assert len(outputs["score"]) == rows
-    assert [verb for verb, count in ticks.items() if count == 0] == []

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.gil import beside_others
 from tests.wire.random_messages import message, tag, varint
 
 from recserve.columns import Batch, Column, column_from_arrow, to_arrow
@@ -524,19 +523,6 @@ def test_other_threads_run_while_a_large_body_is_decoded() -> None:
     pb = PBRequest(item_ids=[f"item{i}" for i in range(400_000)])
     pb.context_features["x"].features.extend([cell(string_feature="some text")] * 400_000)
     body = pb.SerializeToString()
-    decoder, ticks, stop = Decoder(), [0.0], threading.Event()
+    decoder = Decoder()
 
-    def tick() -> None:
-        while not stop.wait(0.0005):
-            ticks.append(time.perf_counter())
-
-    thread = threading.Thread(target=tick, daemon=True)
-    thread.start()
-    start = time.perf_counter()
-    for _ in range(3):
-        decoder.decode(body)
-    end = time.perf_counter()
-    stop.set()
-    thread.join(10)
-
-    assert sum(start < t < end for t in ticks) >= 6  # without the GIL at most one between two calls
+    beside_others(lambda: decoder.decode(body))
