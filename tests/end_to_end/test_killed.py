@@ -69,6 +69,7 @@ class Service:
             assert answer.status == 200, answer.data
             assert post(server.base_url, KEPT).status == 200
             wait_until(lambda: any(self.captures.rglob("*.pb")))
+            assert server.stop(60) == 0  # it writes what it keeps
         return list(decode_response(answer.data).outputs["score"])
 
 
