@@ -1,4 +1,4 @@
-"""What a node of a graph calls."""
+"""What a node of a graph calls, and how large it is."""
 
 from __future__ import annotations
 
@@ -18,3 +18,11 @@ def operator_name(node: Any) -> str:
 def writes(node: Any) -> bool:
     """Whether it changes one of its arguments."""
     return isinstance(node.target, torch._ops.OpOverload) and bool(node.target._schema.is_mutable)
+
+
+def size_hint(size: Any) -> int:
+    """A size in the example that the graph was made with; 1 where nobody knows."""
+    if isinstance(size, int):
+        return size
+    hint = size.node.hint
+    return 1 if hint is None else int(hint)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from recserve.compile.export import Exported, for_any_size
-from recserve.compile.nodes import operator_name, writes
+from recserve.compile.nodes import operator_name, size_hint, writes
 from recserve.compile.rates.min_cut import WHOLE, behind_the_cut
 from recserve.compile.rates.values import NotUnderstood, Rate
 from recserve.engines.engine import TensorSpec
@@ -118,7 +118,7 @@ class _Graph:
             for d in _rows_of(exported.inputs[name])
         }
         self.example_rows = max(
-            _hint(node.meta["val"].shape[d])
+            size_hint(node.meta["val"].shape[d])
             for node, name in self.inputs.items()
             for d in _rows_of(exported.inputs[name])
         )
@@ -217,11 +217,11 @@ class _Graph:
         value = node.meta.get("val")
         if not isinstance(value, torch.Tensor) or operator_name(node) in _VIEWS:
             return 1
-        per_row = _hint(value.numel()) / self.example_rows
+        per_row = size_hint(value.numel()) / self.example_rows
         factor = _PRODUCTS.get(operator_name(node).removesuffix("_"))
         if factor is None:
             return int(4 * per_row) + 1
-        inner = _hint(node.args[factor].meta["val"].shape[-1])
+        inner = size_hint(node.args[factor].meta["val"].shape[-1])
         return int(2 * per_row * inner / _FLOPS_PER_BYTE) + 1
 
 
@@ -337,11 +337,3 @@ def _without_writing(node: Any) -> Any:
     if not name.endswith("_"):
         return None
     return getattr(getattr(torch.ops.aten, name.removesuffix("_"), None), overload, None)
-
-
-def _hint(size: Any) -> int:
-    """A size in the example; 1 where nobody knows."""
-    if isinstance(size, int):
-        return size
-    hint = size.node.hint
-    return 1 if hint is None else int(hint)

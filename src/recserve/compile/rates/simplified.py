@@ -10,6 +10,7 @@ import operator
 import re
 from typing import Any
 
+from recserve.compile.rates.unread import leave_out_unread
 from recserve.compile.rates.values import NotUnderstood
 from recserve.engines.torch_arrays import torch
 
@@ -34,6 +35,7 @@ def simplified(graph: torch.fx.Graph) -> torch.fx.Graph:
         elif str(node.target) == "aten.split.sizes" and len(node.args[1]) == 1:
             for user in list(node.users):  # the whole, whose size need not be known
                 user.replace_all_uses_with(node.args[0])
+    leave_out_unread(made)
     read: set[Any] = set()
     for node in reversed(list(made.nodes)):
         if node.op in ("output", "placeholder") or node in read:

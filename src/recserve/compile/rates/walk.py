@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from recserve.compile.rates.ops import OPS, ends
 from recserve.compile.rates.simplified import simplified
+from recserve.compile.rates.unread import ENTRIES
 from recserve.compile.rates.values import Cat, Dense, Form, NotUnderstood, Rate, dense, full
 from recserve.engines.torch_arrays import torch
 
@@ -160,6 +161,7 @@ class Walk:
             rate = Rate.CONST
             for found in flops:
                 rate |= found
+            plain *= self.node.meta.get(ENTRIES, 1)
             self.steps.append(Step(self.node.name, str(self.node.target), rate, plain, flops, note))
 
     # -- running --------------------------------------------------------------------------------------------

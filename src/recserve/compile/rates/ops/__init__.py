@@ -21,6 +21,7 @@ from recserve.compile.rates.ops import (
     padded,
     shapes,
     stacked,
+    steps,
 )
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _FAMILIES = (
     jagged.OPS,
     lookups.OPS,
+    steps.OPS,
     stacked.OPS,
     norm.OPS,
     fields.OPS,

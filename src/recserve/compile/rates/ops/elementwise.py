@@ -133,6 +133,20 @@ def prelu(_: Walk, value: Any, weight: Any) -> Any:
     return Dense(torch.prelu(found.base, slopes.base), join([found, slopes]), found.tiles)
 
 
+#: Of several tensors.
+OF_SEVERAL: dict[str, Any] = {
+    "aten.where.self": _on_bases(torch.ops.aten.where.self),
+    "aten.where.ScalarOther": _on_bases(torch.ops.aten.where.ScalarOther),
+    "aten.where.ScalarSelf": _on_bases(torch.ops.aten.where.ScalarSelf),
+    "aten.masked_fill.Scalar": _on_bases(torch.ops.aten.masked_fill.Scalar),
+    "aten.masked_fill_.Scalar": _on_bases(torch.ops.aten.masked_fill.Scalar),
+    "aten.min.other": _on_bases(torch.ops.aten.minimum.default),
+    "aten.max.other": _on_bases(torch.ops.aten.maximum.default),
+    "aten.addcmul.default": _on_bases(torch.ops.aten.addcmul.default),
+    "aten.clamp.Tensor": _on_bases(torch.ops.aten.clamp.Tensor),
+    "aten.lerp.Scalar": _on_bases(torch.ops.aten.lerp.Scalar),
+    "aten.masked_fill.Tensor": _on_bases(torch.ops.aten.masked_fill.Tensor),
+}
 OPS: dict[str, Any] = {
     "aten.prelu.default": prelu,
     "aten.clone.default": itself,
@@ -158,23 +172,12 @@ OPS: dict[str, Any] = {
     "aten.new_zeros.default": _new("new_zeros"),
     "aten.new_ones.default": _new("new_ones"),
     "aten.new_full.default": _new("new_full"),
-    "aten.where.self": _on_bases(torch.ops.aten.where.self),
-    "aten.where.ScalarOther": _on_bases(torch.ops.aten.where.ScalarOther),
-    "aten.where.ScalarSelf": _on_bases(torch.ops.aten.where.ScalarSelf),
-    "aten.masked_fill.Scalar": _on_bases(torch.ops.aten.masked_fill.Scalar),
-    "aten.masked_fill_.Scalar": _on_bases(torch.ops.aten.masked_fill.Scalar),
-    "aten.min.other": _on_bases(torch.ops.aten.minimum.default),
-    "aten.max.other": _on_bases(torch.ops.aten.maximum.default),
-    "aten.addcmul.default": _on_bases(torch.ops.aten.addcmul.default),
-    "aten.clamp.Tensor": _on_bases(torch.ops.aten.clamp.Tensor),
-    "aten.lerp.Scalar": _on_bases(torch.ops.aten.lerp.Scalar),
     "aten.dropout_.default": itself,
     "aten.feature_dropout.default": itself,
     "aten.alpha_dropout.default": itself,
     "aten.empty.memory_format": _made(torch.zeros),
     "aten.empty_like.default": _like(torch.zeros_like),
     "aten.type_as.default": lambda walk, value, other: to(walk, value, dense(other).base.dtype),
-    "aten.masked_fill.Tensor": _on_bases(torch.ops.aten.masked_fill.Tensor),
 }
 for _name in _ONE + _ONE_WITH:
     OPS[f"aten.{_name}.default"] = _alone(_operator(_name, "default"))
@@ -183,6 +186,7 @@ for _name in _ONE + _ONE_WITH:
 for _name in _TWO:
     for _overload in ("Tensor", "Scalar", "Tensor_Tensor", "Tensor_Scalar"):
         if _operator(_name, _overload) is not None:
-            OPS[f"aten.{_name}.{_overload}"] = _on_bases(_operator(_name, _overload))
+            OF_SEVERAL[f"aten.{_name}.{_overload}"] = _on_bases(_operator(_name, _overload))
     if _operator(_name, "default") is not None:
-        OPS[f"aten.{_name}.default"] = _on_bases(_operator(_name, "default"))
+        OF_SEVERAL[f"aten.{_name}.default"] = _on_bases(_operator(_name, "default"))
+OPS |= OF_SEVERAL
