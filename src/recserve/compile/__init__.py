@@ -6,3 +6,7 @@
 
 `bundle.py` writes the steps down in order. Another way to run a graph is another file beside `script.py`.
 """
+
+from recserve.engines.torch_arrays import know_sizes
+
+know_sizes()

@@ -6,16 +6,34 @@ the same for all of them.
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recserve.engines import torch_pair
 from recserve.engines.engine import BATCH_SIZE, DTYPES
 from recserve.errors import ConfigError, RequestError
 
+
+def _load_operators() -> None:
+    """Load the operators that exported models call.
+
+    Not by importing fbgemm_gpu: its Python part is for those who make graphs (`know_sizes`), and takes half a
+    second and 36 MB, most of them sympy's.
+    """
+    package = importlib.util.find_spec("fbgemm_gpu")
+    if package is None or package.origin is None:
+        raise ImportError("fbgemm_gpu is not there")
+    load: Any = torch.ops.load_library
+    for library in sorted(Path(package.origin).parent.glob("fbgemm_gpu_*.so")):
+        load(library)
+
+
 try:
     torch_pair.check_versions()  # a wrong pair can kill the process, so look before the import
-    import fbgemm_gpu  # noqa: F401  registers the operators that exported models call
     import torch.export.passes  # torch itself, and the one module that it does not import alone
+
+    _load_operators()
 except (ImportError, OSError) as e:
     raise torch_pair.import_failed(e) from e
 
@@ -24,7 +42,12 @@ if TYPE_CHECKING:
 
     from recserve.columns import ModelInputs
 
-__all__ = ["array", "check_device", "device_of", "reason", "share", "tensor", "torch"]
+__all__ = ["array", "check_device", "device_of", "know_sizes", "reason", "share", "tensor", "torch"]
+
+
+def know_sizes() -> None:
+    """Register what fbgemm's operators say of the sizes of their results: to read, or make, a graph."""
+    import fbgemm_gpu  # noqa: F401
 
 
 def device_of(name: str) -> torch.device:

@@ -22,7 +22,7 @@ from recserve.engines.engine import (
     check_rows,
 )
 from recserve.engines.export_signature import Signature
-from recserve.engines.torch_arrays import array, device_of, reason, share, tensor, torch
+from recserve.engines.torch_arrays import array, device_of, know_sizes, reason, share, tensor, torch
 from recserve.errors import BundleError, ModelError
 
 if TYPE_CHECKING:
@@ -164,6 +164,7 @@ def _forward(module: Any) -> Callable[..., tuple[torch.Tensor, ...]]:
 def load_program(path: Path) -> torch.export.ExportedProgram:
     """Load an archive of which `export_archive` has seen everything but tensors; else a BundleError."""
     copy = export_archive.cleaned(path)
+    know_sizes()
     try:
         for content in copy.pickled.values():
             # What this reads, torch.export.load reads in the same way: it tries this first.
