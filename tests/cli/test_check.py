@@ -68,6 +68,22 @@ def test_json_has_the_same_findings(call: Callable[..., Any]) -> None:
     }
 
 
+def test_what_came_from_elsewhere_is_in_no_finding(
+    call: Callable[..., Any], folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHELF", "hunter22")
+    service = json.loads((folder.path / "service.json").read_text())
+    service["model_config"]["tables"][0]["name"] = "${SHELF}/items.parquet"
+    folder.write("service.json", service)
+
+    for arguments in ((), ("--json",)):
+        result = call("check", "bundle", "--config", "service.json", *arguments)
+
+        assert result.exit_code == 1
+        assert "***/items.parquet" in result.stdout
+        assert "hunter22" not in result.stdout
+
+
 def test_a_typing_mistake_is_a_remark_and_no_failure(call: Callable[..., Any], folder: Folder) -> None:
     folder.write("service.json", {"model_config": {"fgmode": "normal"}})
 

@@ -41,7 +41,7 @@ def check(
 
 def _check_all(report: Report, path: Path | None, service_file: Path | None) -> None:
     """Check from the outside in."""
-    spec = report.attempt("service file", lambda: read_service_file(service_file))
+    spec = read_service_file(report, service_file)
     for warning in spec.warnings:
         report.note("service file", None, warning)
     if spec.rpc.tls_certificate:
@@ -64,12 +64,16 @@ def _check_all(report: Report, path: Path | None, service_file: Path | None) -> 
         report.note("features", None, "the bundle has an fg.json, and fg_mode bypass does not use it")
 
 
-def read_service_file(path: Path | None) -> tuple["ServiceSpec", str]:
-    """Read the service file, or none, which is all defaults."""
+def read_service_file(report: Report, path: Path | None) -> "ServiceSpec":
+    """Check the service file, or none: all defaults. What it conceals no finding shows from then on."""
     from recserve.config.service import load
 
-    spec = load(path)
-    return spec, f"'{spec.name}', fg_mode {spec.model.fg_mode}" if path else "none given, all defaults"
+    def read() -> tuple["ServiceSpec", str]:
+        spec = load(path)
+        report.secrets = spec.secrets
+        return spec, f"'{spec.name}', fg_mode {spec.model.fg_mode}" if path else "none given, all defaults"
+
+    return report.attempt("service file", read)
 
 
 def check_tls(spec: "ServiceSpec") -> tuple[None, str]:

@@ -49,7 +49,7 @@ def doctor(
             report.attempt(name, look)
     spec = None
     with suppress(FailedError):
-        spec = report.attempt("service file", lambda: read_service_file(config))
+        spec = read_service_file(report, config)
     _look_at_processors(report, spec)
     _look_at_allocator(report, spec)
     if bundle is None:

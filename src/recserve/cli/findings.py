@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from recserve.cli.output import print_json
+from recserve.config.concealed import blotted
 from recserve.errors import RecserveError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 T = TypeVar("T")
 
@@ -36,6 +37,8 @@ class Report:
 
     def __init__(self, *, as_json: bool) -> None:
         self.findings: list[Finding] = []
+        #: What no finding shows, once it is known.
+        self.secrets: Collection[str] = ()
         self._as_json = as_json
 
     @property
@@ -45,6 +48,7 @@ class Report:
 
     def note(self, check: str, ok: bool | None, detail: str) -> None:
         """Keep a finding, and print it."""
+        detail = blotted(detail, self.secrets)
         self.findings.append(Finding(check, ok, detail))
         if not self._as_json:
             typer.echo(f"{_MARKS[ok]} {check}: {detail}")

@@ -60,6 +60,8 @@ def _default(known: Setting, entry: Field[Any]) -> str:
     value = default_of(entry)
     if value in ("", ()) or isinstance(value, Mapping):
         return ""
+    if isinstance(value, tuple):
+        return f"`{','.join(map(str, value))}`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

@@ -22,7 +22,7 @@ def check(
     """
     report = Report(as_json=as_json)
     with suppress(FailedError):
-        spec = report.attempt("service file", lambda: read_service_file(service_file))
+        spec = read_service_file(report, service_file)
         for warning in spec.warnings:
             report.note("service file", False if strict else None, warning)
     report.end()
