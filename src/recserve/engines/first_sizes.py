@@ -1,8 +1,8 @@
 """Sizes that an export is right for, and whether a request has them.
 
-An archive of torch.export may say that its graph is right for some sizes alone: from 2 to 1000 rows, say.
-What is made of it is then right for no others, so its original answers those. Only first sizes are the
-request's business: all others are the features', and the same in every request.
+An archive of torch.export may say that its graph is right for some sizes alone: from 3 to 1000 rows, say.
+What is made of it is then right for no others, and leaves them to the archive's own engine, which refuses
+them. Only first sizes are the request's business: all others are the features', the same in every request.
 """
 
 from __future__ import annotations
